@@ -1,0 +1,188 @@
+//! RabbitMQ: durable topic exchange, quorum queues, publisher confirms. Connections heal themselves:
+//! whatever fails, the connection is dropped and made anew with jittered backoff.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use prost::Message as _;
+use titan_lifecycle::{Backoff, Check};
+use titan_proto::events::EventBatch;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Consume, PublishError, QUEUES, Queue, Transport, Verdict};
+
+/// A blocked broker must slow the relay, not hang it.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub struct RabbitMq {
+    url: String,
+    prefix: String,
+    /// The publishing channel with the connection that keeps it open; none until first used or after a failure.
+    publisher: Mutex<Option<Open>>,
+}
+
+struct Open {
+    channel: Channel,
+    connection: Connection,
+}
+
+impl RabbitMq {
+    #[must_use]
+    pub fn new(url: &str, prefix: &str) -> Self {
+        Self { url: url.to_owned(), prefix: prefix.to_owned(), publisher: Mutex::new(None) }
+    }
+
+    fn exchange(&self) -> String {
+        format!("{}.events", self.prefix)
+    }
+    fn dead(&self) -> String {
+        format!("{}.dead", self.prefix)
+    }
+    fn queue(&self, queue: &Queue) -> String {
+        format!("{}.{}", self.prefix, queue.name)
+    }
+
+    async fn open(&self, purpose: &str) -> lapin::Result<Open> {
+        let properties = ConnectionProperties::default().with_connection_name(format!("{} {purpose}", self.prefix).into());
+        let connect = Connection::connect(&self.url, properties);
+        let connection = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+            Ok(connection) => connection?,
+            Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        };
+        let channel = connection.create_channel().await?;
+        self.declare(&channel).await?;
+        Ok(Open { channel, connection })
+    }
+
+    async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        channel.exchange_declare(self.exchange().into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
+        channel.exchange_declare(self.dead().into(), ExchangeKind::Fanout, durable, FieldTable::default()).await?;
+        let quorum = || {
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+            arguments
+        };
+        channel.queue_declare(self.dead().into(), QueueDeclareOptions::durable(), quorum()).await?;
+        channel.queue_bind(self.dead().into(), self.dead().into(), "".into(), QueueBindOptions::default(), FieldTable::default()).await?;
+        for queue in QUEUES {
+            let mut arguments = quorum();
+            arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(self.dead().into()));
+            arguments.insert("x-dead-letter-strategy".into(), AMQPValue::LongString("at-least-once".into()));
+            arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+            let name = self.queue(queue);
+            channel.queue_declare(name.clone().into(), QueueDeclareOptions::durable(), arguments).await?;
+            for binding in queue.bindings {
+                let (exchange, options) = (self.exchange(), QueueBindOptions::default());
+                channel.queue_bind(name.clone().into(), exchange.into(), (*binding).into(), options, FieldTable::default()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publisher(&self) -> lapin::Result<Channel> {
+        let mut open = self.publisher.lock().await;
+        if let Some(open) = open.as_ref().filter(|o| o.connection.status().connected() && o.channel.status().connected()) {
+            return Ok(open.channel.clone());
+        }
+        let fresh = self.open("publisher").await?;
+        fresh.channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let channel = fresh.channel.clone();
+        *open = Some(fresh);
+        Ok(channel)
+    }
+
+    /// Consumes until the connection fails or `stop`.
+    async fn consume_once(&self, queue: &Queue, consumer: &Arc<dyn Consume>, check: &Check, stop: &CancellationToken) -> lapin::Result<()> {
+        let open = self.open(queue.name).await?;
+        open.channel.basic_qos(4, BasicQosOptions::default()).await?;
+        let (name, options) = (self.queue(queue), BasicConsumeOptions::default());
+        let mut deliveries = open.channel.basic_consume(name.into(), "".into(), options, FieldTable::default()).await?;
+        check.set(true);
+        loop {
+            let delivery = tokio::select! {
+                () = stop.cancelled() => {
+                    let _ = open.connection.close(200, "stopping".into()).await; // it ends with the process anyway
+                    return Ok(());
+                }
+                delivery = deliveries.next() => delivery,
+            };
+            match delivery {
+                Some(delivery) => handle(delivery?, consumer, stop).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Acknowledges after the consumer's commit. A consumer whose infrastructure is down holds the delivery
+/// and tries again, which costs no redelivery.
+async fn handle(delivery: Delivery, consumer: &Arc<dyn Consume>, stop: &CancellationToken) -> lapin::Result<()> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let verdict = match EventBatch::decode(delivery.data.as_slice()) {
+        Err(e) => Verdict::Reject(format!("undecodable: {e}")),
+        Ok(batch) => loop {
+            match consumer.consume(batch.clone()).await {
+                Verdict::Retry => tokio::select! {
+                    () = backoff.sleep() => {}
+                    () = stop.cancelled() => break Verdict::Retry,
+                },
+                verdict => break verdict,
+            }
+        },
+    };
+    match verdict {
+        Verdict::Ok => delivery.ack(BasicAckOptions::default()).await?,
+        Verdict::Retry => delivery.nack(BasicNackOptions { requeue: true, ..Default::default() }).await?,
+        Verdict::Reject(reason) => {
+            tracing::error!(reason, routing_key = %delivery.routing_key, "a batch goes to the dead letters");
+            delivery.reject(BasicRejectOptions { requeue: false }).await?
+        }
+    };
+    Ok(())
+}
+
+#[async_trait]
+impl Transport for RabbitMq {
+    async fn publish(&self, name: &str, batch: &EventBatch) -> Result<(), PublishError> {
+        let send = async {
+            let properties = BasicProperties::default().with_delivery_mode(2).with_content_type("application/x-protobuf".into());
+            let (exchange, body) = (self.exchange(), batch.encode_to_vec());
+            let channel = self.publisher().await?;
+            channel.basic_publish(exchange.into(), name.into(), BasicPublishOptions::default(), &body, properties).await?.await
+        };
+        let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send).await;
+        match outcome {
+            Ok(Ok(Confirmation::Ack(_))) => Ok(()),
+            Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => Err(PublishError::Unavailable("the broker did not take it".into())),
+            Ok(Err(e)) => {
+                self.publisher.lock().await.take();
+                Err(PublishError::Unavailable(e.to_string()))
+            }
+            Err(_) => Err(PublishError::Unavailable("the broker did not confirm in time".into())),
+        }
+    }
+
+    async fn consume(&self, queue: &Queue, consumer: Arc<dyn Consume>, check: Check, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        while !stop.is_cancelled() {
+            match self.consume_once(queue, &consumer, &check, &stop).await {
+                Ok(()) => backoff.reset(),
+                Err(error) => tracing::warn!(%error, queue = queue.name, "lost the broker; connecting again"),
+            }
+            check.set(false);
+            tokio::select! { () = backoff.sleep() => {}, () = stop.cancelled() => {} }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! This crate only holds the contract between services: the messages and clients generated from
+//! `proto/`, and the conversions of the well-known types that every adapter needs.
+#![allow(clippy::all, unreachable_pub, missing_docs)]
+
+mod event;
+pub mod time;
+
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/titan.rs"));
+}
+pub use generated::titan::common::v1 as common;
+pub use generated::titan::deployment::v1 as deployment;
+pub use generated::titan::events::v1 as events;
+pub use generated::titan::monitoring::v1 as monitoring;
+pub use generated::titan::orchestrator::v1 as orchestrator;
+pub use generated::titan::worker::v1 as worker;
+
+/// The file descriptors of this build; compared with the last release's in `tests/`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/titan.descriptors"));

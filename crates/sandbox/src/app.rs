@@ -1,0 +1,53 @@
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::{Limits, Sandbox, seccomp};
+use command_fds::{CommandFdExt as _, FdMapping};
+
+/// A long-running process with the network of the host: an app somebody deployed.
+#[derive(Debug)]
+pub struct App<'a> {
+    /// Read-only at `/app`.
+    pub release: &'a Path,
+    /// Writable at `/data`, kept between releases. Belongs to `uid` afterwards.
+    pub data: &'a Path,
+    /// Standard output and error go here.
+    pub log: &'a Path,
+    pub command: &'a [String],
+    pub environment: &'a [(String, String)],
+    pub limits: Limits,
+    /// The app's own user id, when the level gives one.
+    pub uid: u32,
+}
+
+impl Sandbox {
+    /// The command that starts `app`. It survives its parent, in a session of its own.
+    ///
+    /// # Errors
+    /// The log cannot be opened or the data directory not be given to the app's user.
+    pub fn app(&self, app: &App<'_>) -> std::io::Result<Command> {
+        let mut isolation = self.isolation(false);
+        isolation.set_uid(app.uid);
+        isolation.limit(app.limits);
+        isolation.scratch("/tmp", app.limits.scratch_bytes);
+        isolation.bind("--ro-bind", app.release, "/app");
+        isolation.bind("--bind", app.data, "/data");
+        for (name, value) in app.environment {
+            isolation.add(&["--setenv", name, value]);
+        }
+        isolation.add(&["--chdir", "/app", "--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]);
+        if let Some(uid) = isolation.uid() {
+            std::os::unix::fs::chown(app.data, Some(uid), Some(uid))?;
+        }
+        let inner: Vec<&str> = app.command.iter().map(String::as_str).collect();
+        let walls = isolation.command(&inner);
+        let mut command = Command::new("/usr/bin/setsid");
+        command.env_clear().arg(walls.get_program()).args(walls.get_args());
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(app.log)?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let [refused, clone3] = seccomp::filters()?;
+        let mappings = vec![FdMapping { parent_fd: refused, child_fd: 4 }, FdMapping { parent_fd: clone3, child_fd: 5 }];
+        command.fd_mappings(mappings).map_err(std::io::Error::other)?;
+        Ok(command)
+    }
+}

@@ -1,0 +1,23 @@
+//! This crate only reaches PostgreSQL: pools, a role and a schema for each service, migrations, the
+//! transactional outbox and inbox, and keyset paging.
+
+pub mod inbox;
+mod migrations;
+pub mod outbox;
+mod paging;
+mod pool;
+mod provision;
+
+use sea_orm::{DbBackend, Statement, Value};
+
+pub use migrations::migrate;
+pub use outbox::Outbox;
+pub use paging::{Page, PageOf};
+pub use pool::connect;
+pub use provision::{SCHEMAS, provision, service_url};
+pub use sqlx;
+
+/// A raw statement with its values, `$1` first.
+pub fn sql<const N: usize>(text: &str, values: [Value; N]) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, text, values)
+}

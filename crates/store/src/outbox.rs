@@ -1,0 +1,203 @@
+//! The publishing half: events are committed with the change they tell of, and a relay publishes them
+//! afterwards, again and again until the bus confirms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prost::Message as _;
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, TransactionTrait as _};
+use titan_bus::{Bus, PublishError};
+use titan_error::{Error, Result};
+use titan_ids::{EventId, OrgId, ProjectId};
+use titan_lifecycle::{Backoff, Check};
+use titan_proto::events::event::Body;
+use titan_proto::events::{Event, EventBatch};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::sql;
+
+const BATCH: i64 = 500;
+/// Finds what a crashed replica left and what a lost wake-up missed.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Longer than any broker keeps a message it could deliver twice.
+const INBOX_DAYS: i32 = 7;
+const PRUNE_EVERY: u32 = 3_600;
+
+/// What an event is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub org: OrgId,
+    pub project: Option<ProjectId>,
+    pub subject: String,
+    /// Rises with each change of the subject.
+    pub version: i64,
+    pub causation: String,
+    /// The trace the subject belongs to; empty means the current one.
+    pub traceparent: String,
+}
+
+/// Makes the event that tells of `body`.
+#[must_use]
+pub fn event(about: About, body: Body, now: DateTime<Utc>) -> Event {
+    let About { org, project, subject, version, causation, traceparent } = about;
+    let traceparent = if traceparent.is_empty() { titan_telemetry::traceparent().unwrap_or_default() } else { traceparent };
+    Event {
+        id: EventId::generate().to_string(),
+        name: body.name().to_owned(),
+        version: 1,
+        at: Some(titan_proto::time::to_proto(now)),
+        subject,
+        subject_version: version,
+        org_id: org.to_string(),
+        project_id: project.map(|p| p.to_string()).unwrap_or_default(),
+        causation_id: causation,
+        traceparent,
+        body: Some(body),
+    }
+}
+
+/// Writes events into the transaction of the change.
+///
+/// # Errors
+/// The database.
+pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = events.iter().map(|e| e.name.clone()).collect();
+    let bodies: Vec<Vec<u8>> = events.iter().map(prost::Message::encode_to_vec).collect();
+    let insert = "INSERT INTO outbox (name, event) SELECT * FROM unnest($1::text[], $2::bytea[])";
+    tx.execute_raw(sql(insert, [names.into(), bodies.into()])).await?;
+    Ok(())
+}
+
+/// Publishes the schema's outbox. Several replicas may: each takes rows the others have not locked.
+#[derive(Clone)]
+pub struct Outbox {
+    db: DatabaseConnection,
+    bus: Bus,
+    wake: Arc<Notify>,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    seq: i64,
+    name: String,
+    event: Vec<u8>,
+}
+
+impl Outbox {
+    #[must_use]
+    pub fn new(db: DatabaseConnection, bus: Bus) -> Self {
+        Self { db, bus, wake: Arc::default() }
+    }
+
+    /// Call it after the commit that wrote events.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// The relay: runs until `stop`, then flushes once more. `check` tells whether the database answers.
+    pub async fn relay(self, check: Check, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut sweeps: u32 = 0;
+        loop {
+            let pause = match self.flush().await {
+                Ok(()) => {
+                    check.set(true);
+                    backoff.reset();
+                    SWEEP
+                }
+                Err(Failure::Bus(error)) => {
+                    tracing::warn!(%error, "events wait in the outbox");
+                    check.set(true);
+                    backoff.next_delay()
+                }
+                Err(Failure::Database(error)) => {
+                    tracing::warn!(?error, "the outbox cannot be read");
+                    check.set(false);
+                    backoff.next_delay()
+                }
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            sweeps = sweeps.wrapping_add(1);
+            if sweeps.is_multiple_of(PRUNE_EVERY)
+                && let Err(error) = self.prune_inbox().await
+            {
+                tracing::warn!(?error, "the inbox could not be pruned");
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn flush(&self) -> std::result::Result<(), Failure> {
+        while self.publish_some().await? == BATCH {}
+        Ok(())
+    }
+
+    async fn publish_some(&self) -> std::result::Result<i64, Failure> {
+        let tx = self.db.begin().await?;
+        let select = "SELECT seq, name, event FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
+        let rows = Row::find_by_statement(sql(select, [BATCH.into()])).all(&tx).await?;
+        let count = i64::try_from(rows.len()).unwrap_or(BATCH);
+        let mut by_name: BTreeMap<String, (Vec<i64>, EventBatch)> = BTreeMap::new();
+        for Row { seq, name, event } in rows {
+            let event = Event::decode(event.as_slice()).map_err(Error::internal)?;
+            let (seqs, batch) = by_name.entry(name).or_default();
+            seqs.push(seq);
+            batch.events.push(event);
+        }
+        for (name, (seqs, batch)) in by_name {
+            match self.bus.publish(&name, &batch).await {
+                Ok(()) => {
+                    titan_lifecycle::fault("outbox.after_publish_before_delete").await;
+                    tx.execute_raw(sql("DELETE FROM outbox WHERE seq = ANY($1)", [seqs.into()])).await?;
+                }
+                Err(PublishError::Rejected(reason)) => {
+                    tracing::error!(reason, name, "events are dead; they stay in the outbox with the reason");
+                    let update = "UPDATE outbox SET dead_reason = $2 WHERE seq = ANY($1)";
+                    tx.execute_raw(sql(update, [seqs.into(), reason.into()])).await?;
+                }
+                Err(error @ PublishError::Unavailable(_)) => {
+                    // What was confirmed before stays confirmed.
+                    tx.commit().await?;
+                    return Err(Failure::Bus(error));
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn prune_inbox(&self) -> Result<()> {
+        let delete = "DELETE FROM inbox WHERE received_at < now() - make_interval(days => $1)";
+        self.db.execute_raw(sql(delete, [INBOX_DAYS.into()])).await?;
+        Ok(())
+    }
+}
+
+enum Failure {
+    Bus(PublishError),
+    Database(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<sea_orm::DbErr> for Failure {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
