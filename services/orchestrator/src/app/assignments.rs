@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::TransactionTrait as _;
+use titan_error::{Error, Result};
+use titan_identity::{Attempt, Effects};
+use titan_ids::TaskId;
+use titan_proto::events::TaskAssigned;
+use titan_proto::events::event::Body;
+use titan_proto::worker::{Assignment, Dependency};
+use titan_store::outbox::{self, About};
+
+use super::App;
+use crate::domain::matching::{Choice, Slot, assign};
+use crate::domain::task::TaskState;
+use crate::store::tasks::{self, AssignmentRow, Change};
+
+/// The credential must outlive the attempt by the time its last effect may take.
+const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
+
+impl App {
+    /// Claims ready tasks for free slots: candidates are read without locks, matched in memory and taken
+    /// by one compare-and-set. Returns the choices that were taken, with what their workers are told.
+    pub(crate) async fn claim(&self, slots: Vec<Slot>, now: DateTime<Utc>) -> Result<Vec<(Choice, Assignment)>> {
+        let mut roles: Vec<String> = slots.iter().filter(|s| s.is_free()).map(|s| s.role.clone()).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        if roles.is_empty() {
+            return Ok(Vec::new());
+        }
+        let candidates = tasks::ready(&self.db, roles, self.engine.claim_batch).await?;
+        let choices = assign(candidates, slots);
+        if choices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tx = self.db.begin().await?;
+        let taken = tasks::claim(&tx, &choices).await?;
+        let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.task, c)).collect();
+        let rows = tasks::assignments(&tx, &taken).await?;
+        let mut claimed = Vec::with_capacity(rows.len());
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(choice) = by_task.remove(&row.id) else { continue };
+            let why = serde_json::to_value(&choice.factors).map_err(Error::internal)?;
+            tasks::store_choice(&tx, row.id, why).await?;
+            let actor = choice.slot.agent.to_string();
+            let (from, to) = (TaskState::Inbox, TaskState::Assigned);
+            let reason = format!("claimed for {}", row.agent_name);
+            tasks::record(&tx, Change { task: row.id, from, to, attempt: row.attempt, actor: &actor, reason: &reason }, now).await?;
+            events.push(assigned(&row, now));
+            claimed.push((choice, self.assignment(row)?));
+        }
+        outbox::append(&tx, &events).await?;
+        titan_lifecycle::fault("claim.before_commit").await;
+        tx.commit().await?;
+        titan_lifecycle::fault("claim.after_commit").await;
+        self.outbox.wake();
+        Ok(claimed)
+    }
+
+    /// What the owner of these tasks was told, once more.
+    pub(crate) async fn redeliver(&self, ids: &[TaskId]) -> Result<Vec<Assignment>> {
+        let rows = tasks::assignments(&self.db, ids).await?;
+        rows.into_iter().map(|row| self.assignment(row)).collect()
+    }
+
+    fn assignment(&self, row: AssignmentRow) -> Result<Assignment> {
+        let merges = row.exclusive_key.as_deref() == Some(&merge_queue(&row.project_slug));
+        let effects = if merges { Effects::Merge } else { Effects::TaskBranch };
+        let claims = Attempt { task: row.id, attempt: row.attempt, org: row.org_id, project: row.project_id, effects };
+        let ttl = Duration::from_secs(u64::try_from(row.timeout_s).unwrap_or(0)) + CREDENTIAL_SLACK;
+        let dependencies = row.dependencies.as_array().into_iter().flatten();
+        let dependencies = dependencies.map(|d| Dependency {
+            task_id: d["id"].as_str().and_then(|id| uuid::Uuid::parse_str(id).ok()).map(|id| TaskId::from(id).to_string()).unwrap_or_default(),
+            kind: d["kind"].as_str().unwrap_or_default().to_owned(),
+            result_json: d["result"].to_string(),
+        });
+        Ok(Assignment {
+            task_id: row.id.to_string(),
+            attempt: row.attempt,
+            credential: self.signer.sign_attempt(&claims, ttl)?,
+            agent_name: row.agent_name,
+            kind: row.kind,
+            role: row.role,
+            title: row.title,
+            org_id: row.org_id.to_string(),
+            project_id: row.project_id.to_string(),
+            project_slug: row.project_slug,
+            goal_id: row.goal_id.map(|g| g.to_string()).unwrap_or_default(),
+            input_json: row.input.to_string(),
+            dependencies: dependencies.collect(),
+            deadline_ms: u32::try_from(row.remaining_ms).unwrap_or(u32::MAX),
+            traceparent: row.traceparent,
+        })
+    }
+}
+
+/// The exclusive key of tasks that move a project's `main`: its merge queue, leased by running one.
+pub(crate) fn merge_queue(project_slug: &str) -> String {
+    format!("merge/{project_slug}")
+}
+
+fn assigned(row: &AssignmentRow, now: DateTime<Utc>) -> titan_proto::events::Event {
+    let about = About {
+        org: row.org_id,
+        project: Some(row.project_id),
+        subject: row.id.to_string(),
+        version: i64::from(row.attempt) * 4,
+        causation: row.goal_id.map(|g| g.to_string()).unwrap_or_default(),
+        traceparent: row.traceparent.clone(),
+    };
+    let (agent, kind, title) = (row.agent_name.clone(), row.kind.clone(), row.title.clone());
+    outbox::event(about, Body::TaskAssigned(TaskAssigned { attempt: row.attempt, agent, kind, title }), now)
+}

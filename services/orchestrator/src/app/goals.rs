@@ -1,0 +1,155 @@
+use chrono::{DateTime, Utc};
+use sea_orm::TransactionTrait as _;
+use serde_json::json;
+use titan_error::{Error, Result};
+use titan_identity::Principal;
+use titan_ids::{Goal, GoalId, TaskId};
+use titan_proto::common::PageRequest;
+use titan_proto::events::GoalSubmitted;
+use titan_proto::events::event::Body;
+use titan_store::outbox::{self, About};
+use titan_store::{Page, PageOf};
+
+use super::projects::{create_with_free_slug, project_created};
+use super::submissions::task_submitted;
+use super::{App, text};
+use crate::store::entity::goal::{Model, State};
+use crate::store::goals::{self, GoalOf};
+use crate::store::tasks::{self, NewTask, Scope};
+
+const SENTENCE_MOST: usize = 2_000;
+
+#[derive(Debug)]
+pub(crate) struct GoalIn {
+    pub(crate) sentence: String,
+    /// Id or slug; empty makes a project.
+    pub(crate) project: String,
+    pub(crate) idempotency_key: String,
+}
+
+impl App {
+    /// Stores the goal, its project and the task that plans it. The plan's own tasks come from the agent
+    /// that works on that task.
+    pub(crate) async fn submit_goal(&self, who: &Principal, goal: GoalIn, now: DateTime<Utc>) -> Result<GoalOf> {
+        let sentence = text("sentence", &goal.sentence, SENTENCE_MOST)?;
+        let key = Some(goal.idempotency_key).filter(|key| !key.is_empty());
+        if let Some(key) = &key
+            && let Some(existing) = goals::by_key(&self.db, who.org, key).await?
+        {
+            return same_goal(existing, &sentence);
+        }
+        let tx = self.db.begin().await?;
+        let mut events = Vec::new();
+        let project = if goal.project.is_empty() {
+            let project = create_with_free_slug(&tx, who, &title_of(&sentence), &sentence, now).await?;
+            events.push(project_created(&project, now));
+            project
+        } else {
+            self.active_project(who, &goal.project).await?
+        };
+        let traceparent = titan_telemetry::traceparent().unwrap_or_default();
+        let goal = Model {
+            id: GoalId::generate(),
+            org_id: who.org,
+            project_id: project.id,
+            sentence: sentence.clone(),
+            state: State::Running,
+            result: None,
+            error: String::new(),
+            created_by: who.id.to_string(),
+            idempotency_key: key.clone(),
+            traceparent: traceparent.clone(),
+            created_at: now,
+            finished_at: None,
+        };
+        if !goals::insert(&tx, &goal).await? {
+            // Another call with the same key came first; its transaction is committed by now.
+            tx.rollback().await?;
+            let existing = goals::by_key(&self.db, who.org, key.as_deref().unwrap_or_default()).await?;
+            return same_goal(existing.ok_or_else(|| Error::unavailable("try again"))?, &sentence);
+        }
+        let plan = plan_task(&sentence);
+        let scope = Scope { org: who.org, project: project.id, goal: Some(goal.id), traceparent };
+        tasks::insert(&tx, &scope, std::slice::from_ref(&plan), now).await?;
+        events.push(outbox::event(about(&goal), Body::GoalSubmitted(GoalSubmitted { sentence }), now));
+        events.push(task_submitted(&scope, &plan, now));
+        outbox::append(&tx, &events).await?;
+        tasks::notify_ready(&tx).await?;
+        titan_lifecycle::fault("goal.before_commit").await;
+        tx.commit().await?;
+        titan_lifecycle::fault("goal.after_commit").await;
+        self.committed();
+        Ok((goal, Some(project)))
+    }
+
+    pub(crate) async fn goal(&self, who: &Principal, id: GoalId) -> Result<GoalOf> {
+        let goal = goals::find(&self.db, who.org, id).await?;
+        who.may_touch(goal.0.project_id)?;
+        Ok(goal)
+    }
+
+    pub(crate) async fn goals(&self, who: &Principal, project: &str, page: Option<PageRequest>) -> Result<PageOf<GoalOf>> {
+        let page = Page::parse::<Goal>(page)?;
+        let project = if project.is_empty() { who.project } else { Some(self.project(who, project).await?.id) };
+        Ok(page.of(goals::list(&self.db, who.org, project, page).await?, |(goal, _)| goal.id.to_string()))
+    }
+}
+
+pub(super) fn about(goal: &Model) -> About {
+    About {
+        org: goal.org_id,
+        project: Some(goal.project_id),
+        subject: goal.id.to_string(),
+        version: if goal.state == State::Running { 1 } else { 2 },
+        causation: String::new(),
+        traceparent: goal.traceparent.clone(),
+    }
+}
+
+fn same_goal(existing: GoalOf, sentence: &str) -> Result<GoalOf> {
+    if existing.0.sentence == sentence {
+        return Ok(existing);
+    }
+    Err(Error::precondition("this idempotency key was used for another goal; use a new one"))
+}
+
+fn plan_task(sentence: &str) -> NewTask {
+    NewTask {
+        id: TaskId::generate().uuid(),
+        kind: "plan-goal".to_owned(),
+        role: "pm".to_owned(),
+        title: "Understand the goal and plan it".to_owned(),
+        priority: 5,
+        input: json!({ "sentence": sentence }),
+        max_attempts: 3,
+        timeout_s: 120,
+        run_after: None,
+        exclusive_key: None,
+        depends_on: Vec::new(),
+        waiting_on: 0,
+    }
+}
+
+/// Words that say nothing about what is built.
+const EMPTY_WORDS: &[&str] = &["a", "an", "the", "build", "create", "make", "write", "me", "us", "please", "for", "of", "to", "i", "want", "need", "develop"];
+
+/// A name for the project of a goal: its first words that say something.
+fn title_of(sentence: &str) -> String {
+    let until_details = sentence.split([',', '.', ';', ':', '\n']).next().unwrap_or(sentence);
+    let before_with = until_details.split(" with ").next().unwrap_or(until_details);
+    let words = before_with.split_whitespace().filter(|w| !EMPTY_WORDS.contains(&w.to_lowercase().as_str()));
+    let title = words.take(6).collect::<Vec<_>>().join(" ");
+    let title: String = title.chars().take(80).collect();
+    if title.is_empty() { "Project".to_owned() } else { title }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_says_what_is_built() {
+        assert_eq!(title_of("Build a REST API for todos with a title, a done flag"), "REST API todos");
+        assert_eq!(title_of("please"), "Project");
+    }
+}

@@ -1,0 +1,85 @@
+//! Use cases, one file a noun. Each owns its transaction and takes who asks as an argument.
+
+mod agents;
+mod assignments;
+mod finish;
+mod goals;
+mod projects;
+mod sessions;
+mod submissions;
+mod tasks;
+
+use std::time::Duration;
+
+use sea_orm::DatabaseConnection;
+use titan_identity::Signer;
+use titan_lifecycle::Tasks;
+use titan_service::Frame;
+use titan_store::Outbox;
+use titan_telemetry::prometheus::IntCounterVec;
+
+use crate::config::Engine;
+use crate::dispatch::Dispatcher;
+
+pub(crate) use finish::Outcome;
+pub(crate) use goals::GoalIn;
+pub(crate) use projects::{ProjectIn, ProjectPatch};
+pub(crate) use sessions::{Hello, Opened};
+pub(crate) use submissions::{SubmissionIn, TaskIn};
+
+pub(crate) struct App {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) outbox: Outbox,
+    pub(crate) signer: Signer,
+    pub(crate) engine: Engine,
+    pub(crate) dispatcher: Dispatcher,
+    /// Attempts by how they ended; `stale` counts what the fence refused.
+    pub(crate) ended: IntCounterVec,
+    tasks: Tasks,
+}
+
+impl App {
+    pub(crate) fn new(frame: &Frame, engine: Engine, dispatcher: Dispatcher) -> anyhow::Result<Self> {
+        let options = titan_telemetry::prometheus::Opts::new("titan_task_attempts_ended_total", "Attempts by how they ended.");
+        let ended = frame.metrics.register(IntCounterVec::new(options, &["outcome"])?)?;
+        let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
+        Ok(Self { db, outbox, signer, engine, dispatcher, ended, tasks: frame.tasks.clone() })
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.engine.lease_ms.into())
+    }
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_millis(self.engine.grace_ms.into())
+    }
+
+    /// Work that shutdown waits for.
+    pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, work);
+    }
+    /// Returns when the service is stopping.
+    pub(crate) async fn stopping(&self) {
+        self.tasks.shutdown().cancelled().await;
+    }
+
+    /// After a commit that wrote events or made tasks ready.
+    fn committed(&self) {
+        self.outbox.wake();
+        self.dispatcher.wake();
+    }
+}
+
+/// Text a caller gives: trimmed, not empty, at most `most` characters, without control characters.
+fn text(field: &str, value: &str, most: usize) -> titan_error::Result<String> {
+    let value = value.trim();
+    let problem = if value.is_empty() {
+        "must not be empty".to_owned()
+    } else if value.chars().count() > most {
+        format!("must be at most {most} characters, not {}", value.chars().count())
+    } else if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        "must not contain control characters".to_owned()
+    } else {
+        return Ok(value.to_owned());
+    };
+    Err(titan_error::Error::invalid(field, problem))
+}

@@ -1,0 +1,78 @@
+use sea_orm::TransactionTrait as _;
+use titan_error::{Error, Result};
+use titan_identity::Principal;
+use titan_ids::SessionId;
+
+use super::{App, Outcome};
+use crate::domain::matching::Slot;
+use crate::domain::session::{AttemptKey, resume};
+use crate::store::agents::{self, Hosted};
+use crate::store::sessions;
+
+/// What a worker says when it connects.
+#[derive(Debug)]
+pub(crate) struct Hello {
+    pub(crate) session: SessionId,
+    pub(crate) worker: String,
+    pub(crate) agents: Vec<Hosted>,
+    pub(crate) running: Vec<AttemptKey>,
+    pub(crate) unacknowledged: Vec<AttemptKey>,
+}
+
+/// The session as it stands after connecting.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) epoch: i64,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) keep: Vec<AttemptKey>,
+    pub(crate) redeliver: Vec<AttemptKey>,
+}
+
+const AGENTS_MOST: usize = 1_000;
+
+impl App {
+    pub(crate) async fn open_session(&self, who: &Principal, hello: &Hello) -> Result<Opened> {
+        who.require_service()?;
+        if hello.agents.is_empty() || hello.agents.len() > AGENTS_MOST {
+            return Err(Error::invalid("hello.agents", format!("must be 1 to {AGENTS_MOST} agents")));
+        }
+        if let Some(i) = hello.agents.iter().position(|a| a.name.is_empty() || a.role.is_empty() || a.max_concurrency < 1) {
+            return Err(Error::invalid(format!("hello.agents[{i}]"), "needs a name, a role and a max_concurrency of 1 or more"));
+        }
+        let tx = self.db.begin().await?;
+        let epoch = sessions::connect(&tx, hello.session, &hello.worker, self.lease()).await?;
+        // Its tasks are somebody else's by now; the worker drops everything and starts a new session.
+        let epoch = epoch.ok_or_else(|| Error::precondition(format!("{} has expired; start a new session", hello.session)))?;
+        let mut slots = Vec::with_capacity(hello.agents.len());
+        for agent in &hello.agents {
+            let id = agents::register(&tx, who.org, hello.session, agent).await?;
+            let max_concurrency = u32::try_from(agent.max_concurrency).unwrap_or(1);
+            let (name, role) = (agent.name.clone(), agent.role.clone());
+            slots.push(Slot { agent: id, name, role, session: hello.session, epoch, running: 0, max_concurrency });
+        }
+        tx.commit().await?;
+        let owned: Vec<_> = sessions::owned_by(&self.db, hello.session).await?.iter().map(|o| (o.id, o.attempt)).collect();
+        let plan = resume(&owned, &hello.running, &hello.unacknowledged);
+        Ok(Opened { epoch, slots, keep: plan.keep, redeliver: plan.redeliver })
+    }
+
+    pub(crate) async fn heartbeat(&self, beats: &[(SessionId, i64)]) -> Result<Vec<SessionId>> {
+        sessions::extend(&self.db, beats, self.lease()).await
+    }
+
+    pub(crate) async fn close_session(&self, session: SessionId, epoch: i64) -> Result<()> {
+        sessions::disconnect(&self.db, session, epoch, self.grace()).await
+    }
+
+    /// Expires what is due and gives the tasks of expired sessions back.
+    pub(crate) async fn expire_sessions(&self) -> Result<()> {
+        let expired = sessions::expire(&self.db).await?;
+        if expired > 0 {
+            tracing::info!(expired, "worker sessions expired");
+        }
+        for owned in sessions::orphans(&self.db).await? {
+            self.finish(owned.id, owned.attempt, Outcome::Lost { reason: "its worker is gone".to_owned() }).await?;
+        }
+        Ok(())
+    }
+}

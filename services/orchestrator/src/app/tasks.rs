@@ -1,0 +1,52 @@
+use titan_error::{Error, Result};
+use titan_identity::{Attempt, Principal};
+use titan_ids::{GoalId, Task, TaskId};
+use titan_proto::common::PageRequest;
+use titan_store::{Page, PageOf};
+
+use super::App;
+use crate::domain::task::TaskState;
+use crate::store::entity::project;
+use crate::store::tasks::{self, ChangeRow, Filter, TaskRow};
+use crate::store::projects;
+
+impl App {
+    pub(crate) async fn task(&self, who: &Principal, id: TaskId) -> Result<TaskRow> {
+        let task = tasks::find(&self.db, who.org, id).await?;
+        who.may_touch(task.project_id)?;
+        Ok(task)
+    }
+
+    pub(crate) async fn tasks(
+        &self,
+        who: &Principal,
+        project: &str,
+        goal: Option<GoalId>,
+        state: Option<TaskState>,
+        page: Option<PageRequest>,
+    ) -> Result<PageOf<TaskRow>> {
+        let page = Page::parse::<Task>(page)?;
+        let project = if project.is_empty() { who.project } else { Some(self.project(who, project).await?.id) };
+        let rows = tasks::list(&self.db, who.org, Filter { project, goal, state }, page).await?;
+        Ok(page.of(rows, |t| t.id.to_string()))
+    }
+
+    pub(crate) async fn history(&self, who: &Principal, id: TaskId) -> Result<Vec<ChangeRow>> {
+        let task = self.task(who, id).await?;
+        tasks::history(&self.db, task.id).await
+    }
+
+    /// Whether the attempt still owns its task; asked before every effect on its behalf.
+    pub(crate) async fn verify_attempt(&self, who: &Principal, credential: &str) -> Result<(Attempt, project::Model)> {
+        who.require_service()?;
+        let claims = self.signer.verify_attempt(credential)?;
+        let task = tasks::find(&self.db, claims.org, claims.task).await?;
+        if task.attempt != claims.attempt || !task.state.is_owned() {
+            self.ended.with_label_values(&["stale"]).inc();
+            let message = format!("attempt {} of {} is not the owner any more (it is at attempt {}, {:?})", claims.attempt, claims.task, task.attempt, task.state);
+            return Err(Error::aborted(message));
+        }
+        let project = projects::find(&self.db, claims.org, &claims.project.to_string()).await?;
+        Ok((claims, project))
+    }
+}

@@ -1,0 +1,64 @@
+use serde::{Deserialize, Serialize};
+use titan_service::{FrameSettings, ServiceSettings};
+use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: Listen,
+    pub database: Database,
+    pub bus: Bus,
+    pub identity: Identity,
+    pub telemetry: Telemetry,
+    pub engine: Engine,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// How long a worker keeps its tasks without a heartbeat, in milliseconds.
+    pub lease_ms: u32,
+    /// How long a worker whose stream broke keeps them.
+    pub grace_ms: u32,
+    /// Tasks claimed at once.
+    pub claim_batch: u32,
+}
+
+impl Settings for Config {
+    const DEFAULTS: &'static str = r#"
+        [listen]
+        address = "127.0.0.1:7072"
+        admin = "127.0.0.1:7073"
+        [database]
+        pool_size = 10
+        [bus]
+        prefix = "titan"
+        [telemetry]
+        log = "info"
+        log_format = "json"
+        [engine]
+        lease_ms = 8000
+        grace_ms = 5000
+        claim_batch = 100
+    "#;
+
+    fn problems(&self, problems: &mut Vec<String>) {
+        self.frame().problems(problems);
+        if !(1_000..=600_000).contains(&self.engine.lease_ms) {
+            problems.push("engine.lease_ms: must be 1000 to 600000".to_owned());
+        }
+        if self.engine.grace_ms > self.engine.lease_ms {
+            problems.push("engine.grace_ms: must not be longer than engine.lease_ms".to_owned());
+        }
+        if !(1..=1_000).contains(&self.engine.claim_batch) {
+            problems.push("engine.claim_batch: must be 1 to 1000".to_owned());
+        }
+    }
+}
+
+impl ServiceSettings for Config {
+    fn frame(&self) -> FrameSettings<'_> {
+        let Self { listen, database, bus, identity, telemetry, .. } = self;
+        FrameSettings { listen, database, bus, identity, telemetry }
+    }
+}

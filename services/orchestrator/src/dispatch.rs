@@ -1,0 +1,266 @@
+//! The owner of everything a replica keeps in memory: the sessions connected to it and their free slots.
+//! It claims tasks for them and coalesces their heartbeats. All of it can be rebuilt from the tables.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use titan_ids::{AgentId, SessionId, TaskId};
+use titan_lifecycle::{Backoff, Check};
+use titan_proto::worker::orchestrator_message::Body;
+use titan_proto::worker::{AttemptRef, HeartbeatAck, OrchestratorMessage, Revoke};
+use titan_settings::Secret;
+use titan_store::sqlx::postgres::PgListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::matching::Slot;
+use crate::domain::session::AttemptKey;
+
+pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
+
+/// A session as the dispatcher knows it.
+pub(crate) struct Connected {
+    pub(crate) session: SessionId,
+    pub(crate) epoch: i64,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) outgoing: Outgoing,
+    /// Attempts it owns, with the agent whose slot each takes; the agent of a kept one is not known yet.
+    pub(crate) owned: Vec<AttemptKey>,
+}
+
+enum Command {
+    Wake,
+    Opened(Connected),
+    Closed { session: SessionId, epoch: i64 },
+    Draining { session: SessionId },
+    Heartbeat { session: SessionId, epoch: i64, sequence: u64 },
+    Ended { session: SessionId, task: TaskId },
+    Revoke { task: TaskId, attempt: i32 },
+}
+
+/// The handle of the owner task. Commands are small and their senders are bounded by what a stream or a
+/// transaction can produce, so the channel is not.
+#[derive(Clone)]
+pub(crate) struct Dispatcher(mpsc::UnboundedSender<Command>);
+
+pub(crate) struct Commands(mpsc::UnboundedReceiver<Command>);
+
+pub(crate) fn channel() -> (Dispatcher, Commands) {
+    let (send, receive) = mpsc::unbounded_channel();
+    (Dispatcher(send), Commands(receive))
+}
+
+impl Dispatcher {
+    // A send fails only when the owner has stopped, and then nothing is dispatched any more.
+    fn send(&self, command: Command) {
+        let _ = self.0.send(command);
+    }
+    pub(crate) fn wake(&self) {
+        self.send(Command::Wake);
+    }
+    pub(crate) fn opened(&self, connected: Connected) {
+        self.send(Command::Opened(connected));
+    }
+    pub(crate) fn closed(&self, session: SessionId, epoch: i64) {
+        self.send(Command::Closed { session, epoch });
+    }
+    /// No more work for this session.
+    pub(crate) fn draining(&self, session: SessionId) {
+        self.send(Command::Draining { session });
+    }
+    pub(crate) fn heartbeat(&self, session: SessionId, epoch: i64, sequence: u64) {
+        self.send(Command::Heartbeat { session, epoch, sequence });
+    }
+    pub(crate) fn ended(&self, session: SessionId, task: TaskId) {
+        self.send(Command::Ended { session, task });
+    }
+    pub(crate) fn revoke(&self, task: TaskId, attempt: i32) {
+        self.send(Command::Revoke { task, attempt });
+    }
+}
+
+/// Finds retries that became due and what a lost wake-up missed.
+const SWEEP: Duration = Duration::from_secs(1);
+/// One write a second extends the leases of all sessions.
+const BEAT: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: CancellationToken) {
+    let Commands(mut commands) = commands;
+    let mut state = State::default();
+    let (mut sweep, mut beat) = (tokio::time::interval(SWEEP), tokio::time::interval(BEAT));
+    for interval in [&mut sweep, &mut beat] {
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            command = commands.recv() => {
+                let Some(command) = command else { return };
+                state.apply(command);
+                while let Ok(command) = commands.try_recv() {
+                    state.apply(command);
+                }
+            }
+            _ = sweep.tick() => state.dirty = true,
+            _ = beat.tick() => state.beat(&app).await,
+        }
+        if state.dirty {
+            state.claim(&app).await;
+        }
+    }
+}
+
+/// Wakes the dispatcher for tasks that other replicas stored.
+pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: CancellationToken) {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    while !shutdown.is_cancelled() {
+        let listening = async {
+            let mut listener = PgListener::connect(url.reveal()).await?;
+            listener.listen("titan_ready").await?;
+            check.set(true);
+            loop {
+                // None: the connection was lost and made anew; something may have been missed.
+                listener.try_recv().await?;
+                app.dispatcher.wake();
+            }
+        };
+        let error: Result<(), titan_store::sqlx::Error> = tokio::select! { r = listening => r, () = shutdown.cancelled() => return };
+        check.set(false);
+        if let Err(error) = error {
+            tracing::warn!(%error, "wake-ups are lost; sweeping meanwhile");
+        }
+        tokio::select! { () = backoff.sleep() => {}, () = shutdown.cancelled() => return }
+    }
+}
+
+struct Session {
+    epoch: i64,
+    slots: Vec<Slot>,
+    outgoing: Outgoing,
+    /// Which slot each owned task takes; none for tasks kept over a reconnect, whose agent is looked up
+    /// nowhere: they count against the whole session.
+    owned: HashMap<TaskId, Option<AgentId>>,
+    draining: bool,
+}
+
+#[derive(Default)]
+struct State {
+    sessions: HashMap<SessionId, Session>,
+    beats: HashMap<SessionId, (i64, u64)>,
+    /// There may be something to claim.
+    dirty: bool,
+}
+
+impl State {
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Wake => self.dirty = true,
+            Command::Opened(Connected { session, epoch, slots, outgoing, owned }) => {
+                let owned = owned.into_iter().map(|(task, _)| (task, None)).collect();
+                self.sessions.insert(session, Session { epoch, slots, outgoing, owned, draining: false });
+                self.dirty = true;
+            }
+            Command::Closed { session, epoch } => {
+                if self.sessions.get(&session).is_some_and(|s| s.epoch == epoch) {
+                    self.sessions.remove(&session);
+                }
+            }
+            Command::Draining { session } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.draining = true;
+                }
+            }
+            Command::Heartbeat { session, epoch, sequence } => {
+                self.beats.insert(session, (epoch, sequence));
+            }
+            Command::Ended { session, task } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.owned.remove(&task);
+                }
+                self.dirty = true;
+            }
+            Command::Revoke { task, attempt } => {
+                for session in self.sessions.values_mut().filter(|s| s.owned.contains_key(&task)) {
+                    session.owned.remove(&task);
+                    let attempt = Some(AttemptRef { task_id: task.to_string(), attempt });
+                    session.say(Body::Revoke(Revoke { attempt, reason: "the attempt is not the owner any more".to_owned() }));
+                }
+                self.dirty = true;
+            }
+        }
+    }
+
+    /// The acknowledgement follows the write: a worker never believes in a lease the table does not hold.
+    async fn beat(&mut self, app: &App) {
+        if self.beats.is_empty() {
+            return;
+        }
+        let beats: Vec<_> = self.beats.iter().map(|(session, (epoch, _))| (*session, *epoch)).collect();
+        match app.heartbeat(&beats).await {
+            Ok(extended) => {
+                let extended: HashSet<_> = extended.into_iter().collect();
+                for (session, (epoch, sequence)) in self.beats.drain() {
+                    let Some(known) = self.sessions.get(&session).filter(|s| s.epoch == epoch) else { continue };
+                    if extended.contains(&session) {
+                        known.say(Body::HeartbeatAck(HeartbeatAck { sequence }));
+                    } else {
+                        // Expired, or connected elsewhere since: closing the stream makes the worker ask.
+                        self.sessions.remove(&session);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(?error, "leases could not be extended"),
+        }
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        for session in self.sessions.values().filter(|s| !s.draining) {
+            let mut unknown = session.owned.values().filter(|agent| agent.is_none()).count();
+            for slot in &session.slots {
+                let known = session.owned.values().filter(|agent| **agent == Some(slot.agent)).count();
+                let mut slot = slot.clone();
+                slot.running = u32::try_from(known).unwrap_or(u32::MAX);
+                while unknown > 0 && slot.is_free() {
+                    slot.running += 1;
+                    unknown -= 1;
+                }
+                slots.push(slot);
+            }
+        }
+        slots
+    }
+
+    async fn claim(&mut self, app: &App) {
+        loop {
+            let claimed = match app.claim(self.slots(), titan_lifecycle::now()).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    // The sweep tries again.
+                    tracing::warn!(?error, "no tasks could be claimed");
+                    break;
+                }
+            };
+            let full = claimed.len() >= app.engine.claim_batch as usize;
+            for (choice, assignment) in claimed {
+                if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
+                    session.owned.insert(choice.candidate.task, Some(choice.slot.agent));
+                    session.say(Body::Assignment(assignment));
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+        self.dirty = false;
+    }
+}
+
+impl Session {
+    /// Into the stream. When it is closed already, the worker gets it after it has connected again.
+    fn say(&self, body: Body) {
+        let _ = self.outgoing.send(OrchestratorMessage { body: Some(body) });
+    }
+}

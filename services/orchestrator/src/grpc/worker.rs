@@ -1,0 +1,187 @@
+//! The worker stream: one a pod, the worker speaks first.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::Value;
+use titan_error::{Error, Result};
+use titan_identity::Principal;
+use titan_ids::{SessionId, TaskId};
+use titan_proto::worker::orchestrator_message::Body as Out;
+use titan_proto::worker::result::Outcome as ProtoOutcome;
+use titan_proto::worker::worker_message::Body as In;
+use titan_proto::worker::worker_service_server::WorkerService;
+use titan_proto::worker::{self as proto, AttemptRef, OrchestratorMessage, ResultAck, Resume, WorkerMessage};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Api, id};
+use crate::app::{Hello, Opened, Outcome};
+use crate::dispatch::{Connected, Outgoing};
+use crate::domain::session::AttemptKey;
+use crate::store::agents::Hosted;
+
+/// The version of the worker protocol spoken here.
+const PROTOCOL: u32 = 1;
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+const RESULT_MOST: usize = 64 << 10;
+
+type OutStream = futures::stream::BoxStream<'static, Result<OrchestratorMessage, Status>>;
+
+#[tonic::async_trait]
+impl WorkerService for Api {
+    type OpenSessionStream = OutStream;
+
+    async fn open_session(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<OutStream>, Status> {
+        let who = Principal::of(&request)?;
+        let mut incoming = request.into_inner();
+        let hello = tokio::time::timeout(HELLO_WITHIN, incoming.message()).await;
+        let hello = match hello.map_err(|_| Error::invalid("hello", "did not come in time"))?? {
+            Some(WorkerMessage { body: Some(In::Hello(hello)) }) => hello,
+            _ => return Err(Error::invalid("hello", "must be the first message").into()),
+        };
+        let results = hello.unacknowledged.clone();
+        let hello = parse_hello(hello)?;
+        let (outgoing, receiver) = mpsc::unbounded_channel();
+        let session = hello.session;
+        let opened = self.app.open_session(&who, &hello).await?;
+        let epoch = opened.epoch;
+        self.resume(opened, session, results, outgoing.clone()).await?;
+        let api = self.clone();
+        let reading = async move {
+            if let Err(error) = api.read(session, epoch, incoming, &outgoing).await {
+                tracing::info!(%session, %error, "a worker's stream ended");
+            }
+            api.app.dispatcher.closed(session, epoch);
+            if let Err(error) = api.app.close_session(session, epoch).await {
+                tracing::warn!(%session, ?error, "the session stays connected until its lease ends");
+            }
+        };
+        // The reader lives as long as the stream it answers: both end with the connection.
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        self.app.spawn("worker stream", async move {
+            reading.await;
+            drop(done);
+        });
+        let messages = UnboundedReceiverStream::new(receiver).map(Ok);
+        let until_ended = messages.take_until(ended);
+        Ok(Response::new(until_ended.boxed()))
+    }
+}
+
+impl Api {
+    /// Settles what the worker still holds, tells it what it keeps, and delivers again what it lost.
+    async fn resume(&self, opened: Opened, session: SessionId, results: Vec<proto::Result>, outgoing: Outgoing) -> Result<()> {
+        let Opened { epoch, slots, keep, redeliver } = opened;
+        let keep_refs = keep.iter().map(attempt_ref).collect();
+        let resume = Resume { epoch, lease_ms: self.app.engine.lease_ms, keep: keep_refs };
+        say(&outgoing, Out::Resume(resume));
+        for result in results {
+            self.settle(session, result, &outgoing).await?;
+        }
+        let lost: Vec<TaskId> = redeliver.iter().map(|(task, _)| *task).collect();
+        for assignment in self.app.redeliver(&lost).await? {
+            say(&outgoing, Out::Assignment(assignment));
+        }
+        let owned = keep.into_iter().chain(redeliver).collect();
+        self.app.dispatcher.opened(Connected { session, epoch, slots, outgoing, owned });
+        Ok(())
+    }
+
+    /// Until the worker leaves, the connection breaks or the service stops. An error closes the stream; the worker
+    /// connects again and says once more what was not acknowledged.
+    async fn read(&self, session: SessionId, epoch: i64, mut incoming: Streaming<WorkerMessage>, outgoing: &Outgoing) -> Result<()> {
+        loop {
+            let message = tokio::select! {
+                message = incoming.message() => message?,
+                () = self.app.stopping() => return Ok(()),
+                () = outgoing.closed() => return Ok(()),
+            };
+            let Some(WorkerMessage { body }) = message else { return Ok(()) };
+            match body {
+                Some(In::Heartbeat(beat)) => self.app.dispatcher.heartbeat(session, epoch, beat.sequence),
+                Some(In::Started(started)) => {
+                    let (task, attempt) = attempt_key(started.attempt)?;
+                    if !self.app.start(task, attempt).await? {
+                        self.app.dispatcher.revoke(task, attempt);
+                    }
+                }
+                Some(In::Progress(progress)) => {
+                    let (task, attempt) = attempt_key(progress.attempt)?;
+                    self.app.progress(task, attempt, &progress.message).await?;
+                }
+                Some(In::Result(result)) => self.settle(session, result, outgoing).await?,
+                Some(In::Drain(proto::Drain {})) => self.app.dispatcher.draining(session),
+                Some(In::Hello(_)) => return Err(Error::invalid("hello", "comes once a stream")),
+                // A newer worker says something this build does not know; it must not depend on it.
+                None => {}
+            }
+        }
+    }
+
+    async fn settle(&self, session: SessionId, result: proto::Result, outgoing: &Outgoing) -> Result<()> {
+        let (task, attempt) = attempt_key(result.attempt.clone())?;
+        let outcome = outcome(result.outcome);
+        let accepted = self.app.finish(task, attempt, outcome).await?;
+        titan_lifecycle::fault("result.after_commit_before_ack").await;
+        say(outgoing, Out::ResultAck(ResultAck { attempt: Some(attempt_ref(&(task, attempt))), accepted }));
+        self.app.dispatcher.ended(session, task);
+        Ok(())
+    }
+}
+
+/// Into the stream; when it is closed, the worker asks again after connecting.
+fn say(outgoing: &Outgoing, body: Out) {
+    let _ = outgoing.send(OrchestratorMessage { body: Some(body) });
+}
+
+fn attempt_ref((task, attempt): &AttemptKey) -> AttemptRef {
+    AttemptRef { task_id: task.to_string(), attempt: *attempt }
+}
+
+fn attempt_key(attempt: Option<AttemptRef>) -> Result<AttemptKey> {
+    let AttemptRef { task_id, attempt } = attempt.ok_or_else(|| Error::invalid("attempt", "is missing"))?;
+    Ok((id("attempt.task_id", &task_id)?, attempt))
+}
+
+/// What cannot be stored is a failure of the attempt, not of the stream: it must end somehow.
+fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
+    let object = |json: &str| match serde_json::from_str::<Value>(json) {
+        _ if json.len() > RESULT_MOST => Err("is larger than 64 KiB"),
+        Ok(value) if value.is_object() => Ok(value),
+        _ => Err("is not a JSON object"),
+    };
+    let broken = |why: &str| Outcome::Failed { message: format!("the worker's result {why}"), last: true };
+    match outcome {
+        Some(ProtoOutcome::Completed(completed)) => match object(&completed.result_json) {
+            Ok(result) => Outcome::Completed { result },
+            Err(why) => broken(why),
+        },
+        Some(ProtoOutcome::Rejected(rejected)) => match object(&rejected.findings_json) {
+            Ok(findings) => Outcome::Rejected { message: rejected.message, findings },
+            Err(why) => broken(why),
+        },
+        Some(ProtoOutcome::Failed(failed)) => Outcome::Failed { message: failed.message, last: failed.r#final },
+        None => broken("is empty"),
+    }
+}
+
+fn parse_hello(hello: proto::Hello) -> Result<Hello> {
+    let proto::Hello { session_id, worker, protocol, features: _, agents, running, unacknowledged } = hello;
+    if protocol != PROTOCOL {
+        let message = format!("this orchestrator speaks version {PROTOCOL} of the worker protocol, not {protocol}; upgrade it first");
+        return Err(Error::precondition(message));
+    }
+    let hosted = |slot: proto::AgentSlot| {
+        let proto::AgentSlot { name, role, department, skills, max_concurrency } = slot;
+        Hosted { name, role, department, skills, max_concurrency: i32::try_from(max_concurrency).unwrap_or(i32::MAX) }
+    };
+    Ok(Hello {
+        session: id("hello.session_id", &session_id)?,
+        worker,
+        agents: agents.into_iter().map(hosted).collect(),
+        running: running.into_iter().map(|a| attempt_key(Some(a))).collect::<Result<_>>()?,
+        unacknowledged: unacknowledged.into_iter().map(|r| attempt_key(r.attempt)).collect::<Result<_>>()?,
+    })
+}

@@ -1,0 +1,32 @@
+//! Ends attempts that take longer than they may. A live session never protects a stuck task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Outcome};
+use crate::store::sessions;
+
+const EVERY: Duration = Duration::from_secs(2);
+/// Workers stop at the deadline themselves; this is for those that do not.
+const MARGIN: Duration = Duration::from_secs(3);
+
+pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = shutdown.cancelled() => return }
+        if let Err(error) = end_overdue(&app).await {
+            tracing::warn!(?error, "deadlines could not be reconciled");
+        }
+    }
+}
+
+async fn end_overdue(app: &App) -> titan_error::Result<()> {
+    for overdue in sessions::overdue(&app.db, MARGIN).await? {
+        let message = "the attempt took longer than its timeout".to_owned();
+        if app.finish(overdue.id, overdue.attempt, Outcome::Failed { message, last: false }).await? {
+            app.dispatcher.revoke(overdue.id, overdue.attempt);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Loops that take no input, are idempotent and run on any replica.
+
+pub(crate) mod deadlines;
+pub(crate) mod sessions;

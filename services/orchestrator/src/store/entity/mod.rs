@@ -1,0 +1,2 @@
+pub(crate) mod goal;
+pub(crate) mod project;

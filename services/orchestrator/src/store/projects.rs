@@ -1,0 +1,45 @@
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use titan_error::{Error, Result};
+use titan_ids::{OrgId, ProjectId};
+use titan_store::{Page, sql};
+
+use super::entity::project::{Column, Entity, Model, Status};
+
+/// By id or slug, in the organisation; an archived one only by id.
+pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id_or_slug: &str) -> Result<Model> {
+    let scoped = Entity::find().filter(Column::OrgId.eq(org));
+    let query = match id_or_slug.parse::<ProjectId>() {
+        Ok(id) => scoped.filter(Column::Id.eq(id)),
+        Err(_) => scoped.filter(Column::Slug.eq(id_or_slug)),
+    };
+    query.one(db).await?.ok_or_else(|| Error::not_found(format!("project {id_or_slug:?}")))
+}
+
+pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, page: Page) -> Result<Vec<Model>> {
+    let scoped = Entity::find().filter(Column::OrgId.eq(org)).filter(Column::Status.eq(Status::Active));
+    Ok(scoped.filter(Column::Id.lt(page.before)).order_by_desc(Column::Id).limit(page.fetch()).all(db).await?)
+}
+
+/// False when the slug is taken.
+pub(crate) async fn insert(db: &impl ConnectionTrait, project: &Model) -> Result<bool> {
+    let Model { id, org_id, slug, name, description, status: _, owner, version: _, created_at, updated_at: _ } = project.clone();
+    let insert = "INSERT INTO project (id, org_id, slug, name, description, status, owner, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $7) ON CONFLICT (org_id, slug) DO NOTHING";
+    let values = [id.into(), org_id.into(), slug.into(), name.into(), description.into(), owner.into(), created_at.into()];
+    Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
+}
+
+/// False when `version` is no longer current.
+pub(crate) async fn update(db: &impl ConnectionTrait, project: &Model, version: i64) -> Result<bool> {
+    let Model { id, org_id: _, slug: _, name, description, status: _, owner: _, version: _, created_at: _, updated_at } = project.clone();
+    let update = "UPDATE project SET name = $3, description = $4, updated_at = $5, version = version + 1 WHERE id = $1 AND version = $2";
+    let values = [id.into(), version.into(), name.into(), description.into(), updated_at.into()];
+    Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
+}
+
+/// False while it has goals that are not finished.
+pub(crate) async fn archive(db: &impl ConnectionTrait, id: ProjectId) -> Result<bool> {
+    let update = "UPDATE project SET status = 'archived', version = version + 1, updated_at = now()
+        WHERE id = $1 AND NOT EXISTS (SELECT FROM goal WHERE project_id = $1 AND state = 'running')";
+    Ok(db.execute_raw(sql(update, [id.into()])).await?.rows_affected() == 1)
+}

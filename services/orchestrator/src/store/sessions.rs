@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use titan_error::{Error, Result};
+use titan_ids::{SessionId, TaskId};
+use titan_store::sql;
+use uuid::Uuid;
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Connects the session, new or again, and gives its new epoch; none when it has expired, which is final.
+pub(crate) async fn connect(db: &impl ConnectionTrait, id: SessionId, worker: &str, lease: Duration) -> Result<Option<i64>> {
+    let upsert = "INSERT INTO worker_session AS s (id, worker, epoch, state, lease_until)
+        VALUES ($1, $2, 1, 'connected', now() + $3 * interval '1 millisecond')
+        ON CONFLICT (id) DO UPDATE SET epoch = s.epoch + 1, state = 'connected', lease_until = excluded.lease_until
+        WHERE s.state <> 'expired' RETURNING epoch";
+    let row = db.query_one_raw(sql(upsert, [id.into(), worker.into(), millis(lease).into()])).await?;
+    Ok(row.map(|row| row.try_get("", "epoch")).transpose()?)
+}
+
+/// Extends the leases of sessions that are still at the epoch given; returns those.
+pub(crate) async fn extend(db: &impl ConnectionTrait, sessions: &[(SessionId, i64)], lease: Duration) -> Result<Vec<SessionId>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) = sessions.iter().map(|(id, epoch)| (id.uuid(), *epoch)).unzip();
+    let update = "UPDATE worker_session s SET lease_until = now() + $3 * interval '1 millisecond'
+        FROM unnest($1::uuid[], $2::bigint[]) AS beat(id, epoch)
+        WHERE s.id = beat.id AND s.epoch = beat.epoch AND s.state = 'connected' RETURNING s.id";
+    let rows = db.query_all_raw(sql(update, [ids.into(), epochs.into(), millis(lease).into()])).await?;
+    rows.into_iter().map(|row| row.try_get::<SessionId>("", "id").map_err(Error::from)).collect()
+}
+
+/// The stream broke: the tasks stay the session's for the grace only.
+pub(crate) async fn disconnect(db: &impl ConnectionTrait, id: SessionId, epoch: i64, grace: Duration) -> Result<()> {
+    let update = "UPDATE worker_session SET state = 'disconnected', lease_until = least(lease_until, now() + $3 * interval '1 millisecond')
+        WHERE id = $1 AND epoch = $2 AND state = 'connected'";
+    db.execute_raw(sql(update, [id.into(), epoch.into(), millis(grace).into()])).await?;
+    Ok(())
+}
+
+/// Expires the sessions whose lease has passed, on the database's clock.
+pub(crate) async fn expire(db: &impl ConnectionTrait) -> Result<u64> {
+    let update = "UPDATE worker_session SET state = 'expired' WHERE state <> 'expired' AND lease_until < now()";
+    Ok(db.execute_raw(sql(update, [])).await?.rows_affected())
+}
+
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub(crate) struct Owned {
+    pub(crate) id: TaskId,
+    pub(crate) attempt: i32,
+}
+
+/// Tasks whose session is no more. Found again and again until released, whoever expired the session.
+pub(crate) async fn orphans(db: &impl ConnectionTrait) -> Result<Vec<Owned>> {
+    let select = "SELECT t.id, t.attempt FROM task t JOIN worker_session s ON s.id = t.session_id
+        WHERE t.state IN ('assigned', 'in_progress') AND s.state = 'expired' ORDER BY t.id LIMIT 1000";
+    Ok(Owned::find_by_statement(sql(select, [])).all(db).await?)
+}
+
+pub(crate) async fn owned_by(db: &impl ConnectionTrait, session: SessionId) -> Result<Vec<Owned>> {
+    let select = "SELECT id, attempt FROM task WHERE session_id = $1 AND state IN ('assigned', 'in_progress') ORDER BY id";
+    Ok(Owned::find_by_statement(sql(select, [session.into()])).all(db).await?)
+}
+
+/// Attempts that took longer than they may, with a margin for their worker to say so itself.
+pub(crate) async fn overdue(db: &impl ConnectionTrait, margin: Duration) -> Result<Vec<Owned>> {
+    let select = "SELECT id, attempt FROM task WHERE state IN ('assigned', 'in_progress')
+        AND attempt_deadline < now() - $1 * interval '1 millisecond' ORDER BY id LIMIT 1000";
+    Ok(Owned::find_by_statement(sql(select, [millis(margin).into()])).all(db).await?)
+}
