@@ -1,6 +1,16 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::command::{GitError, git};
+
+/// Who serves a push says in the environment which refs it may move, one a line. Pushes from this host,
+/// without a server between, are not asked.
+const UPDATE_HOOK: &str = r#"#!/bin/sh
+[ -n "$REMOTE_USER" ] || exit 0
+printf '%s\n' "$TITAN_ALLOWED_REFS" | grep -qxF -- "$1" && exit 0
+echo "this attempt may not move $1" >&2
+exit 1
+"#;
 
 /// A repository without a work tree, as it is served.
 #[derive(Clone, Debug)]
@@ -23,6 +33,9 @@ impl BareRepository {
             for (key, value) in [("core.fsync", "all"), ("http.receivepack", "true"), ("receive.denyDeletes", "true"), ("gc.auto", "0")] {
                 git(&made, |_| (), &["config", key, value]).await?;
             }
+            let hook = made.join("hooks/update");
+            tokio::fs::write(&hook, UPDATE_HOOK).await?;
+            tokio::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).await?;
             match tokio::fs::rename(&made, path).await {
                 Err(e) if !tokio::fs::try_exists(path.join("HEAD")).await? => return Err(e.into()),
                 _ => {}

@@ -153,13 +153,12 @@ impl WorkTree {
         git(&self.0, |c| remote.authorise(c), &["push", "--quiet", &lease, "origin", &spec]).await.map(drop)
     }
 
-    /// The paths in the tree of `HEAD`.
+    /// Names the content of a commit: the same for two commits with the same files.
     ///
     /// # Errors
-    /// There is no commit yet.
-    pub async fn files(&self) -> Result<Vec<String>, GitError> {
-        let listed = self.git(&["ls-tree", "-r", "-z", "--name-only", "HEAD"]).await?;
-        Ok(listed.split('\0').filter(|p| !p.is_empty()).map(str::to_owned).collect())
+    /// The commit is not there.
+    pub async fn tree_id(&self, commit: &CommitId) -> Result<String, GitError> {
+        self.git(&["rev-parse", &format!("{}^{{tree}}", commit.0)]).await
     }
 }
 

@@ -246,7 +246,7 @@ impl State {
             let full = claimed.len() >= app.engine.claim_batch as usize;
             for (choice, assignment) in claimed {
                 if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
-                    session.owned.insert(choice.candidate.task, Some(choice.slot.agent));
+                    session.owned.insert(choice.candidate.id, Some(choice.slot.agent));
                     session.say(Body::Assignment(assignment));
                 }
             }

@@ -13,7 +13,6 @@ use titan_store::outbox::{self, About};
 
 use super::App;
 use crate::domain::matching::{Choice, Slot, assign};
-use crate::domain::task::TaskState;
 use crate::store::tasks::{self, AssignmentRow, Change};
 
 /// The credential must outlive the attempt by the time its last effect may take.
@@ -36,7 +35,7 @@ impl App {
         }
         let tx = self.db.begin().await?;
         let taken = tasks::claim(&tx, &choices).await?;
-        let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.task, c)).collect();
+        let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
         let rows = tasks::assignments(&tx, &taken).await?;
         let mut claimed = Vec::with_capacity(rows.len());
         let mut events = Vec::with_capacity(rows.len());
@@ -45,7 +44,7 @@ impl App {
             let why = serde_json::to_value(&choice.factors).map_err(Error::internal)?;
             tasks::store_choice(&tx, row.id, why).await?;
             let actor = choice.slot.agent.to_string();
-            let (from, to) = (TaskState::Inbox, TaskState::Assigned);
+            let (from, to) = (choice.candidate.task.state, choice.next.state);
             let reason = format!("claimed for {}", row.agent_name);
             tasks::record(&tx, Change { task: row.id, from, to, attempt: row.attempt, actor: &actor, reason: &reason }, now).await?;
             events.push(assigned(&row, now));

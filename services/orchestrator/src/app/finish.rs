@@ -17,7 +17,7 @@ use super::submissions::task_submitted;
 use crate::domain::task::{Command, Illegal, TaskState, Transition};
 use crate::store::entity::goal::State;
 use crate::store::goals;
-use crate::store::tasks::{self, Change, Identity, Locked, NewTask, Scope};
+use crate::store::tasks::{self, Affected, Change, Identity, Locked, NewTask, Scope};
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -206,23 +206,28 @@ impl<'a> Ending<'a> {
     }
 
     async fn release_dependents(&self) -> Result<()> {
-        for released in tasks::release_dependents(self.tx, self.id).await? {
-            if released.was == TaskState::Blocked && released.waiting_on == 0 {
-                let (task, from, to, attempt) = (released.id, TaskState::Blocked, TaskState::Inbox, released.attempt);
-                let reason = format!("{} is done", self.id);
-                tasks::record(self.tx, Change { task, from, to, attempt, actor: "orchestrator", reason: &reason }, self.now).await?;
-            }
+        let dependents = tasks::lock_dependents(self.tx, self.id).await?;
+        tasks::count_down(self.tx, &dependents).await?;
+        let reason = format!("{} is done", self.id);
+        for dependent in dependents.iter().filter(|d| d.waiting_on == 1 && d.task.state == TaskState::Blocked) {
+            self.move_other(dependent, Command::Unblock, &reason).await?;
         }
         Ok(())
     }
 
     async fn cancel_rest(&self, goal: Option<GoalId>) -> Result<()> {
-        for cancelled in tasks::cancel_after(self.tx, self.id, goal, self.now).await? {
-            let (task, from, to, attempt) = (cancelled.id, cancelled.was, TaskState::Cancelled, cancelled.attempt);
-            let reason = format!("{} failed", self.id);
-            tasks::record(self.tx, Change { task, from, to, attempt, actor: "orchestrator", reason: &reason }, self.now).await?;
+        let reason = format!("{} failed", self.id);
+        for unreachable in tasks::lock_unreachable(self.tx, self.id, goal).await? {
+            self.move_other(&unreachable, Command::Cancel, &reason).await?;
         }
         Ok(())
+    }
+
+    async fn move_other(&self, other: &Affected, command: Command, reason: &str) -> Result<()> {
+        let next = other.task.transition(command, 0.0).map_err(Error::internal)?;
+        tasks::write(self.tx, other.id, &next, self.now).await?;
+        let (task, from, to, attempt) = (other.id, other.task.state, next.task.state, next.task.attempt);
+        tasks::record(self.tx, Change { task, from, to, attempt, actor: "orchestrator", reason }, self.now).await
     }
 
     /// The work goes back: a fix with the findings, linked to the work it fixes, that this task waits for.

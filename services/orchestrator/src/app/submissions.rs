@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde_json::Value;
-use titan_error::{Error, FieldError, Result};
+use titan_error::{Code, Error, FieldError, Result};
 use titan_identity::Principal;
 use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
@@ -27,6 +27,8 @@ pub(crate) struct SubmissionIn {
     pub(crate) project: String,
     pub(crate) goal: Option<GoalId>,
     pub(crate) idempotency_key: String,
+    /// Of the attempt that plans for the goal.
+    pub(crate) attempt_credential: String,
     pub(crate) tasks: Vec<TaskIn>,
 }
 
@@ -50,6 +52,12 @@ impl App {
     pub(crate) async fn submit_tasks(&self, who: &Principal, submission: SubmissionIn, now: DateTime<Utc>) -> Result<Vec<TaskRow>> {
         let mut new = validate(&submission.tasks)?;
         let project = self.active_project(who, &submission.project).await?;
+        if submission.goal.is_some() {
+            let (attempt, _) = self.verify_attempt(who, &submission.attempt_credential).await?;
+            if attempt.project != project.id {
+                return Err(Error::new(Code::PermissionDenied, "the attempt is for another project"));
+            }
+        }
         let key = submission.idempotency_key;
         if !key.is_empty()
             && let Some(ids) = tasks::submission(&self.db, project.id, &key).await?

@@ -6,10 +6,13 @@ use std::collections::HashSet;
 use serde::Serialize;
 use titan_ids::{AgentId, SessionId, TaskId};
 
+use super::task::{Command, Task};
+
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    pub(crate) task: TaskId,
-    pub(crate) attempt: i32,
+    pub(crate) id: TaskId,
+    /// As it was read, without a lock.
+    pub(crate) task: Task,
     pub(crate) role: String,
     /// Of the tasks with one key only one may run.
     pub(crate) exclusive_key: Option<String>,
@@ -29,6 +32,8 @@ pub(crate) struct Slot {
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
     pub(crate) candidate: Candidate,
+    /// The task once it is claimed.
+    pub(crate) next: Task,
     pub(crate) slot: Slot,
     pub(crate) factors: Factors,
 }
@@ -49,6 +54,7 @@ pub(crate) fn assign(candidates: Vec<Candidate>, mut slots: Vec<Slot>) -> Vec<Ch
     let mut choices = Vec::new();
     let mut taken_keys = HashSet::new();
     for candidate in candidates {
+        let Ok(next) = candidate.task.transition(Command::Claim, 0.0) else { continue };
         if candidate.exclusive_key.as_ref().is_some_and(|key| !taken_keys.insert(key.clone())) {
             continue;
         }
@@ -58,7 +64,7 @@ pub(crate) fn assign(candidates: Vec<Candidate>, mut slots: Vec<Slot>) -> Vec<Ch
         let slot = &mut slots[*best];
         let factors = Factors { agent: slot.name.clone(), role: slot.role.clone(), workload: slot.workload(), considered: free.len() };
         slot.running += 1;
-        choices.push(Choice { candidate, slot: slot.clone(), factors });
+        choices.push(Choice { candidate, next: next.task, slot: slot.clone(), factors });
     }
     choices
 }
@@ -75,9 +81,11 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::task::TaskState;
 
     fn candidate(role: &str, key: Option<&str>) -> Candidate {
-        Candidate { task: TaskId::generate(), attempt: 0, role: role.to_owned(), exclusive_key: key.map(str::to_owned) }
+        let task = Task { state: TaskState::Inbox, attempt: 0, failures: 0, losses: 0, rejections: 0, max_attempts: 3 };
+        Candidate { id: TaskId::generate(), task, role: role.to_owned(), exclusive_key: key.map(str::to_owned) }
     }
     fn slot(role: &str, running: u32, max_concurrency: u32) -> Slot {
         let (agent, session) = (AgentId::generate(), SessionId::generate());

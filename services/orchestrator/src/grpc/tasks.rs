@@ -15,10 +15,11 @@ use crate::app::{SubmissionIn, TaskIn};
 impl TaskService for Api {
     async fn submit_tasks(&self, request: Request<SubmitTasksRequest>) -> Result<Response<SubmitTasksResponse>, Status> {
         let who = Principal::of(&request)?;
-        let SubmitTasksRequest { project, tasks, idempotency_key, goal_id } = request.into_inner();
+        let SubmitTasksRequest { project, tasks, idempotency_key, goal_id, attempt_credential } = request.into_inner();
         let goal = optional_id("goal_id", &goal_id)?;
         let tasks = tasks.into_iter().map(task_in).collect();
-        let tasks = self.app.submit_tasks(&who, SubmissionIn { project, goal, idempotency_key, tasks }, now()).await?;
+        let submission = SubmissionIn { project, goal, idempotency_key, attempt_credential, tasks };
+        let tasks = self.app.submit_tasks(&who, submission, now()).await?;
         Ok(Response::new(SubmitTasksResponse { tasks: tasks.into_iter().map(convert::task).collect() }))
     }
 

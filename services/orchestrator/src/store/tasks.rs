@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
 use titan_error::{Error, Result};
@@ -164,42 +164,41 @@ pub(crate) async fn notify_ready(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-#[derive(FromQueryResult)]
-struct CandidateRow {
-    id: TaskId,
-    attempt: i32,
-    role: String,
-    exclusive_key: Option<String>,
-}
-
 /// Tasks that could start now, most urgent first. Reads without locks; the claim checks again.
 pub(crate) async fn ready(db: &impl ConnectionTrait, roles: Vec<String>, limit: u32) -> Result<Vec<Candidate>> {
-    let select = "SELECT t.id, t.attempt, t.role, t.exclusive_key FROM task t
+    let select = "SELECT t.id, t.role, t.exclusive_key, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
         WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.role = ANY($1) AND (t.run_after IS NULL OR t.run_after <= now())
             AND (t.exclusive_key IS NULL OR NOT EXISTS
                 (SELECT FROM task o WHERE o.exclusive_key = t.exclusive_key AND o.state IN ('assigned', 'in_progress')))
         ORDER BY t.priority DESC, t.id LIMIT $2";
-    let rows = CandidateRow::find_by_statement(sql(select, [roles.into(), i64::from(limit).into()])).all(db).await?;
-    let candidate = |CandidateRow { id, attempt, role, exclusive_key }| Candidate { task: id, attempt, role, exclusive_key };
-    Ok(rows.into_iter().map(candidate).collect())
+    let rows = db.query_all_raw(sql(select, [roles.into(), i64::from(limit).into()])).await?;
+    let candidate = |row: &QueryResult| {
+        let task = Task::from_query_result(row, "")?;
+        Ok(Candidate { id: row.try_get("", "id")?, task, role: row.try_get("", "role")?, exclusive_key: row.try_get("", "exclusive_key")? })
+    };
+    rows.iter().map(candidate).collect()
 }
 
 /// The compare-and-set: takes the tasks that are still at the attempt seen, for sessions that are still at
 /// the epoch seen. Rows are locked in id order. Returns the tasks taken.
 pub(crate) async fn claim(db: &impl ConnectionTrait, choices: &[Choice]) -> Result<Vec<TaskId>> {
-    let tasks: Vec<Uuid> = choices.iter().map(|c| c.candidate.task.uuid()).collect();
-    let attempts: Vec<i32> = choices.iter().map(|c| c.candidate.attempt).collect();
+    let tasks: Vec<Uuid> = choices.iter().map(|c| c.candidate.id.uuid()).collect();
+    let attempts: Vec<i32> = choices.iter().map(|c| c.candidate.task.attempt).collect();
+    let next: Vec<i32> = choices.iter().map(|c| c.next.attempt).collect();
+    let states: Vec<String> = choices.iter().map(|c| c.next.state.to_value()).collect();
     let sessions: Vec<Uuid> = choices.iter().map(|c| c.slot.session.uuid()).collect();
     let epochs: Vec<i64> = choices.iter().map(|c| c.slot.epoch).collect();
     let agents: Vec<Uuid> = choices.iter().map(|c| c.slot.agent.uuid()).collect();
-    let update = "WITH choice AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::uuid[]) AS c(id, attempt, session, epoch, agent)),
+    let update = "WITH choice AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::uuid[], $6::int[], $7::text[])
+            AS c(id, attempt, session, epoch, agent, next, state)),
         locked AS (SELECT t.id FROM task t JOIN choice c ON c.id = t.id WHERE t.state = 'inbox' AND t.attempt = c.attempt ORDER BY t.id FOR UPDATE OF t)
-        UPDATE task t SET state = 'assigned', attempt = t.attempt + 1, session_id = c.session, agent_id = c.agent,
+        UPDATE task t SET state = c.state, attempt = c.next, session_id = c.session, agent_id = c.agent,
             attempt_deadline = now() + t.timeout_s * interval '1 second'
         FROM locked l JOIN choice c ON c.id = l.id JOIN worker_session s ON s.id = c.session AND s.epoch = c.epoch AND s.state = 'connected'
         WHERE t.id = l.id AND t.state = 'inbox' AND t.attempt = c.attempt AND t.waiting_on = 0
         RETURNING t.id";
-    let rows = db.query_all_raw(sql(update, [tasks.into(), attempts.into(), sessions.into(), epochs.into(), agents.into()])).await?;
+    let values = [tasks.into(), attempts.into(), sessions.into(), epochs.into(), agents.into(), next.into(), states.into()];
+    let rows = db.query_all_raw(sql(update, values)).await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
@@ -266,17 +265,17 @@ pub(crate) async fn identity(db: &impl ConnectionTrait, id: TaskId) -> Result<Id
     row.ok_or_else(|| Error::not_found(format!("task {id}")))
 }
 
-#[derive(Debug, FromQueryResult)]
-struct LockedRow {
-    state: TaskState,
-    attempt: i32,
-    failures: i32,
-    losses: i32,
-    rejections: i32,
-    max_attempts: i32,
-    agent_id: Option<AgentId>,
-    agent_name: Option<String>,
-    digest: Option<String>,
+impl FromQueryResult for Task {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> std::result::Result<Self, DbErr> {
+        Ok(Self {
+            state: row.try_get(prefix, "state")?,
+            attempt: row.try_get(prefix, "attempt")?,
+            failures: row.try_get(prefix, "failures")?,
+            losses: row.try_get(prefix, "losses")?,
+            rejections: row.try_get(prefix, "rejections")?,
+            max_attempts: row.try_get(prefix, "max_attempts")?,
+        })
+    }
 }
 
 /// A task nobody else can change before the caller's commit.
@@ -292,11 +291,11 @@ pub(crate) struct Locked {
 pub(crate) async fn lock(db: &impl ConnectionTrait, id: TaskId) -> Result<Locked> {
     let select = "SELECT t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, t.agent_id, a.name AS agent_name, p.digest
         FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id WHERE t.id = $1 FOR UPDATE OF t";
-    let row = LockedRow::find_by_statement(sql(select, [id.into()])).one(db).await?;
+    let row = db.query_one_raw(sql(select, [id.into()])).await?;
     let row = row.ok_or_else(|| Error::not_found(format!("task {id}")))?;
-    let LockedRow { state, attempt, failures, losses, rejections, max_attempts, agent_id, agent_name, digest } = row;
-    let task = Task { state, attempt, failures, losses, rejections, max_attempts };
-    Ok(Locked { task, agent: agent_id, agent_name: agent_name.unwrap_or_default(), digest })
+    let agent_name: Option<String> = row.try_get("", "agent_name")?;
+    let (task, agent) = (Task::from_query_result(&row, "")?, row.try_get("", "agent_id")?);
+    Ok(Locked { task, agent, agent_name: agent_name.unwrap_or_default(), digest: row.try_get("", "digest")? })
 }
 
 pub(crate) async fn write(db: &impl ConnectionTrait, id: TaskId, next: &Transition, now: DateTime<Utc>) -> Result<()> {
@@ -341,40 +340,45 @@ pub(crate) async fn record(db: &impl ConnectionTrait, change: Change<'_>, now: D
     Ok(())
 }
 
-#[derive(Clone, Copy, Debug, FromQueryResult)]
-pub(crate) struct Released {
+/// A task that another one's end has an effect on, locked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Affected {
     pub(crate) id: TaskId,
-    pub(crate) attempt: i32,
+    pub(crate) task: Task,
     pub(crate) waiting_on: i32,
-    pub(crate) was: TaskState,
 }
 
-/// One dependency of these tasks is done. Runs after the parent's lock was taken, as a second statement,
-/// so that it sees every dependent that was added before.
-pub(crate) async fn release_dependents(db: &impl ConnectionTrait, parent: TaskId) -> Result<Vec<Released>> {
-    let update = "WITH locked AS (SELECT t.id, t.state FROM task t JOIN task_dependency d ON d.task_id = t.id
-            WHERE d.depends_on = $1 AND t.state IN ('inbox', 'blocked') ORDER BY t.id FOR UPDATE OF t)
-        UPDATE task t SET waiting_on = t.waiting_on - 1, state = CASE WHEN t.waiting_on = 1 THEN 'inbox' ELSE t.state END
-        FROM locked l WHERE t.id = l.id RETURNING t.id, t.attempt, t.waiting_on, l.state AS was";
-    Ok(Released::find_by_statement(sql(update, [parent.into()])).all(db).await?)
+async fn affected<const N: usize>(db: &impl ConnectionTrait, condition: &str, values: [sea_orm::Value; N]) -> Result<Vec<Affected>> {
+    let select = format!(
+        "SELECT t.id, t.waiting_on, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
+        WHERE t.state IN ('inbox', 'blocked') AND {condition} ORDER BY t.id FOR UPDATE"
+    );
+    let rows = db.query_all_raw(sql(&select, values)).await?;
+    let affected = |row: &QueryResult| {
+        let task = Task::from_query_result(row, "")?;
+        Ok(Affected { id: row.try_get("", "id")?, task, waiting_on: row.try_get("", "waiting_on")? })
+    };
+    rows.iter().map(affected).collect()
 }
 
-#[derive(Clone, Copy, Debug, FromQueryResult)]
-pub(crate) struct Cancelled {
-    pub(crate) id: TaskId,
-    pub(crate) attempt: i32,
-    pub(crate) was: TaskState,
+/// The tasks that wait for `parent`. Called after the parent's lock was taken, as a second statement, so
+/// that it sees every dependent that was added before.
+pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parent: TaskId) -> Result<Vec<Affected>> {
+    affected(db, "t.id IN (SELECT task_id FROM task_dependency WHERE depends_on = $1)", [parent.into()]).await
 }
 
-/// Cancels what can no longer happen after `failed`: everything below it, and the rest of its goal.
-pub(crate) async fn cancel_after(db: &impl ConnectionTrait, failed: TaskId, goal: Option<GoalId>, now: DateTime<Utc>) -> Result<Vec<Cancelled>> {
-    let update = "WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
-            UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id),
-        locked AS (SELECT id, state FROM task WHERE state IN ('inbox', 'blocked') AND (id IN (SELECT task_id FROM below) OR goal_id = $2)
-            ORDER BY id FOR UPDATE)
-        UPDATE task t SET state = 'cancelled', finished_at = $3 FROM locked l WHERE t.id = l.id
-        RETURNING t.id, t.attempt, l.state AS was";
-    Ok(Cancelled::find_by_statement(sql(update, [failed.into(), goal.into(), now.into()])).all(db).await?)
+/// What can no longer happen after `failed`: everything below it, and the rest of its goal.
+pub(crate) async fn lock_unreachable(db: &impl ConnectionTrait, failed: TaskId, goal: Option<GoalId>) -> Result<Vec<Affected>> {
+    let below = "(t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
+        UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))";
+    affected(db, below, [failed.into(), goal.into()]).await
+}
+
+/// One dependency of these tasks is done.
+pub(crate) async fn count_down(db: &impl ConnectionTrait, tasks: &[Affected]) -> Result<()> {
+    let ids: Vec<Uuid> = tasks.iter().map(|t| t.id.uuid()).collect();
+    db.execute_raw(sql("UPDATE task SET waiting_on = waiting_on - 1 WHERE id = ANY($1)", [ids.into()])).await?;
+    Ok(())
 }
 
 /// The newest task this one depends on: the work it judges.

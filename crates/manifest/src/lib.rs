@@ -1,0 +1,111 @@
+//! This crate only reads `titan.toml`, by which a project says how it is run, tested and judged.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The file's name, at the root of a project.
+pub const FILE: &str = "titan.toml";
+/// No project may ask to be judged more mildly.
+const COVERAGE_FLOOR: f64 = 70.0;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub app: App,
+    pub test: Test,
+    #[serde(default)]
+    pub gates: Gates,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// Started in the project's directory with `PORT` and `DATA_DIR` set; it listens on 127.0.0.1:PORT.
+    pub command: Vec<String>,
+    /// Path that answers 200 once the app is of use.
+    pub health: String,
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Test {
+    /// Runs the tests; exit code 0 when all passed.
+    pub command: Vec<String>,
+    /// Writes the coverage report after the tests.
+    #[serde(default)]
+    pub coverage_command: Vec<String>,
+    /// Where it is: coverage.py's JSON format.
+    #[serde(default)]
+    pub coverage_report: Option<String>,
+    /// Seconds.
+    #[serde(default = "default_timeout")]
+    pub timeout_s: u64,
+}
+
+fn default_timeout() -> u64 {
+    120
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// Least share of lines the tests must cover, in percent; 70 at the least.
+    #[serde(default)]
+    coverage: f64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("titan.toml: {0}")]
+    Parse(#[from] toml::de::Error),
+    #[error("titan.toml: {0}")]
+    Invalid(&'static str),
+}
+
+impl Manifest {
+    /// # Errors
+    /// Not TOML, an unknown key, or a value nothing can be done with.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text)?;
+        if manifest.app.command.is_empty() || manifest.test.command.is_empty() {
+            return Err(ManifestError::Invalid("app.command and test.command need a program"));
+        }
+        if !manifest.app.health.starts_with('/') {
+            return Err(ManifestError::Invalid("app.health must be a path such as /health"));
+        }
+        if !(1..=600).contains(&manifest.test.timeout_s) {
+            return Err(ManifestError::Invalid("test.timeout_s must be 1 to 600"));
+        }
+        Ok(manifest)
+    }
+
+    /// In percent.
+    #[must_use]
+    pub fn coverage_gate(&self) -> f64 {
+        self.gates.coverage.max(COVERAGE_FLOOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "[app]\ncommand = ['python3', '-m', 'app']\nhealth = '/health'\n[test]\ncommand = ['true']\n";
+
+    #[test]
+    fn the_coverage_gate_has_a_floor() {
+        assert!((Manifest::parse(GOOD).unwrap().coverage_gate() - 70.0).abs() < f64::EPSILON);
+        let strict = Manifest::parse(&format!("{GOOD}[gates]\ncoverage = 95.0\n")).unwrap();
+        assert!((strict.coverage_gate() - 95.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = Manifest::parse(&GOOD.replace("health", "helth")).unwrap_err().to_string();
+        assert!(error.contains("helth"), "{error}");
+        assert!(Manifest::parse(&GOOD.replace("['true']", "[]")).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! The template engine's way of working: a fixed procedure for each kind of task, each step following from
+//! the outcomes before it.
+
+use serde_json::{Value, json};
+use titan_error::{Error, Result};
+use titan_templates::Understanding;
+
+use super::Next;
+use crate::runs::Attempt;
+use crate::tools::deploy::Deployed;
+use crate::tools::merge::Merged;
+use crate::tools::scan::Scanned;
+use crate::tools::run_tests::Tested;
+use crate::tools::understand::Understood;
+use crate::tools::{Action, Done};
+
+/// `main` may move under a merge this often before it is given up; the queue makes it rare.
+const MERGES_MOST: usize = 5;
+const WAIT_MOST_MS: u64 = 60_000;
+const ENVIRONMENT: &str = "production";
+const PLAYBOOK: &str = "build-project";
+
+pub(super) fn decide(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
+    match attempt.kind.as_str() {
+        "noop" => Ok(noop(attempt, steps)),
+        "plan-goal" => plan_goal(attempt, steps),
+        "write-code" => write_code(attempt, steps),
+        "verify" => verify(attempt, steps),
+        "deploy" => deploy(attempt, steps),
+        other => Err(Error::invalid("kind", format!("the template engine has no procedure for {other:?}; configure a model"))),
+    }
+}
+
+/// `{"wait_ms": n}` keeps it busy for a while.
+fn noop(attempt: &Attempt, steps: &[Done]) -> Next {
+    let wait = attempt.input["wait_ms"].as_u64().unwrap_or(0).min(WAIT_MOST_MS);
+    if steps.is_empty() { Next::Act(Action::Wait { ms: wait }) } else { Next::Complete(json!({ "waited_ms": wait })) }
+}
+
+fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
+    let Some(last) = steps.last() else {
+        let sentence = attempt.input["sentence"].as_str().ok_or_else(|| Error::invalid("input.sentence", "is missing"))?;
+        return Ok(Next::Act(Action::Understand { sentence: sentence.to_owned() }));
+    };
+    match &last.action {
+        Action::Understand { .. } => Ok(match last.outcome()? {
+            Understood::Refused { reason } => Next::Fail(reason),
+            Understood::Yes { understanding } => {
+                Next::Act(Action::PlanTasks { playbook: PLAYBOOK.to_owned(), environment: ENVIRONMENT.to_owned(), understanding })
+            }
+        }),
+        _ => {
+            let understanding = steps.iter().find_map(|step| match &step.action {
+                Action::PlanTasks { understanding, .. } => Some(understanding),
+                _ => None,
+            });
+            Ok(Next::Complete(json!({ "understanding": understanding, "tasks": last.outcome["tasks"] })))
+        }
+    }
+}
+
+fn write_code(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
+    let Some(last) = steps.last() else {
+        let understanding: Understanding =
+            serde_json::from_value(attempt.input["understanding"].clone()).map_err(|e| Error::invalid("input.understanding", e.to_string()))?;
+        return Ok(Next::Act(Action::WriteTemplate { understanding }));
+    };
+    match &last.action {
+        Action::WriteTemplate { .. } => {
+            let (rework, tree) = (&attempt.input["rework"], &last.outcome["tree"]);
+            let rejected = &attempt.dependency("write-code").map(|r| r["tree"].clone()).unwrap_or(Value::Null);
+            if !rework.is_null() && rejected == tree {
+                let message = rework["message"].as_str().unwrap_or_default();
+                return Ok(Next::Fail(format!(
+                    "the work was sent back ({message}), and the template engine writes the same again; change the template or configure a model"
+                )));
+            }
+            Ok(Next::Act(Action::RunTests {}))
+        }
+        _ => {
+            let tested: Tested = last.outcome()?;
+            if !tested.passed {
+                return Ok(Next::Fail(format!("the project's own tests fail: {}", tested.summary)));
+            }
+            let written = steps.iter().find(|step| matches!(step.action, Action::WriteTemplate { .. })).map(|s| &s.outcome);
+            let written = written.cloned().unwrap_or_default();
+            Ok(Next::Complete(json!({
+                "branch": attempt.branch(), "commit": written["commit"], "tree": written["tree"], "files": written["files"],
+                "tests": tested.tests, "coverage": tested.coverage, "evidence": [tested.evidence],
+            })))
+        }
+    }
+}
+
+fn verify(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
+    let merge = || -> Result<Next> {
+        let commit = attempt.dependency("write-code")?["commit"].as_str().unwrap_or_default().to_owned();
+        Ok(Next::Act(Action::Merge { commit }))
+    };
+    let Some(last) = steps.last() else { return merge() };
+    match &last.action {
+        Action::Merge { .. } => Ok(match last.outcome()? {
+            Merged::Conflict { paths } => {
+                let message = format!("it conflicts with main in {}", paths.join(", "));
+                Next::Reject { message, findings: json!({ "conflicts": paths }) }
+            }
+            Merged::Done { .. } => Next::Act(Action::RunTests {}),
+        }),
+        Action::RunTests {} => Ok(Next::Act(Action::Scan {})),
+        Action::Scan {} => {
+            let (tested, scanned): (Tested, Scanned) = (outcome_of(steps, |a| matches!(a, Action::RunTests {}))?, last.outcome()?);
+            let problems = tested.problem().into_iter().chain(scanned.problem()).collect::<Vec<_>>();
+            if !problems.is_empty() {
+                return Ok(Next::Reject { message: problems.join("; "), findings: json!({ "tests": tested, "scan": scanned }) });
+            }
+            match outcome_of(steps, |a| matches!(a, Action::Merge { .. }))? {
+                Merged::Done { commit, base } => Ok(Next::Act(Action::Integrate { commit, base })),
+                Merged::Conflict { .. } => merge(),
+            }
+        }
+        Action::Integrate { commit, .. } => {
+            if last.outcome["moved"] == json!(true) {
+                let (tested, scanned): (Tested, Scanned) =
+                    (outcome_of(steps, |a| matches!(a, Action::RunTests {}))?, outcome_of(steps, |a| matches!(a, Action::Scan {}))?);
+                return Ok(Next::Complete(json!({
+                    "commit": commit, "verdict": "passed", "tests": tested.tests, "coverage": tested.coverage,
+                    "findings": scanned.findings, "evidence": [tested.evidence, scanned.evidence],
+                })));
+            }
+            let merges = steps.iter().filter(|step| matches!(step.action, Action::Merge { .. })).count();
+            if merges >= MERGES_MOST { Ok(Next::Fail(format!("main moved {merges} times while this was merged"))) } else { merge() }
+        }
+        other => Err(Error::invalid("steps", format!("{} does not belong here", other.tool()))),
+    }
+}
+
+fn deploy(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
+    let Some(last) = steps.last() else {
+        let commit = attempt.dependency("verify")?["commit"].as_str().unwrap_or_default().to_owned();
+        let environment = attempt.input["environment"].as_str().unwrap_or(ENVIRONMENT).to_owned();
+        return Ok(Next::Act(Action::Deploy { environment, commit }));
+    };
+    let deployed: Deployed = last.outcome()?;
+    Ok(match &last.action {
+        Action::Deploy { .. } => Next::Act(Action::AwaitHealthy { deployment: deployed.deployment }),
+        Action::AwaitHealthy { .. } if deployed.state != "running" => {
+            let Deployed { deployment, state, error, .. } = deployed;
+            Next::Fail(format!("the deployment is {state}: {error} (see `titan logs {deployment}`)"))
+        }
+        Action::AwaitHealthy { .. } => Next::Act(Action::AwaitWatched { deployment: deployed.deployment }),
+        _ => {
+            let running = outcome_of(steps, |a| matches!(a, Action::AwaitHealthy { .. }))?;
+            let Deployed { deployment, state, url, .. } = running;
+            Next::Complete(json!({ "deployment": deployment, "state": state, "url": url, "watched": last.outcome["watched"] }))
+        }
+    })
+}
+
+/// Of the last step whose action is meant.
+fn outcome_of<T: serde::de::DeserializeOwned>(steps: &[Done], meant: impl Fn(&Action) -> bool) -> Result<T> {
+    let step = steps.iter().rev().find(|step| meant(&step.action));
+    step.ok_or_else(|| Error::invalid("steps", "a step is missing"))?.outcome()
+}

@@ -1,0 +1,67 @@
+//! Playbooks are data: a task graph for a kind of goal.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use serde_json::Value;
+use titan_proto::orchestrator::NewTask;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Playbook {
+    pub name: String,
+    pub tasks: Vec<PlaybookTask>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaybookTask {
+    pub key: String,
+    pub kind: String,
+    pub role: String,
+    /// May name variables: `{{ resource }}`.
+    pub title: String,
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+    /// `merge`: takes the project's merge queue.
+    #[serde(default)]
+    pub exclusive: Option<String>,
+    pub timeout_s: u32,
+}
+
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
+
+impl Playbook {
+    /// # Errors
+    /// There is no such playbook, or its file is not one.
+    pub fn load(name: &str) -> anyhow::Result<Self> {
+        let file = FILES.get_file(format!("{name}.toml")).with_context(|| format!("there is no playbook {name:?}"))?;
+        toml::from_str(file.contents_utf8().context("is not UTF-8")?).with_context(|| format!("playbooks/{name}.toml"))
+    }
+
+    /// The tasks with their titles filled in; each gets `input`.
+    ///
+    /// # Errors
+    /// A title names a variable that is not given.
+    pub fn tasks(&self, project_slug: &str, variables: &BTreeMap<&str, String>, input: &Value) -> anyhow::Result<Vec<NewTask>> {
+        let task = |task: &PlaybookTask| {
+            let title = titan_templates::render_line(&task.title, variables).with_context(|| format!("playbook {}, task {}", self.name, task.key))?;
+            Ok(NewTask {
+                key: task.key.clone(),
+                kind: task.kind.clone(),
+                role: task.role.clone(),
+                title,
+                priority: 5,
+                input_json: input.to_string(),
+                depends_on: task.depends_on.clone(),
+                max_attempts: 3,
+                timeout_s: task.timeout_s,
+                exclusive_key: task.exclusive.as_ref().map(|queue| format!("{queue}/{project_slug}")).unwrap_or_default(),
+                run_after: None,
+            })
+        };
+        self.tasks.iter().map(task).collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! The loop of an agent: observe, decide, act — with every step recorded, so that another worker can go on.
+
+mod attempt;
+mod ledger;
+mod workspace;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sea_orm::DatabaseConnection;
+use titan_blobs::Blobs;
+use titan_error::{Code, Error, Result};
+use titan_identity::Signer;
+use titan_lifecycle::Backoff;
+use titan_proto::worker::result::Outcome;
+use titan_proto::worker::{Assignment, AttemptRef, Completed, Failed, Rejected, Result as TaskResult};
+use titan_sandbox::Sandbox;
+use titan_service::{Frame, Peers};
+use tokio::sync::mpsc;
+use tonic::transport::Channel;
+use tracing::Instrument as _;
+
+use crate::config::Config;
+use crate::decider::{self, Next};
+use crate::role::{Role, roles};
+
+pub(crate) use attempt::Attempt;
+pub(crate) use workspace::Workspace;
+
+use ledger::Ledger;
+
+/// What attempts share.
+pub(crate) struct Worker {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) blobs: Blobs,
+    pub(crate) orchestrator: Channel,
+    pub(crate) deployment: Channel,
+    pub(crate) monitoring: Channel,
+    signer: Signer,
+    gateway: String,
+    workspaces: PathBuf,
+    roles: BTreeMap<String, Role>,
+}
+
+/// What an attempt says to its session.
+pub(crate) enum Report {
+    Started { task: String, attempt: i32 },
+    Progress { task: String, attempt: i32, message: String },
+    Ended(TaskResult),
+}
+
+pub(crate) type Reports = mpsc::UnboundedSender<Report>;
+
+/// A decider that cannot come to an end is stopped here.
+const STEPS_MOST: usize = 50;
+
+impl Worker {
+    pub(crate) fn new(frame: &Frame, config: &Config, sandbox: Sandbox) -> anyhow::Result<Self> {
+        let peers = &config.peers;
+        std::fs::create_dir_all(&config.agents.workspaces)?;
+        Ok(Self {
+            db: frame.db.clone(),
+            sandbox,
+            blobs: Blobs::local(&config.agents.blobs)?,
+            orchestrator: Peers::new("peers.orchestrator", &peers.orchestrator)?.balanced(),
+            deployment: Peers::new("peers.deployment", &peers.deployment)?.balanced(),
+            monitoring: Peers::new("peers.monitoring", &peers.monitoring)?.balanced(),
+            signer: frame.signer.clone(),
+            gateway: peers.gateway.trim_end_matches('/').to_owned(),
+            workspaces: config.agents.workspaces.clone(),
+            roles: roles()?,
+        })
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Works on one attempt to its end.
+    pub(crate) async fn work(&self, assignment: Assignment, reports: &Reports) -> TaskResult {
+        let attempt = Some(AttemptRef { task_id: assignment.task_id.clone(), attempt: assignment.attempt });
+        let deadline = Duration::from_millis(assignment.deadline_ms.into());
+        let outcome = match tokio::time::timeout(deadline, self.try_work(assignment, reports)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => {
+                tracing::warn!(?error, "the attempt failed");
+                // What the caller did wrong will be wrong again; what was away may be back.
+                let last = !matches!(error.code(), Code::Unavailable | Code::Aborted | Code::Internal | Code::ResourceExhausted);
+                Outcome::Failed(Failed { message: error.to_string(), r#final: last })
+            }
+            Err(_) => Outcome::Failed(Failed { message: "the attempt took longer than its timeout".to_owned(), r#final: false }),
+        };
+        TaskResult { attempt, outcome: Some(outcome) }
+    }
+
+    async fn try_work(&self, assignment: Assignment, reports: &Reports) -> Result<Outcome> {
+        let attempt = Attempt::parse(assignment, &self.roles)?;
+        let mut ledger = patiently(|| Ledger::open(self, &attempt)).await?;
+        let mut workspace = Workspace::new(self, &attempt, ledger.commit());
+        let outcome = self.steps(&attempt, &mut ledger, &mut workspace, reports).await;
+        workspace.remove().await;
+        outcome
+    }
+
+    async fn steps(&self, attempt: &Attempt, ledger: &mut Ledger<'_>, workspace: &mut Workspace, reports: &Reports) -> Result<Outcome> {
+        while ledger.len() < STEPS_MOST {
+            let action = match decider::decide(attempt, ledger.steps())? {
+                Next::Act(action) => action,
+                Next::Complete(result) => return Ok(Outcome::Completed(Completed { result_json: result.to_string() })),
+                Next::Reject { message, findings } => return Ok(Outcome::Rejected(Rejected { message, findings_json: findings.to_string() })),
+                Next::Fail(message) => return Ok(Outcome::Failed(Failed { message, r#final: true })),
+            };
+            let tool = action.tool();
+            if !attempt.role.tools.iter().any(|allowed| allowed == tool) {
+                return Err(Error::new(Code::PermissionDenied, format!("the role {} may not use the tool {tool}", attempt.role.name)));
+            }
+            let (task, number) = (attempt.task.to_string(), attempt.number);
+            let _ = reports.send(Report::Progress { task, attempt: number, message: action.describe() }); // the session ends with the process
+            let span = tracing::info_span!("tool", tool, step = ledger.len());
+            ledger.act(action, workspace).instrument(span).await?;
+        }
+        Err(Error::invalid("steps", format!("no end after {STEPS_MOST} steps")))
+    }
+}
+
+/// Again and again while what is needed is away; the attempt's deadline ends it. Everything called through
+/// it may be done twice: reads, writes with a key, steps that begin by restoring their workspace.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> Result<T> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    loop {
+        match call().await {
+            Err(error) if error.code() == Code::Unavailable => {
+                tracing::info!(%error, "waiting");
+                backoff.sleep().await;
+            }
+            result => return result,
+        }
+    }
+}

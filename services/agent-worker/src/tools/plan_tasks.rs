@@ -1,0 +1,33 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use titan_error::{Error, Result};
+use titan_proto::orchestrator::SubmitTasksRequest;
+use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_templates::Understanding;
+
+use crate::playbook::Playbook;
+use crate::runs::{Attempt, Worker};
+
+/// Keyed: submits the playbook's graph under the step's key.
+pub(crate) async fn run(worker: &Worker, attempt: &Attempt, seq: usize, playbook: &str, environment: &str, understanding: &Understanding) -> Result<Value> {
+    let playbook = Playbook::load(playbook).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
+    let variables = BTreeMap::from([
+        ("resource", understanding.resource.plural.clone()),
+        ("kind", understanding.kind.to_string()),
+        ("environment", environment.to_owned()),
+    ]);
+    let input = json!({ "understanding": understanding, "environment": environment });
+    let tasks = playbook.tasks(&attempt.project_slug, &variables, &input).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
+    let request = SubmitTasksRequest {
+        project: attempt.project.to_string(),
+        tasks,
+        idempotency_key: attempt.effect_key(seq),
+        goal_id: attempt.goal.map(|g| g.to_string()).unwrap_or_default(),
+        attempt_credential: attempt.credential.clone(),
+    };
+    let request = worker.signer().service_request(attempt.org, request)?;
+    let submitted = TaskServiceClient::new(worker.orchestrator.clone()).submit_tasks(request).await?.into_inner();
+    let tasks: Vec<_> = submitted.tasks.into_iter().map(|t| json!({ "id": t.id, "kind": t.kind, "title": t.title })).collect();
+    Ok(json!({ "tasks": tasks }))
+}

@@ -1,0 +1,51 @@
+//! Use cases, one file a noun.
+
+mod events;
+mod idempotency;
+mod keys;
+
+use sea_orm::DatabaseConnection;
+use titan_blobs::Blobs;
+use titan_identity::Signer;
+use titan_lifecycle::Tasks;
+use titan_service::Frame;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+use crate::config::Config;
+use crate::repos::RepoStore;
+
+pub(crate) use idempotency::Kept;
+
+pub(crate) struct App {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) signer: Signer,
+    pub(crate) orchestrator: Channel,
+    pub(crate) deployment: Channel,
+    pub(crate) monitoring: Channel,
+    pub(crate) repos: RepoStore,
+    pub(crate) blobs: Blobs,
+    pub(crate) tasks: Tasks,
+    pub(crate) body_limit: usize,
+    /// Changes whenever the log may have grown.
+    grown: watch::Sender<()>,
+}
+
+impl App {
+    pub(crate) fn new(frame: &Frame, config: &Config) -> anyhow::Result<Self> {
+        let peers = &config.peers;
+        let channel = |name, urls: &[String]| Ok::<_, anyhow::Error>(titan_service::Peers::new(name, urls)?.balanced());
+        Ok(Self {
+            db: frame.db.clone(),
+            signer: frame.signer.clone(),
+            orchestrator: channel("peers.orchestrator", &peers.orchestrator)?,
+            deployment: channel("peers.deployment", &peers.deployment)?,
+            monitoring: channel("peers.monitoring", &peers.monitoring)?,
+            repos: RepoStore::new(&config.gateway.repositories),
+            blobs: Blobs::local(&config.gateway.blobs)?,
+            tasks: frame.tasks.clone(),
+            body_limit: config.gateway.body_limit,
+            grown: watch::Sender::new(()),
+        })
+    }
+}

@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use titan_service::{FrameSettings, ServiceSettings};
+use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: Listen,
+    pub database: Database,
+    pub bus: Bus,
+    pub identity: Identity,
+    pub telemetry: Telemetry,
+    pub peers: Peers,
+    pub gateway: Gateway,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// gRPC URLs of the replicas.
+    pub orchestrator: Vec<String>,
+    pub deployment: Vec<String>,
+    pub monitoring: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// Directory of the bare repositories; replicas of the gateway share it.
+    pub repositories: PathBuf,
+    /// Directory of the blob store, the same for every service.
+    pub blobs: PathBuf,
+    /// Where the API key made at the very first start is written (mode 0600).
+    pub first_key_file: PathBuf,
+    /// Largest request body, in bytes; pushes to git are not limited by it.
+    pub body_limit: usize,
+}
+
+impl Settings for Config {
+    const DEFAULTS: &'static str = r#"
+        [listen]
+        address = "127.0.0.1:7070"
+        admin = "127.0.0.1:7071"
+        [database]
+        pool_size = 10
+        [bus]
+        prefix = "titan"
+        [telemetry]
+        log = "info"
+        log_format = "json"
+        [peers]
+        orchestrator = ["http://127.0.0.1:7072"]
+        deployment = ["http://127.0.0.1:7076"]
+        monitoring = ["http://127.0.0.1:7079"]
+        [gateway]
+        repositories = "/var/lib/titan/repositories"
+        blobs = "/var/lib/titan/blobs"
+        first_key_file = "/var/lib/titan/api-key"
+        body_limit = 262144
+    "#;
+
+    fn problems(&self, problems: &mut Vec<String>) {
+        self.frame().problems(problems);
+        if self.gateway.body_limit < 1_024 {
+            problems.push("gateway.body_limit: must be 1024 or more".to_owned());
+        }
+    }
+}
+
+impl ServiceSettings for Config {
+    fn frame(&self) -> FrameSettings<'_> {
+        let Self { listen, database, bus, identity, telemetry, .. } = self;
+        FrameSettings { listen, database, bus, identity, telemetry }
+    }
+}

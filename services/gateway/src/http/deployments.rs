@@ -1,0 +1,194 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use titan_error::Result;
+use titan_identity::Principal;
+use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
+use titan_proto::deployment::{self as proto, DeploymentState, GetDeploymentRequest, GetLogsRequest, ListDeploymentsRequest};
+use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
+use titan_proto::monitoring::{BatchGetStatusRequest, TargetStatus};
+use titan_proto::orchestrator::GetProjectRequest;
+use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
+use titan_service::retrying;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Caller, Query};
+use super::page::{PageIn, PageOut, short, time};
+use crate::app::App;
+
+#[derive(Debug, Serialize, ToSchema)]
+struct DeploymentOut {
+    id: String,
+    project_id: String,
+    project: String,
+    environment: String,
+    provider: String,
+    commit: String,
+    /// `pending`, `starting`, `running`, `failed`, `replaced` or `stopped`.
+    state: String,
+    url: String,
+    error: String,
+    restarts: i32,
+    created_at: Option<String>,
+    finished_at: Option<String>,
+    /// Oldest first; only when one deployment is asked for.
+    history: Vec<ChangeOut>,
+    /// Absent while monitoring does not know it, or does not answer.
+    health: Option<HealthOut>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ChangeOut {
+    at: Option<String>,
+    to: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct HealthOut {
+    /// Absent until the first probe.
+    up: Option<bool>,
+    /// Share of probes that succeeded in the last 24 hours, 0 to 1.
+    uptime: f64,
+    /// Milliseconds, over the same time.
+    latency_p50_ms: f64,
+    latency_p95_ms: f64,
+    probes: u64,
+    last_probe_at: Option<String>,
+    last_error: String,
+    interval_s: u32,
+}
+
+impl From<TargetStatus> for HealthOut {
+    fn from(status: TargetStatus) -> Self {
+        let TargetStatus { deployment_id: _, url: _, up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at, last_error, interval_s } = status;
+        Self { up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at: time(last_probe_at), last_error, interval_s }
+    }
+}
+
+fn state_name(state: DeploymentState) -> String {
+    short(state.as_str_name(), "DEPLOYMENT_STATE_")
+}
+
+fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> DeploymentOut {
+    let state = state_name(deployment.state());
+    let proto::Deployment {
+        id,
+        project_id,
+        project_slug,
+        environment,
+        provider,
+        commit,
+        state: _,
+        url,
+        health_url: _,
+        error,
+        created_at,
+        finished_at,
+        restarts,
+        history,
+    } = deployment;
+    let change = |c: proto::DeploymentChange| ChangeOut { to: state_name(c.to()), at: time(c.at), reason: c.reason };
+    DeploymentOut {
+        id,
+        project_id,
+        project: project_slug,
+        environment,
+        provider,
+        commit,
+        state,
+        url,
+        error,
+        restarts,
+        created_at: time(created_at),
+        finished_at: time(finished_at),
+        history: history.into_iter().map(change).collect(),
+        health: health.map(HealthOut::from),
+    }
+}
+
+/// How monitoring sees them; nothing when it does not answer, for that must not hide the deployments.
+async fn health(app: &App, who: &Principal, ids: Vec<String>) -> HashMap<String, TargetStatus> {
+    let Ok(request) = app.signer.request(who, BatchGetStatusRequest { deployment_ids: ids }) else { return HashMap::new() };
+    match MonitoringServiceClient::new(app.monitoring.clone()).batch_get_status(request).await {
+        Ok(answer) => answer.into_inner().statuses.into_iter().map(|s| (s.deployment_id.clone(), s)).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "deployments are shown without their health");
+            HashMap::new()
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DeploymentsFilter {
+    /// Id or slug.
+    #[serde(default)]
+    project: String,
+}
+
+/// Deployments with their health.
+#[utoipa::path(get, path = "/api/v1/deployments", params(PageIn, DeploymentsFilter), responses((status = 200, body = PageOut<DeploymentOut>)))]
+async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>, Query(filter): Query<DeploymentsFilter>) -> Result<Json<PageOut<DeploymentOut>>> {
+    let project_id = if filter.project.is_empty() {
+        String::new()
+    } else {
+        let get = async || ProjectServiceClient::new(app.orchestrator.clone()).get_project(app.signer.request(&who, GetProjectRequest { project: filter.project.clone() })?).await;
+        retrying(get).await?.id
+    };
+    let request = ListDeploymentsRequest { page: page.request(), project_id };
+    let list = async || DeploymentServiceClient::new(app.deployment.clone()).list_deployments(app.signer.request(&who, request.clone())?).await;
+    let found = retrying(list).await?;
+    let ids = found.deployments.iter().map(|d| d.id.clone()).collect();
+    let health = health(&app, &who, ids).await;
+    Ok(Json(PageOut::new(found.deployments, found.page, |d| {
+        let status = health.get(&d.id).cloned();
+        out(d, status)
+    })))
+}
+
+/// One deployment with its history and health.
+#[utoipa::path(get, path = "/api/v1/deployments/{id}", params(("id" = String, Path)), responses((status = 200, body = DeploymentOut), (status = 404), (status = 422)))]
+async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<DeploymentOut>> {
+    let get = async || DeploymentServiceClient::new(app.deployment.clone()).get_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?).await;
+    let deployment = retrying(get).await?;
+    let mut health = health(&app, &who, vec![deployment.id.clone()]).await;
+    let status = health.remove(&deployment.id);
+    Ok(Json(out(deployment, status)))
+}
+
+/// Stop a deployment: its app ends and its URL goes away.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/stop", params(("id" = String, Path)), responses((status = 200, body = DeploymentOut), (status = 404), (status = 422)))]
+async fn stop(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<DeploymentOut>> {
+    let stop = async || DeploymentServiceClient::new(app.deployment.clone()).stop_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?).await;
+    Ok(Json(out(retrying(stop).await?, None)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LogsIn {
+    /// Lines from the end; 100 if not given, 5,000 at the most.
+    #[serde(default)]
+    lines: u32,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct LogsOut {
+    lines: Vec<String>,
+}
+
+/// What the app printed.
+#[utoipa::path(get, path = "/api/v1/deployments/{id}/logs", params(("id" = String, Path), LogsIn), responses((status = 200, body = LogsOut), (status = 404), (status = 422)))]
+async fn logs(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>, Query(LogsIn { lines }): Query<LogsIn>) -> Result<Json<LogsOut>> {
+    let logs = async || DeploymentServiceClient::new(app.deployment.clone()).get_logs(app.signer.request(&who, GetLogsRequest { id: id.clone(), lines })?).await;
+    Ok(Json(LogsOut { lines: retrying(logs).await?.lines }))
+}
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(stop)).routes(routes!(logs))
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use titan_error::Result;
+use titan_proto::orchestrator::goal_service_client::GoalServiceClient;
+use titan_proto::orchestrator::{self as proto, GetGoalRequest, ListGoalsRequest, SubmitGoalRequest};
+use titan_service::retrying;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Body, Caller, Query};
+use super::idempotent::downstream_key;
+use super::page::{PageIn, PageOut, json, short, time};
+use crate::app::App;
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GoalIn {
+    /// What is wanted, in one sentence of at most 2,000 characters.
+    sentence: String,
+    /// Id or slug of a project; a new one is made if not given.
+    #[serde(default)]
+    project: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct GoalOut {
+    id: String,
+    project_id: String,
+    project: String,
+    sentence: String,
+    /// `running`, `done` or `failed`.
+    state: String,
+    /// Results of the tasks by their kind, once it is done.
+    #[schema(value_type = Object)]
+    result: Value,
+    /// Why it failed, and what to do.
+    error: String,
+    created_at: Option<String>,
+    finished_at: Option<String>,
+}
+
+impl From<proto::Goal> for GoalOut {
+    fn from(goal: proto::Goal) -> Self {
+        let state = short(goal.state().as_str_name(), "GOAL_STATE_");
+        let proto::Goal { id, project_id, project_slug, sentence, state: _, result_json, error, created_at, finished_at } = goal;
+        let (result, created_at, finished_at) = (json(&result_json), time(created_at), time(finished_at));
+        Self { id, project_id, project: project_slug, sentence, state, result, error, created_at, finished_at }
+    }
+}
+
+/// Give a goal. Follow it with `/api/v1/events?goal=…` or its tasks.
+#[utoipa::path(post, path = "/api/v1/goals", request_body = GoalIn, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = GoalOut), (status = 404), (status = 413), (status = 422)))]
+async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(goal): Body<GoalIn>) -> Result<Response> {
+    let GoalIn { sentence, project } = goal;
+    let request = SubmitGoalRequest { sentence, project, idempotency_key: downstream_key(&headers) };
+    let submit = async || GoalServiceClient::new(app.orchestrator.clone()).submit_goal(app.signer.request(&who, request.clone())?).await;
+    let goal = retrying(submit).await?;
+    Ok(super::created(format!("/api/v1/goals/{}", goal.id), GoalOut::from(goal)))
+}
+
+/// One goal.
+#[utoipa::path(get, path = "/api/v1/goals/{id}", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 422)))]
+async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
+    let get = async || GoalServiceClient::new(app.orchestrator.clone()).get_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await;
+    Ok(Json(retrying(get).await?.into()))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct GoalsIn {
+    /// Id or slug.
+    #[serde(default)]
+    project: String,
+}
+
+/// Goals.
+#[utoipa::path(get, path = "/api/v1/goals", params(PageIn, GoalsIn), responses((status = 200, body = PageOut<GoalOut>)))]
+async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>, Query(filter): Query<GoalsIn>) -> Result<Json<PageOut<GoalOut>>> {
+    let request = ListGoalsRequest { page: page.request(), project: filter.project };
+    let list = async || GoalServiceClient::new(app.orchestrator.clone()).list_goals(app.signer.request(&who, request.clone())?).await;
+    let found = retrying(list).await?;
+    Ok(Json(PageOut::new(found.goals, found.page, GoalOut::from)))
+}
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(submit, list)).routes(routes!(get))
+}

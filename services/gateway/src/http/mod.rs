@@ -1,0 +1,93 @@
+//! REST: `/api/v1`, one convention for every resource, written once here.
+
+mod agents;
+mod deployments;
+mod events;
+mod evidence;
+mod extract;
+mod goals;
+mod idempotent;
+mod page;
+mod projects;
+mod tasks;
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router, middleware};
+use titan_error::{Code, Error};
+use titan_lifecycle::Health;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi as _;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "TitanForge", description = "An autonomous software agency in your own cluster."),
+    modifiers(&Bearer),
+    security(("api_key" = [])),
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
+    let (api, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(projects::router())
+        .merge(goals::router())
+        .merge(tasks::router())
+        .merge(agents::router())
+        .merge(deployments::router())
+        .merge(events::router())
+        .merge(evidence::router())
+        .layer(middleware::from_fn_with_state(app.clone(), idempotent::answer_once))
+        .layer(DefaultBodyLimit::max(app.body_limit))
+        .split_for_parts();
+    let document = serve_document(document);
+    let git = Router::new().route("/git/{repo}/{*path}", any(crate::git::serve)).layer(DefaultBodyLimit::disable());
+    api.merge(git)
+        .route("/api/v1/openapi.json", document)
+        .route("/health/live", get(async || "ok\n"))
+        .route("/health/ready", get(async move || ready(&health)))
+        .method_not_allowed_fallback(async || method_not_allowed())
+        .fallback(async |request: Request| Error::not_found(request.uri().path()))
+        .layer(CatchPanicLayer::custom(|_| Error::internal("a handler panicked").into_response()))
+        .layer(TraceLayer::new_for_http().make_span_with(titan_telemetry::request_span))
+        .with_state(app)
+}
+
+fn serve_document(document: utoipa::openapi::OpenApi) -> axum::routing::MethodRouter<Arc<App>> {
+    get(async move |_: extract::Caller| Json(document))
+}
+
+fn ready(health: &Health) -> (StatusCode, String) {
+    match health.failing().as_slice() {
+        [] => (StatusCode::OK, "ok\n".to_owned()),
+        failing => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", failing.join(", "))),
+    }
+}
+
+fn method_not_allowed() -> Response {
+    let mut response = Error::new(Code::InvalidArgument, "this path does not take that method; see `allow`").into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// `201` with the place of what was made.
+fn created<T: serde::Serialize>(location: String, body: T) -> Response {
+    (StatusCode::CREATED, [(header::LOCATION, location)], Json(body)).into_response()
+}
