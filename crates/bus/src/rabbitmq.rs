@@ -165,7 +165,9 @@ impl Transport for RabbitMq {
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send).await;
         match outcome {
             Ok(Ok(Confirmation::Ack(_))) => Ok(()),
-            Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => Err(PublishError::Unavailable("the broker did not take it".into())),
+            Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => {
+                Err(PublishError::Unavailable("the broker did not take it".into()))
+            }
             Ok(Err(e)) => {
                 self.publisher.lock().await.take();
                 Err(PublishError::Unavailable(e.to_string()))

@@ -182,7 +182,11 @@ impl FromStr for CommitId {
     type Err = GitError;
     fn from_str(s: &str) -> Result<Self, GitError> {
         let valid = s.len() == 40 && s.bytes().all(|b| b.is_ascii_hexdigit());
-        if valid { Ok(Self(s.to_owned())) } else { Err(GitError::Output { verb: "rev-parse".to_owned(), output: s.chars().take(80).collect() }) }
+        if valid {
+            Ok(Self(s.to_owned()))
+        } else {
+            Err(GitError::Output { verb: "rev-parse".to_owned(), output: s.chars().take(80).collect() })
+        }
     }
 }
 

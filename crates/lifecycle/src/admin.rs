@@ -12,11 +12,8 @@ use crate::Health;
 /// # Errors
 /// The listener failed.
 pub async fn serve_admin(listener: TcpListener, health: Health, metrics: Router, stop: CancellationToken) -> std::io::Result<()> {
-    let app = Router::new()
-        .route("/health/live", get(async || "ok\n"))
-        .route("/health/ready", get(ready))
-        .with_state(health)
-        .merge(metrics);
+    let app =
+        Router::new().route("/health/live", get(async || "ok\n")).route("/health/ready", get(ready)).with_state(health).merge(metrics);
     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 

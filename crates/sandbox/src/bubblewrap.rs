@@ -30,9 +30,19 @@ impl Sandbox {
         isolation.add(&["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin"]);
         isolation.add(&["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]);
         isolation.add(&["--perms", "0755", "--dir", "/etc"]);
-        isolation.add(&["--ro-bind-try", "/etc/alternatives", "/etc/alternatives", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]);
+        isolation.add(&[
+            "--ro-bind-try",
+            "/etc/alternatives",
+            "/etc/alternatives",
+            "--ro-bind-try",
+            "/etc/ld.so.cache",
+            "/etc/ld.so.cache",
+        ]);
         isolation.add(&["--proc", "/proc", "--dev", "/dev"]);
-        for (name, value) in [("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("PYTHONDONTWRITEBYTECODE", "1")] {
+        // glibc reserves 64 MiB of address space a thread, which the memory limit would count.
+        let environment =
+            [("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("PYTHONDONTWRITEBYTECODE", "1"), ("MALLOC_ARENA_MAX", "2")];
+        for (name, value) in environment {
             isolation.add(&["--setenv", name, value]);
         }
         isolation
@@ -72,7 +82,14 @@ impl Isolation {
         let mut bwrap = Command::new("/usr/bin/bwrap");
         bwrap.env_clear().args(&self.args).arg("--");
         if let Some(uid) = self.uid {
-            bwrap.args(["/usr/bin/setpriv", &format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups", "--inh-caps=-all", "--"]);
+            bwrap.args([
+                "/usr/bin/setpriv",
+                &format!("--reuid={uid}"),
+                &format!("--regid={uid}"),
+                "--clear-groups",
+                "--inh-caps=-all",
+                "--",
+            ]);
         }
         bwrap.arg("/usr/bin/prlimit").args(self.limits.prlimit()).arg("--").args(command);
         bwrap

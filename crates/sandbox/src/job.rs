@@ -59,13 +59,7 @@ impl Outcome {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            time: Duration::from_secs(30),
-            memory_bytes: 1 << 30,
-            processes: 64,
-            scratch_bytes: 128 << 20,
-            output_bytes: 64 << 10,
-        }
+        Self { time: Duration::from_secs(30), memory_bytes: 2 << 30, processes: 64, scratch_bytes: 128 << 20, output_bytes: 64 << 10 }
     }
 }
 
@@ -113,7 +107,11 @@ impl Sandbox {
         let archive = pack(job.dir.to_owned());
         let collected = tokio::task::spawn_blocking(move || unpack(reader));
         let work = async {
-            let (sent, stdout, stderr) = tokio::join!(feed(stdin, archive), head_and_tail(stdout, job.limits.output_bytes), head_and_tail(stderr, job.limits.output_bytes));
+            let (sent, stdout, stderr) = tokio::join!(
+                feed(stdin, archive),
+                head_and_tail(stdout, job.limits.output_bytes),
+                head_and_tail(stderr, job.limits.output_bytes)
+            );
             sent?;
             let status = child.wait().await?;
             Ok::<_, std::io::Error>((status.code().unwrap_or(-1), stdout?, stderr?))
@@ -166,7 +164,11 @@ async fn pack(dir: std::path::PathBuf) -> std::io::Result<Vec<u8>> {
                 continue;
             }
             let name = entry.file_name();
-            if entry.file_type()?.is_dir() { archive.append_dir_all(&name, entry.path())? } else { archive.append_path_with_name(entry.path(), &name)? }
+            if entry.file_type()?.is_dir() {
+                archive.append_dir_all(&name, entry.path())?
+            } else {
+                archive.append_path_with_name(entry.path(), &name)?
+            }
         }
         archive.into_inner()
     });

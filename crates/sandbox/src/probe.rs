@@ -49,8 +49,10 @@ impl Sandbox {
             let reason = "/usr/bin/bwrap is missing".to_owned();
             return Err(Unavailable { reason, remedy: "Install it: apt-get install bubblewrap" });
         }
-        let remedy = "If this is a container, it needs user namespaces: allow unprivileged_userns_clone, or run the worker under gVisor or Kata";
-        let mut command: Command = sandbox.isolation(true).command(&["/bin/sh", "-c", "test $(ls /sys/class/net 2>/dev/null | wc -l) -le 1"]).into();
+        let remedy =
+            "If this is a container, it needs user namespaces: allow unprivileged_userns_clone, or run the worker under gVisor or Kata";
+        let mut command: Command =
+            sandbox.isolation(true).command(&["/bin/sh", "-c", "test $(ls /sys/class/net 2>/dev/null | wc -l) -le 1"]).into();
         match command.stdin(Stdio::null()).stdout(Stdio::null()).output().await {
             Ok(output) if output.status.success() => Ok(sandbox),
             Ok(output) => {

@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{Listeners, ServiceSettings};
 
 /// The whole of a service's `main`: arguments, settings, telemetry, `run`, exit code.
-pub fn service_main<S, F>(name: &'static str, migrations: &'static Migrator, run: impl FnOnce(S, Listeners, Bus, CancellationToken) -> F) -> ExitCode
+pub fn service_main<S, F>(
+    name: &'static str,
+    migrations: &'static Migrator,
+    run: impl FnOnce(S, Listeners, Bus, CancellationToken) -> F,
+) -> ExitCode
 where
     S: ServiceSettings,
     F: Future<Output = anyhow::Result<()>>,
@@ -24,7 +28,11 @@ where
     }
 }
 
-async fn start<S, F>(name: &'static str, migrations: &'static Migrator, run: impl FnOnce(S, Listeners, Bus, CancellationToken) -> F) -> anyhow::Result<()>
+async fn start<S, F>(
+    name: &'static str,
+    migrations: &'static Migrator,
+    run: impl FnOnce(S, Listeners, Bus, CancellationToken) -> F,
+) -> anyhow::Result<()>
 where
     S: ServiceSettings,
     F: Future<Output = anyhow::Result<()>>,
@@ -45,7 +53,10 @@ where
     let telemetry = titan_telemetry::init(name, frame.telemetry)?;
     let shutdown = titan_lifecycle::shutdown_on_signal()?;
     let listeners = Listeners::bind(frame.listen).await?;
-    anyhow::ensure!(frame.bus.amqp_url.is_some(), "bus.amqp_url: services in separate processes need RabbitMQ (`titan dev` runs all of them in one process without it)");
+    anyhow::ensure!(
+        frame.bus.amqp_url.is_some(),
+        "bus.amqp_url: services in separate processes need RabbitMQ (`titan dev` runs all of them in one process without it)"
+    );
     let bus = titan_bus::connect(frame.bus);
     tracing::info!(address = %listeners.main.local_addr()?, admin = %listeners.admin.local_addr()?, "{name} starts");
     let result = run(settings, listeners, bus, shutdown).await;

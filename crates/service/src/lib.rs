@@ -1,17 +1,17 @@
 //! This crate only boots a service: from settings to its frame — database, outbox relay, bus, health,
 //! metrics, admin listener, gRPC server — and down again in order.
 
+mod boot;
 mod frame;
 mod grpc;
-mod boot;
 mod peers;
 
 use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
 use tokio::net::TcpListener;
 
+pub use boot::service_main;
 pub use frame::Frame;
 pub use grpc::serve_grpc;
-pub use boot::service_main;
 pub use peers::{Peers, retrying};
 
 /// The sections every service has, wherever they stand in its own settings.

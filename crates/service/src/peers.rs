@@ -18,7 +18,10 @@ impl Peers {
         let endpoint = |url: &String| {
             let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("{name}: {url:?} is not a URL"))?;
             let endpoint = endpoint.connect_timeout(Duration::from_secs(3)).tcp_nodelay(true);
-            Ok(endpoint.http2_keep_alive_interval(Duration::from_secs(3)).keep_alive_timeout(Duration::from_secs(3)).keep_alive_while_idle(true))
+            Ok(endpoint
+                .http2_keep_alive_interval(Duration::from_secs(3))
+                .keep_alive_timeout(Duration::from_secs(3))
+                .keep_alive_while_idle(true))
         };
         urls.iter().map(endpoint).collect::<anyhow::Result<_>>().map(Self)
     }

@@ -37,16 +37,21 @@ pub fn load<S: Settings>(file: Option<&Path>) -> Result<S, SettingsError> {
     if let Some(file) = file {
         builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
     }
-    let environment = config::Environment::with_prefix("TITAN").prefix_separator("__").separator("__").try_parsing(true);
-    let settings: S = builder.add_source(environment).build()?.try_deserialize()?;
-    validate(settings)
+    read(builder)
 }
 
-/// Settings made in code (tests, `titan dev`), checked the same way.
+/// The same with a TOML text in place of the file (tests, `titan dev`).
 ///
 /// # Errors
-/// What [`Settings::problems`] found.
-pub fn validate<S: Settings>(settings: S) -> Result<S, SettingsError> {
+/// As [`load`].
+pub fn load_text<S: Settings>(text: &str) -> Result<S, SettingsError> {
+    let source = |text: &str| config::File::from_str(text, config::FileFormat::Toml);
+    read(config::Config::builder().add_source(source(S::DEFAULTS)).add_source(source(text)))
+}
+
+fn read<S: Settings>(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<S, SettingsError> {
+    let environment = config::Environment::with_prefix("TITAN").prefix_separator("__").separator("__").try_parsing(true);
+    let settings: S = builder.add_source(environment).build()?.try_deserialize()?;
     let mut problems = Vec::new();
     settings.problems(&mut problems);
     if problems.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(problems)) }

@@ -67,7 +67,10 @@ pub struct Identity {
 impl Identity {
     pub fn problems(&self, problems: &mut Vec<String>) {
         if self.signing_key.reveal().len() < 32 {
-            problems.push("identity.signing_key: must be 32 characters or more, the same in every service (make one with `openssl rand -hex 32`)".to_owned());
+            problems.push(
+                "identity.signing_key: must be 32 characters or more, the same in every service (make one with `openssl rand -hex 32`)"
+                    .to_owned(),
+            );
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The publishing half: events are committed with the change they tell of, and a relay publishes them
 //! afterwards, again and again until the bus confirms.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,14 +148,19 @@ impl Outbox {
         let select = "SELECT seq, name, event FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
         let rows = Row::find_by_statement(sql(select, [BATCH.into()])).all(&tx).await?;
         let count = i64::try_from(rows.len()).unwrap_or(BATCH);
-        let mut by_name: BTreeMap<String, (Vec<i64>, EventBatch)> = BTreeMap::new();
+        // One batch for each run of events with the same name: they arrive in the order they were written.
+        let mut batches: Vec<(String, Vec<i64>, EventBatch)> = Vec::new();
         for Row { seq, name, event } in rows {
             let event = Event::decode(event.as_slice()).map_err(Error::internal)?;
-            let (seqs, batch) = by_name.entry(name).or_default();
-            seqs.push(seq);
-            batch.events.push(event);
+            match batches.last_mut().filter(|(last, _, _)| *last == name) {
+                Some((_, seqs, batch)) => {
+                    seqs.push(seq);
+                    batch.events.push(event);
+                }
+                None => batches.push((name, vec![seq], EventBatch { events: vec![event] })),
+            }
         }
-        for (name, (seqs, batch)) in by_name {
+        for (name, seqs, batch) in batches {
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
                     titan_lifecycle::fault("outbox.after_publish_before_delete").await;

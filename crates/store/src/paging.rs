@@ -32,7 +32,9 @@ impl Page {
         let before = if after.is_empty() {
             Uuid::max()
         } else {
-            let id = after.parse::<Id<K>>().map_err(|_| Error::invalid("after", "is not a cursor of this list; use `next` of the page before"))?;
+            let id = after
+                .parse::<Id<K>>()
+                .map_err(|_| Error::invalid("after", "is not a cursor of this list; use `next` of the page before"))?;
             id.uuid()
         };
         Ok(Self { before, limit: if limit == 0 { DEFAULT } else { limit } })

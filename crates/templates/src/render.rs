@@ -44,7 +44,9 @@ pub fn render(understanding: &Understanding) -> Result<Vec<RenderedFile>, Render
         let rendered = match file.strip_suffix(".j2") {
             None => RenderedFile { path: file, contents: text.to_owned() },
             Some(name) => {
-                let contents = environment.render_str(text, Serde(understanding)).map_err(|source| RenderError::Jinja { file: file.clone(), source })?;
+                let contents = environment
+                    .render_str(text, Serde(understanding))
+                    .map_err(|source| RenderError::Jinja { file: file.clone(), source })?;
                 RenderedFile { path: name.to_owned(), contents }
             }
         };
@@ -60,7 +62,9 @@ pub fn render(understanding: &Understanding) -> Result<Vec<RenderedFile>, Render
 /// # Errors
 /// A variable that is not given.
 pub fn render_line(template: &str, variables: &BTreeMap<&str, String>) -> Result<String, RenderError> {
-    environment(SyntaxConfig::default()).render_str(template, Serde(variables)).map_err(|source| RenderError::Jinja { file: template.to_owned(), source })
+    environment(SyntaxConfig::default())
+        .render_str(template, Serde(variables))
+        .map_err(|source| RenderError::Jinja { file: template.to_owned(), source })
 }
 
 fn environment(syntax: SyntaxConfig) -> Environment<'static> {

@@ -47,7 +47,8 @@ impl Playbook {
     /// A title names a variable that is not given.
     pub fn tasks(&self, project_slug: &str, variables: &BTreeMap<&str, String>, input: &Value) -> anyhow::Result<Vec<NewTask>> {
         let task = |task: &PlaybookTask| {
-            let title = titan_templates::render_line(&task.title, variables).with_context(|| format!("playbook {}, task {}", self.name, task.key))?;
+            let title = titan_templates::render_line(&task.title, variables)
+                .with_context(|| format!("playbook {}, task {}", self.name, task.key))?;
             Ok(NewTask {
                 key: task.key.clone(),
                 kind: task.kind.clone(),

@@ -11,7 +11,9 @@ use titan_lifecycle::{Backoff, Check, Tasks};
 use titan_proto::worker::orchestrator_message::Body as In;
 use titan_proto::worker::worker_message::Body as Out;
 use titan_proto::worker::worker_service_client::WorkerServiceClient;
-use titan_proto::worker::{AgentSlot, Assignment, AttemptRef, Drain, Heartbeat, Hello, OrchestratorMessage, Result as TaskResult, WorkerMessage};
+use titan_proto::worker::{
+    AgentSlot, Assignment, AttemptRef, Drain, Heartbeat, Hello, OrchestratorMessage, Result as TaskResult, WorkerMessage,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -128,7 +130,10 @@ impl Session {
         self.tasks.shutdown().is_cancelled() && (idle || self.drain_until.is_some_and(|until| Instant::now() >= until))
     }
 
-    async fn open(&mut self, mut client: WorkerServiceClient<tonic::transport::Channel>) -> Result<(Streaming<OrchestratorMessage>, Outgoing), Error> {
+    async fn open(
+        &mut self,
+        mut client: WorkerServiceClient<tonic::transport::Channel>,
+    ) -> Result<(Streaming<OrchestratorMessage>, Outgoing), Error> {
         let hello = Hello {
             session_id: self.id.to_string(),
             worker: self.name.clone(),
@@ -164,9 +169,15 @@ impl Session {
     }
 
     /// Until the stream breaks or everything is drained.
-    async fn serve(&mut self, mut stream: Streaming<OrchestratorMessage>, outgoing: Outgoing, reports: &mut mpsc::UnboundedReceiver<Report>) -> Result<(), tonic::Status> {
+    async fn serve(
+        &mut self,
+        mut stream: Streaming<OrchestratorMessage>,
+        outgoing: Outgoing,
+        reports: &mut mpsc::UnboundedReceiver<Report>,
+    ) -> Result<(), tonic::Status> {
         let mut beat = tokio::time::interval(BEAT);
-        let say = |body: Out| outgoing.send(WorkerMessage { body: Some(body) }).map_err(|_| tonic::Status::unavailable("the stream is closed"));
+        let say =
+            |body: Out| outgoing.send(WorkerMessage { body: Some(body) }).map_err(|_| tonic::Status::unavailable("the stream is closed"));
         let shutdown = self.tasks.shutdown().clone();
         loop {
             tokio::select! {

@@ -30,7 +30,11 @@ struct Access {
     refs: Vec<String>,
 }
 
-pub(crate) async fn serve(State(app): State<Arc<App>>, Path((repo, path)): Path<(String, String)>, request: Request) -> Result<Response<Body>> {
+pub(crate) async fn serve(
+    State(app): State<Arc<App>>,
+    Path((repo, path)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response<Body>> {
     let name = repo.strip_suffix(".git").ok_or_else(|| Error::not_found(format!("repository {repo:?}")))?;
     let query = request.uri().query().unwrap_or_default().to_owned();
     let writes = path == "git-receive-pack" || query.contains("service=git-receive-pack");
@@ -53,7 +57,12 @@ pub(crate) async fn serve(State(app): State<Arc<App>>, Path((repo, path)): Path<
         ("REMOTE_USER", "titan".to_owned()),
         ("TITAN_ALLOWED_REFS", access.refs.join("\n")),
     ]);
-    for (name, variable) in [("content-type", "CONTENT_TYPE"), ("content-length", "CONTENT_LENGTH"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("git-protocol", "GIT_PROTOCOL")] {
+    for (name, variable) in [
+        ("content-type", "CONTENT_TYPE"),
+        ("content-length", "CONTENT_LENGTH"),
+        ("content-encoding", "HTTP_CONTENT_ENCODING"),
+        ("git-protocol", "GIT_PROTOCOL"),
+    ] {
         if let Some(value) = request.headers().get(name).and_then(|v| v.to_str().ok()) {
             backend.env(variable, value);
         }
@@ -100,7 +109,11 @@ async fn cgi_headers(stdout: &mut BufReader<ChildStdout>) -> Result<(StatusCode,
         }
         let (name, value) = line.split_once(": ").ok_or_else(|| Error::internal(format!("a CGI header: {line:?}")))?;
         if name.eq_ignore_ascii_case("status") {
-            status = value.split(' ').next().and_then(|code| code.parse().ok()).ok_or_else(|| Error::internal(format!("a CGI status: {value:?}")))?;
+            status = value
+                .split(' ')
+                .next()
+                .and_then(|code| code.parse().ok())
+                .ok_or_else(|| Error::internal(format!("a CGI status: {value:?}")))?;
         } else {
             let name = HeaderName::try_from(name).map_err(Error::internal)?;
             headers.insert(name, HeaderValue::try_from(value).map_err(Error::internal)?);

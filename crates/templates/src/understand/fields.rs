@@ -113,12 +113,102 @@ fn type_named(word: &str) -> Option<FieldType> {
     })
 }
 
-const BOOLEANS: &[&str] = &["done", "completed", "complete", "finished", "active", "enabled", "archived", "published", "paid", "available", "favorite", "favourite", "read", "verified", "bought", "public"];
+const BOOLEANS: &[&str] = &[
+    "done",
+    "completed",
+    "complete",
+    "finished",
+    "active",
+    "enabled",
+    "archived",
+    "published",
+    "paid",
+    "available",
+    "favorite",
+    "favourite",
+    "read",
+    "verified",
+    "bought",
+    "public",
+];
 const DATES: &[&str] = &["date", "birthday", "birthdate", "deadline", "day", "anniversary"];
 const DATETIMES: &[&str] = &["time", "datetime", "timestamp"];
-const INTEGERS: &[&str] = &["count", "quantity", "age", "year", "number", "stock", "position", "priority", "pages", "size", "seats", "floor", "points", "score", "minutes", "hours", "duration", "calories", "servings", "capacity", "level"];
-const NUMBERS: &[&str] = &["price", "amount", "cost", "rating", "weight", "height", "width", "length", "total", "balance", "salary", "latitude", "longitude", "temperature", "distance", "percentage", "rate", "budget"];
-const TEXTS: &[&str] = &["title", "name", "description", "content", "body", "text", "note", "notes", "address", "author", "status", "category", "isbn", "phone", "color", "colour", "type", "genre", "brand", "model", "city", "country", "street", "location", "comment", "summary", "label", "tag", "message", "subject", "code", "sku", "barcode", "owner", "assignee", "company", "department", "director", "artist", "album", "language", "species", "breed", "manufacturer", "publisher", "nickname", "username", "zip", "class", "instructions"];
+const INTEGERS: &[&str] = &[
+    "count", "quantity", "age", "year", "number", "stock", "position", "priority", "pages", "size", "seats", "floor", "points", "score",
+    "minutes", "hours", "duration", "calories", "servings", "capacity", "level",
+];
+const NUMBERS: &[&str] = &[
+    "price",
+    "amount",
+    "cost",
+    "rating",
+    "weight",
+    "height",
+    "width",
+    "length",
+    "total",
+    "balance",
+    "salary",
+    "latitude",
+    "longitude",
+    "temperature",
+    "distance",
+    "percentage",
+    "rate",
+    "budget",
+];
+const TEXTS: &[&str] = &[
+    "title",
+    "name",
+    "description",
+    "content",
+    "body",
+    "text",
+    "note",
+    "notes",
+    "address",
+    "author",
+    "status",
+    "category",
+    "isbn",
+    "phone",
+    "color",
+    "colour",
+    "type",
+    "genre",
+    "brand",
+    "model",
+    "city",
+    "country",
+    "street",
+    "location",
+    "comment",
+    "summary",
+    "label",
+    "tag",
+    "message",
+    "subject",
+    "code",
+    "sku",
+    "barcode",
+    "owner",
+    "assignee",
+    "company",
+    "department",
+    "director",
+    "artist",
+    "album",
+    "language",
+    "species",
+    "breed",
+    "manufacturer",
+    "publisher",
+    "nickname",
+    "username",
+    "zip",
+    "class",
+    "instructions",
+];
 
 /// The type, and whether the words say it. Takes words off that only name the type.
 fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType, bool)> {

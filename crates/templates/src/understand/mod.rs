@@ -99,7 +99,8 @@ mod tests {
     fn shown(sentence: &str) -> String {
         match understand(sentence) {
             Ok(u) => {
-                let fields: Vec<_> = u.fields.iter().map(|f| format!("{}{}:{:?}", f.name, if f.required { "!" } else { "" }, f.field_type)).collect();
+                let fields: Vec<_> =
+                    u.fields.iter().map(|f| format!("{}{}:{:?}", f.name, if f.required { "!" } else { "" }, f.field_type)).collect();
                 format!("{} [{}]", u.resource.path, fields.join(" "))
             }
             Err(refusal) => format!("refused: {}", refusal.reason),
@@ -113,10 +114,22 @@ mod tests {
     #[test]
     fn fields_and_types_are_read_from_the_sentence() {
         check("Build a REST API for todos with a title, a done flag and a due date", "todos [title!:Text done:Boolean due_date:Date]");
-        check("I want an API to manage books with title, author, isbn, price and publication year", "books [title!:Text author:Text isbn:Text price:Number publication_year:Integer]");
-        check("create a CRUD api for contacts having a name, an email and a website url", "contacts [name!:Text email:Email website_url:Url]");
-        check("Make me a rest api of people where each person has a first name, last name and a birthday.", "people [first_name!:Text last_name:Text birthday:Date]");
-        check("REST API for grocery items with a required name, an optional quantity and bought (boolean)", "grocery-items [name!:Text quantity:Integer bought:Boolean]");
+        check(
+            "I want an API to manage books with title, author, isbn, price and publication year",
+            "books [title!:Text author:Text isbn:Text price:Number publication_year:Integer]",
+        );
+        check(
+            "create a CRUD api for contacts having a name, an email and a website url",
+            "contacts [name!:Text email:Email website_url:Url]",
+        );
+        check(
+            "Make me a rest api of people where each person has a first name, last name and a birthday.",
+            "people [first_name!:Text last_name:Text birthday:Date]",
+        );
+        check(
+            "REST API for grocery items with a required name, an optional quantity and bought (boolean)",
+            "grocery-items [name!:Text quantity:Integer bought:Boolean]",
+        );
         check("An API that stores meetings with a start time and a location", "meetings [start_time:Datetime location!:Text]");
         check("Build a REST API for boxes", "boxes [name!:Text]");
     }

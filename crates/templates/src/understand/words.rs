@@ -2,12 +2,16 @@
 
 /// Lower-case ASCII letters, digits, dashes and underscores, beginning with a letter.
 pub(super) fn is_plain(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
 /// Words before a noun that name nothing.
 pub(super) fn is_filler(word: &str) -> bool {
-    const FILLERS: &[&str] = &["a", "an", "the", "my", "our", "your", "their", "its", "some", "all", "simple", "small", "basic", "list", "lists", "of", "managing", "tracking", "storing", "also"];
+    const FILLERS: &[&str] = &[
+        "a", "an", "the", "my", "our", "your", "their", "its", "some", "all", "simple", "small", "basic", "list", "lists", "of",
+        "managing", "tracking", "storing", "also",
+    ];
     FILLERS.contains(&word)
 }
 
@@ -74,7 +78,16 @@ mod tests {
 
     #[test]
     fn numbers_of_nouns() {
-        for (one, many) in [("todo", "todos"), ("box", "boxes"), ("city", "cities"), ("day", "days"), ("person", "people"), ("class", "classes"), ("movie", "movies"), ("status", "statuses")] {
+        for (one, many) in [
+            ("todo", "todos"),
+            ("box", "boxes"),
+            ("city", "cities"),
+            ("day", "days"),
+            ("person", "people"),
+            ("class", "classes"),
+            ("movie", "movies"),
+            ("status", "statuses"),
+        ] {
             assert_eq!((singular(many).as_str(), plural(one).as_str()), (one, many));
             assert_eq!(singular(one), one);
         }

@@ -18,7 +18,10 @@ pub(crate) enum Next {
     Act(Action),
     Complete(Value),
     /// The work this task judges goes back with the findings.
-    Reject { message: String, findings: Value },
+    Reject {
+        message: String,
+        findings: Value,
+    },
     /// For good; the text says why and what to do.
     Fail(String),
 }

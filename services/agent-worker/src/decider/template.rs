@@ -9,8 +9,8 @@ use super::Next;
 use crate::runs::Attempt;
 use crate::tools::deploy::Deployed;
 use crate::tools::merge::Merged;
-use crate::tools::scan::Scanned;
 use crate::tools::run_tests::Tested;
+use crate::tools::scan::Scanned;
 use crate::tools::understand::Understood;
 use crate::tools::{Action, Done};
 
@@ -61,8 +61,8 @@ fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
 
 fn write_code(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
     let Some(last) = steps.last() else {
-        let understanding: Understanding =
-            serde_json::from_value(attempt.input["understanding"].clone()).map_err(|e| Error::invalid("input.understanding", e.to_string()))?;
+        let understanding: Understanding = serde_json::from_value(attempt.input["understanding"].clone())
+            .map_err(|e| Error::invalid("input.understanding", e.to_string()))?;
         return Ok(Next::Act(Action::WriteTemplate { understanding }));
     };
     match &last.action {

@@ -58,7 +58,8 @@ impl Attempt {
             return Err(Error::invalid("kind", format!("the role {} does not do {kind:?}, only {}", role.name, role.kinds.join(", "))));
         }
         let json = |field: &str, text: &str| serde_json::from_str(text).map_err(|e| Error::invalid(field, format!("is not JSON: {e}")));
-        let dependency = |d: titan_proto::worker::Dependency| Ok(Dependency { kind: d.kind, result: json("dependencies", &d.result_json)? });
+        let dependency =
+            |d: titan_proto::worker::Dependency| Ok(Dependency { kind: d.kind, result: json("dependencies", &d.result_json)? });
         let bad = |e: titan_ids::ParseIdError| Error::invalid("assignment", e.to_string());
         Ok(Self {
             task: task_id.parse().map_err(bad)?,

@@ -109,7 +109,9 @@ impl Worker {
             let action = match decider::decide(attempt, ledger.steps())? {
                 Next::Act(action) => action,
                 Next::Complete(result) => return Ok(Outcome::Completed(Completed { result_json: result.to_string() })),
-                Next::Reject { message, findings } => return Ok(Outcome::Rejected(Rejected { message, findings_json: findings.to_string() })),
+                Next::Reject { message, findings } => {
+                    return Ok(Outcome::Rejected(Rejected { message, findings_json: findings.to_string() }));
+                }
                 Next::Fail(message) => return Ok(Outcome::Failed(Failed { message, r#final: true })),
             };
             let tool = action.tool();

@@ -41,7 +41,14 @@ pub(crate) async fn begin(db: &impl ConnectionTrait, task: TaskId, attempt: i32,
 }
 
 /// Records what came of it.
-pub(crate) async fn finish(db: &impl ConnectionTrait, task: TaskId, attempt: i32, seq: i32, outcome: &Value, commit: Option<&str>) -> Result<()> {
+pub(crate) async fn finish(
+    db: &impl ConnectionTrait,
+    task: TaskId,
+    attempt: i32,
+    seq: i32,
+    outcome: &Value,
+    commit: Option<&str>,
+) -> Result<()> {
     let update = "UPDATE step SET outcome = $4, commit = $5, finished_at = now(), ended_by = $3
         WHERE task_id = $1 AND seq = $2 AND attempt = $3 AND outcome IS NULL";
     let values = [task.into(), seq.into(), attempt.into(), outcome.clone().into(), commit.into()];

@@ -67,7 +67,8 @@ pub(crate) async fn await_watched(worker: &Worker, attempt: &Attempt, id: &str) 
         }
     };
     let up = tokio::time::timeout(WATCHED_WITHIN, looking).await.ok().transpose()?.flatten();
-    let mut outcome = super::outcome(&Deployed { deployment: id.to_owned(), state: String::new(), url: String::new(), error: String::new() })?;
+    let mut outcome =
+        super::outcome(&Deployed { deployment: id.to_owned(), state: String::new(), url: String::new(), error: String::new() })?;
     outcome["watched"] = json!(up);
     Ok(outcome)
 }

@@ -15,7 +15,9 @@ pub(crate) enum Merged {
         /// Where `main` was; none when there was none.
         base: Option<String>,
     },
-    Conflict { paths: Vec<String> },
+    Conflict {
+        paths: Vec<String>,
+    },
 }
 
 /// In the workspace: the task's commit merged with what is on `main` now. Gates judge this tree.

@@ -22,19 +22,41 @@ use crate::runs::{Attempt, Worker, Workspace};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "tool", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Action {
-    Wait { ms: u64 },
-    Understand { sentence: String },
-    PlanTasks { playbook: String, environment: String, understanding: Understanding },
-    WriteTemplate { understanding: Understanding },
+    Wait {
+        ms: u64,
+    },
+    Understand {
+        sentence: String,
+    },
+    PlanTasks {
+        playbook: String,
+        environment: String,
+        understanding: Understanding,
+    },
+    WriteTemplate {
+        understanding: Understanding,
+    },
     RunTests {},
     Scan {},
     /// Of `commit` with what is on `main` now.
-    Merge { commit: String },
+    Merge {
+        commit: String,
+    },
     /// Moves `main` from `base` to `commit`.
-    Integrate { commit: String, base: Option<String> },
-    Deploy { environment: String, commit: String },
-    AwaitHealthy { deployment: String },
-    AwaitWatched { deployment: String },
+    Integrate {
+        commit: String,
+        base: Option<String>,
+    },
+    Deploy {
+        environment: String,
+        commit: String,
+    },
+    AwaitHealthy {
+        deployment: String,
+    },
+    AwaitWatched {
+        deployment: String,
+    },
 }
 
 /// A finished step.
@@ -97,7 +119,13 @@ impl Action {
     }
 
     /// Does it. The second value is the commit of the workspace, for actions that change it.
-    pub(crate) async fn run(&self, worker: &Worker, attempt: &Attempt, seq: usize, workspace: &mut Workspace) -> Result<(Value, Option<String>)> {
+    pub(crate) async fn run(
+        &self,
+        worker: &Worker,
+        attempt: &Attempt,
+        seq: usize,
+        workspace: &mut Workspace,
+    ) -> Result<(Value, Option<String>)> {
         let pure = |outcome: Result<Value>| outcome.map(|outcome| (outcome, None));
         match self {
             Self::Wait { ms } => {

@@ -10,7 +10,14 @@ use crate::playbook::Playbook;
 use crate::runs::{Attempt, Worker};
 
 /// Keyed: submits the playbook's graph under the step's key.
-pub(crate) async fn run(worker: &Worker, attempt: &Attempt, seq: usize, playbook: &str, environment: &str, understanding: &Understanding) -> Result<Value> {
+pub(crate) async fn run(
+    worker: &Worker,
+    attempt: &Attempt,
+    seq: usize,
+    playbook: &str,
+    environment: &str,
+    understanding: &Understanding,
+) -> Result<Value> {
     let playbook = Playbook::load(playbook).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
     let variables = BTreeMap::from([
         ("resource", understanding.resource.plural.clone()),

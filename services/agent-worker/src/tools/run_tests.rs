@@ -62,14 +62,19 @@ pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Va
 
 fn read_manifest(dir: &std::path::Path) -> Result<Manifest> {
     let dir = Dir::open_ambient_dir(dir, ambient_authority()).map_err(Error::internal)?;
-    let text = dir.read_to_string(titan_manifest::FILE).map_err(|e| Error::invalid(titan_manifest::FILE, format!("cannot be read: {e}")))?;
+    let text =
+        dir.read_to_string(titan_manifest::FILE).map_err(|e| Error::invalid(titan_manifest::FILE, format!("cannot be read: {e}")))?;
     Manifest::parse(&text).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))
 }
 
 /// The tests, then the coverage report; the exit code is the tests'.
 fn script(manifest: &Manifest) -> String {
     let tests = quote(&manifest.test.command);
-    if manifest.test.coverage_command.is_empty() { tests } else { format!("{tests}; code=$?; {}; exit $code", quote(&manifest.test.coverage_command)) }
+    if manifest.test.coverage_command.is_empty() {
+        tests
+    } else {
+        format!("{tests}; code=$?; {}; exit $code", quote(&manifest.test.coverage_command))
+    }
 }
 
 fn quote(command: &[String]) -> String {
@@ -114,7 +119,8 @@ mod tests {
     #[test]
     fn coverage_below_the_gate_keeps_it_shut() {
         let evidence = Evidence { name: String::new(), passed: true, summary: String::new(), digest: String::new() };
-        let tested = |coverage| Tested { passed: true, tests: 1, coverage, coverage_gate: 90.0, summary: String::new(), evidence: evidence.clone() };
+        let tested =
+            |coverage| Tested { passed: true, tests: 1, coverage, coverage_gate: 90.0, summary: String::new(), evidence: evidence.clone() };
         assert_eq!(tested(Some(90.0)).problem(), None);
         assert!(tested(Some(89.9)).problem().is_some());
         assert!(tested(None).problem().is_some());

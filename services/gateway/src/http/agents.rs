@@ -43,7 +43,11 @@ impl From<proto::Agent> for AgentOut {
 #[utoipa::path(get, path = "/api/v1/agents", params(PageIn), responses((status = 200, body = PageOut<AgentOut>)))]
 async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>) -> Result<Json<PageOut<AgentOut>>> {
     let page = page.request();
-    let list = async || AgentServiceClient::new(app.orchestrator.clone()).list_agents(app.signer.request(&who, ListAgentsRequest { page: page.clone() })?).await;
+    let list = async || {
+        AgentServiceClient::new(app.orchestrator.clone())
+            .list_agents(app.signer.request(&who, ListAgentsRequest { page: page.clone() })?)
+            .await
+    };
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.agents, found.page, AgentOut::from)))
 }
@@ -51,7 +55,9 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Que
 /// One agent.
 #[utoipa::path(get, path = "/api/v1/agents/{id}", params(("id" = String, Path)), responses((status = 200, body = AgentOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<AgentOut>> {
-    let get = async || AgentServiceClient::new(app.orchestrator.clone()).get_agent(app.signer.request(&who, GetAgentRequest { id: id.clone() })?).await;
+    let get = async || {
+        AgentServiceClient::new(app.orchestrator.clone()).get_agent(app.signer.request(&who, GetAgentRequest { id: id.clone() })?).await
+    };
     Ok(Json(retrying(get).await?.into()))
 }
 

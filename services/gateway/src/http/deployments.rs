@@ -66,7 +66,18 @@ struct HealthOut {
 
 impl From<TargetStatus> for HealthOut {
     fn from(status: TargetStatus) -> Self {
-        let TargetStatus { deployment_id: _, url: _, up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at, last_error, interval_s } = status;
+        let TargetStatus {
+            deployment_id: _,
+            url: _,
+            up,
+            uptime,
+            latency_p50_ms,
+            latency_p95_ms,
+            probes,
+            last_probe_at,
+            last_error,
+            interval_s,
+        } = status;
         Self { up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at: time(last_probe_at), last_error, interval_s }
     }
 }
@@ -134,15 +145,25 @@ struct DeploymentsFilter {
 
 /// Deployments with their health.
 #[utoipa::path(get, path = "/api/v1/deployments", params(PageIn, DeploymentsFilter), responses((status = 200, body = PageOut<DeploymentOut>)))]
-async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>, Query(filter): Query<DeploymentsFilter>) -> Result<Json<PageOut<DeploymentOut>>> {
+async fn list(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Query(page): Query<PageIn>,
+    Query(filter): Query<DeploymentsFilter>,
+) -> Result<Json<PageOut<DeploymentOut>>> {
     let project_id = if filter.project.is_empty() {
         String::new()
     } else {
-        let get = async || ProjectServiceClient::new(app.orchestrator.clone()).get_project(app.signer.request(&who, GetProjectRequest { project: filter.project.clone() })?).await;
+        let get = async || {
+            ProjectServiceClient::new(app.orchestrator.clone())
+                .get_project(app.signer.request(&who, GetProjectRequest { project: filter.project.clone() })?)
+                .await
+        };
         retrying(get).await?.id
     };
     let request = ListDeploymentsRequest { page: page.request(), project_id };
-    let list = async || DeploymentServiceClient::new(app.deployment.clone()).list_deployments(app.signer.request(&who, request.clone())?).await;
+    let list =
+        async || DeploymentServiceClient::new(app.deployment.clone()).list_deployments(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     let ids = found.deployments.iter().map(|d| d.id.clone()).collect();
     let health = health(&app, &who, ids).await;
@@ -155,7 +176,11 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Que
 /// One deployment with its history and health.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}", params(("id" = String, Path)), responses((status = 200, body = DeploymentOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<DeploymentOut>> {
-    let get = async || DeploymentServiceClient::new(app.deployment.clone()).get_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?).await;
+    let get = async || {
+        DeploymentServiceClient::new(app.deployment.clone())
+            .get_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?)
+            .await
+    };
     let deployment = retrying(get).await?;
     let mut health = health(&app, &who, vec![deployment.id.clone()]).await;
     let status = health.remove(&deployment.id);
@@ -165,7 +190,11 @@ async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<St
 /// Stop a deployment: its app ends and its URL goes away.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/stop", params(("id" = String, Path)), responses((status = 200, body = DeploymentOut), (status = 404), (status = 422)))]
 async fn stop(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<DeploymentOut>> {
-    let stop = async || DeploymentServiceClient::new(app.deployment.clone()).stop_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?).await;
+    let stop = async || {
+        DeploymentServiceClient::new(app.deployment.clone())
+            .stop_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?)
+            .await
+    };
     Ok(Json(out(retrying(stop).await?, None)))
 }
 
@@ -184,8 +213,17 @@ struct LogsOut {
 
 /// What the app printed.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}/logs", params(("id" = String, Path), LogsIn), responses((status = 200, body = LogsOut), (status = 404), (status = 422)))]
-async fn logs(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>, Query(LogsIn { lines }): Query<LogsIn>) -> Result<Json<LogsOut>> {
-    let logs = async || DeploymentServiceClient::new(app.deployment.clone()).get_logs(app.signer.request(&who, GetLogsRequest { id: id.clone(), lines })?).await;
+async fn logs(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Query(LogsIn { lines }): Query<LogsIn>,
+) -> Result<Json<LogsOut>> {
+    let logs = async || {
+        DeploymentServiceClient::new(app.deployment.clone())
+            .get_logs(app.signer.request(&who, GetLogsRequest { id: id.clone(), lines })?)
+            .await
+    };
     Ok(Json(LogsOut { lines: retrying(logs).await?.lines }))
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -60,7 +60,8 @@ impl From<Entry> for EventOut {
 impl EventsIn {
     fn filter(&self) -> Result<Filter> {
         let goal = self.goal.as_deref().map(|g| g.parse::<GoalId>().map_err(|e| Error::invalid("goal", e.to_string()))).transpose()?;
-        let project = self.project.as_deref().map(|p| p.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project", e.to_string())));
+        let project =
+            self.project.as_deref().map(|p| p.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project", e.to_string())));
         Ok(Filter { goal: goal.map(|g| g.to_string()), project: project.transpose()? })
     }
 }
@@ -74,7 +75,12 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(query): Qu
 
 /// The same, live: a WebSocket with one JSON event a message.
 #[utoipa::path(get, path = "/api/v1/events/stream", params(EventsIn), responses((status = 101), (status = 422)))]
-async fn stream(State(app): State<Arc<App>>, Caller(who): Caller, Query(query): Query<EventsIn>, upgrade: WebSocketUpgrade) -> Result<Response> {
+async fn stream(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Query(query): Query<EventsIn>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response> {
     let filter = query.filter()?;
     let after = match query.after {
         Some(after) => after,

@@ -69,7 +69,9 @@ async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: Heade
 /// One goal.
 #[utoipa::path(get, path = "/api/v1/goals/{id}", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
-    let get = async || GoalServiceClient::new(app.orchestrator.clone()).get_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await;
+    let get = async || {
+        GoalServiceClient::new(app.orchestrator.clone()).get_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
+    };
     Ok(Json(retrying(get).await?.into()))
 }
 
@@ -83,7 +85,12 @@ struct GoalsIn {
 
 /// Goals.
 #[utoipa::path(get, path = "/api/v1/goals", params(PageIn, GoalsIn), responses((status = 200, body = PageOut<GoalOut>)))]
-async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>, Query(filter): Query<GoalsIn>) -> Result<Json<PageOut<GoalOut>>> {
+async fn list(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Query(page): Query<PageIn>,
+    Query(filter): Query<GoalsIn>,
+) -> Result<Json<PageOut<GoalOut>>> {
     let request = ListGoalsRequest { page: page.request(), project: filter.project };
     let list = async || GoalServiceClient::new(app.orchestrator.clone()).list_goals(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;

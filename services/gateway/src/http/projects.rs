@@ -85,7 +85,11 @@ async fn create(State(app): State<Arc<App>>, Caller(who): Caller, Body(project):
 /// One project, by id or slug.
 #[utoipa::path(get, path = "/api/v1/projects/{project}", params(("project" = String, Path)), responses((status = 200, body = ProjectOut), (status = 404)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>) -> Result<Response> {
-    let get = async || ProjectServiceClient::new(app.orchestrator.clone()).get_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?).await;
+    let get = async || {
+        ProjectServiceClient::new(app.orchestrator.clone())
+            .get_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?)
+            .await
+    };
     Ok(with_etag(retrying(get).await?))
 }
 
@@ -93,7 +97,11 @@ async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Pa
 #[utoipa::path(get, path = "/api/v1/projects", params(PageIn), responses((status = 200, body = PageOut<ProjectOut>)))]
 async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>) -> Result<Json<PageOut<ProjectOut>>> {
     let page = page.request();
-    let list = async || ProjectServiceClient::new(app.orchestrator.clone()).list_projects(app.signer.request(&who, ListProjectsRequest { page: page.clone() })?).await;
+    let list = async || {
+        ProjectServiceClient::new(app.orchestrator.clone())
+            .list_projects(app.signer.request(&who, ListProjectsRequest { page: page.clone() })?)
+            .await
+    };
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.projects, found.page, ProjectOut::from)))
 }
@@ -101,7 +109,13 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Que
 /// Change the name or description; `If-Match` carries the ETag of the version the change was made against.
 #[utoipa::path(patch, path = "/api/v1/projects/{project}", params(("project" = String, Path), ("If-Match" = String, Header)), request_body = ProjectPatch,
     responses((status = 200, body = ProjectOut), (status = 404), (status = 412), (status = 422)))]
-async fn update(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>, headers: HeaderMap, Body(patch): Body<ProjectPatch>) -> Result<Response> {
+async fn update(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(project): Path<String>,
+    headers: HeaderMap,
+    Body(patch): Body<ProjectPatch>,
+) -> Result<Response> {
     let ProjectPatch { name, description } = patch;
     let request = app.signer.request(&who, UpdateProjectRequest { project, name, description, version: version(&headers)? })?;
     let project = ProjectServiceClient::new(app.orchestrator.clone()).update_project(request).await?.into_inner();
@@ -111,7 +125,11 @@ async fn update(State(app): State<Arc<App>>, Caller(who): Caller, Path(project):
 /// Archive a project: it leaves the lists, its history stays.
 #[utoipa::path(delete, path = "/api/v1/projects/{project}", params(("project" = String, Path)), responses((status = 200, body = ProjectOut), (status = 404), (status = 412)))]
 async fn archive(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>) -> Result<Response> {
-    let archive = async || ProjectServiceClient::new(app.orchestrator.clone()).delete_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?).await;
+    let archive = async || {
+        ProjectServiceClient::new(app.orchestrator.clone())
+            .delete_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?)
+            .await
+    };
     Ok(with_etag(retrying(archive).await?))
 }
 

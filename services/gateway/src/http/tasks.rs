@@ -164,7 +164,12 @@ struct TasksOut {
 /// Submit a graph of tasks.
 #[utoipa::path(post, path = "/api/v1/tasks", request_body = TasksIn, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = TasksOut), (status = 404), (status = 413), (status = 422)))]
-async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(tasks): Body<TasksIn>) -> Result<(StatusCode, Json<TasksOut>)> {
+async fn submit(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    headers: HeaderMap,
+    Body(tasks): Body<TasksIn>,
+) -> Result<(StatusCode, Json<TasksOut>)> {
     let TasksIn { project, tasks } = tasks;
     let request = SubmitTasksRequest {
         project,
@@ -181,7 +186,9 @@ async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: Heade
 /// One task.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<TaskOut>> {
-    let get = async || TaskServiceClient::new(app.orchestrator.clone()).get_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await;
+    let get = async || {
+        TaskServiceClient::new(app.orchestrator.clone()).get_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await
+    };
     Ok(Json(retrying(get).await?.into()))
 }
 
@@ -204,7 +211,11 @@ struct HistoryOut {
 /// Every transition of a task: when, from where to where, by whom and why.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/history", params(("id" = String, Path)), responses((status = 200, body = HistoryOut), (status = 404), (status = 422)))]
 async fn history(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<HistoryOut>> {
-    let get = async || TaskServiceClient::new(app.orchestrator.clone()).get_task_history(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await;
+    let get = async || {
+        TaskServiceClient::new(app.orchestrator.clone())
+            .get_task_history(app.signer.request(&who, GetTaskRequest { id: id.clone() })?)
+            .await
+    };
     let change = |change: proto::TaskChange| {
         let (from, to) = (short(change.from().as_str_name(), "TASK_STATE_"), short(change.to().as_str_name(), "TASK_STATE_"));
         let proto::TaskChange { at, from: _, to: _, attempt, actor, reason } = change;
@@ -228,11 +239,17 @@ struct TasksFilter {
 
 /// Tasks.
 #[utoipa::path(get, path = "/api/v1/tasks", params(PageIn, TasksFilter), responses((status = 200, body = PageOut<TaskOut>), (status = 422)))]
-async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>, Query(filter): Query<TasksFilter>) -> Result<Json<PageOut<TaskOut>>> {
+async fn list(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Query(page): Query<PageIn>,
+    Query(filter): Query<TasksFilter>,
+) -> Result<Json<PageOut<TaskOut>>> {
     let TasksFilter { project, goal, state } = filter;
     let state = match state.as_str() {
         "" => proto::TaskState::Unspecified,
-        name => proto::TaskState::from_str_name(&format!("TASK_STATE_{}", name.to_uppercase())).ok_or_else(|| Error::invalid("state", "is not a task state"))?,
+        name => proto::TaskState::from_str_name(&format!("TASK_STATE_{}", name.to_uppercase()))
+            .ok_or_else(|| Error::invalid("state", "is not a task state"))?,
     };
     let request = ListTasksRequest { page: page.request(), project, goal_id: goal, state: state.into() };
     let list = async || TaskServiceClient::new(app.orchestrator.clone()).list_tasks(app.signer.request(&who, request.clone())?).await;

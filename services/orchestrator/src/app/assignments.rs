@@ -71,7 +71,11 @@ impl App {
         let ttl = Duration::from_secs(u64::try_from(row.timeout_s).unwrap_or(0)) + CREDENTIAL_SLACK;
         let dependencies = row.dependencies.as_array().into_iter().flatten();
         let dependencies = dependencies.map(|d| Dependency {
-            task_id: d["id"].as_str().and_then(|id| uuid::Uuid::parse_str(id).ok()).map(|id| TaskId::from(id).to_string()).unwrap_or_default(),
+            task_id: d["id"]
+                .as_str()
+                .and_then(|id| uuid::Uuid::parse_str(id).ok())
+                .map(|id| TaskId::from(id).to_string())
+                .unwrap_or_default(),
             kind: d["kind"].as_str().unwrap_or_default().to_owned(),
             result_json: d["result"].to_string(),
         });

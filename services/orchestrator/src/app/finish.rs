@@ -22,12 +22,22 @@ use crate::store::tasks::{self, Affected, Change, Identity, Locked, NewTask, Sco
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    Completed { result: Value },
-    Failed { message: String, last: bool },
+    Completed {
+        result: Value,
+    },
+    Failed {
+        message: String,
+        last: bool,
+    },
     /// A verdict against the work this task judges.
-    Rejected { message: String, findings: Value },
+    Rejected {
+        message: String,
+        findings: Value,
+    },
     /// Without a word.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
 }
 
 impl Outcome {
@@ -141,7 +151,15 @@ impl App {
         Ok(true)
     }
 
-    async fn refuse(&self, tx: DatabaseTransaction, locked: &Locked, id: TaskId, attempt: i32, outcome: &Outcome, illegal: Illegal) -> Result<bool> {
+    async fn refuse(
+        &self,
+        tx: DatabaseTransaction,
+        locked: &Locked,
+        id: TaskId,
+        attempt: i32,
+        outcome: &Outcome,
+        illegal: Illegal,
+    ) -> Result<bool> {
         let task = locked.task;
         // The same result of the same attempt again: its acknowledgement got lost.
         if task.state == TaskState::Done && task.attempt == attempt && locked.digest.is_some() && locked.digest == outcome.digest() {
@@ -149,7 +167,12 @@ impl App {
         }
         self.ended.with_label_values(&["stale"]).inc();
         let reason = format!("refused, {}: {illegal}", outcome.label());
-        tasks::record(&tx, Change { task: id, from: task.state, to: task.state, attempt, actor: "orchestrator", reason: &reason }, titan_lifecycle::now()).await?;
+        tasks::record(
+            &tx,
+            Change { task: id, from: task.state, to: task.state, attempt, actor: "orchestrator", reason: &reason },
+            titan_lifecycle::now(),
+        )
+        .await?;
         tx.commit().await?;
         Ok(false)
     }
@@ -262,7 +285,9 @@ impl<'a> Ending<'a> {
     /// The goal is finished when no task of it can run any more.
     async fn finish_goal(&mut self, goal: GoalId) -> Result<()> {
         let tally = goals::tally(self.tx, goal).await?;
-        let Some(mut found) = goals::lock(self.tx, goal).await?.filter(|g| g.state == State::Running && tally.open == 0) else { return Ok(()) };
+        let Some(mut found) = goals::lock(self.tx, goal).await?.filter(|g| g.state == State::Running && tally.open == 0) else {
+            return Ok(());
+        };
         let error = tally.error.unwrap_or_default();
         found.state = if error.is_empty() { State::Done } else { State::Failed };
         goals::finish(self.tx, goal, found.state, tally.results, &error, self.now).await?;

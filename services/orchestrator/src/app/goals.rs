@@ -131,7 +131,8 @@ fn plan_task(sentence: &str) -> NewTask {
 }
 
 /// Words that say nothing about what is built.
-const EMPTY_WORDS: &[&str] = &["a", "an", "the", "build", "create", "make", "write", "me", "us", "please", "for", "of", "to", "i", "want", "need", "develop"];
+const EMPTY_WORDS: &[&str] =
+    &["a", "an", "the", "build", "create", "make", "write", "me", "us", "please", "for", "of", "to", "i", "want", "need", "develop"];
 
 /// A name for the project of a goal: its first words that say something.
 fn title_of(sentence: &str) -> String {

@@ -100,7 +100,13 @@ impl App {
 }
 
 /// Makes a project under the slug of its name, or the first free one of slug-2, slug-3, …
-pub(super) async fn create_with_free_slug(tx: &impl ConnectionTrait, who: &Principal, name: &str, description: &str, now: DateTime<Utc>) -> Result<Model> {
+pub(super) async fn create_with_free_slug(
+    tx: &impl ConnectionTrait,
+    who: &Principal,
+    name: &str,
+    description: &str,
+    now: DateTime<Utc>,
+) -> Result<Model> {
     let base = slug_of(name);
     for n in 1..=200 {
         let slug = if n == 1 { base.clone() } else { format!("{base}-{n}") };
@@ -138,7 +144,11 @@ fn check_slug(slug: &str) -> Result<String> {
         && slug.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && slug.starts_with(|c: char| c.is_ascii_lowercase())
         && !slug.ends_with('-');
-    if valid { Ok(slug.to_owned()) } else { Err(Error::invalid("slug", format!("must be a-z, 0-9 and dashes, begin with a letter, and be at most {SLUG_MOST} long"))) }
+    if valid {
+        Ok(slug.to_owned())
+    } else {
+        Err(Error::invalid("slug", format!("must be a-z, 0-9 and dashes, begin with a letter, and be at most {SLUG_MOST} long")))
+    }
 }
 
 /// Lower-case ASCII words joined by dashes; `project` when there are none.
@@ -153,7 +163,11 @@ fn slug_of(name: &str) -> String {
         }
         slug.push_str(word);
     }
-    if slug.starts_with(|c: char| c.is_ascii_lowercase()) { slug } else { format!("project{}{slug}", if slug.is_empty() { "" } else { "-" }) }
+    if slug.starts_with(|c: char| c.is_ascii_lowercase()) {
+        slug
+    } else {
+        format!("project{}{slug}", if slug.is_empty() { "" } else { "-" })
+    }
 }
 
 #[cfg(test)]

@@ -190,7 +190,9 @@ async fn count_unfinished(tx: &DatabaseTransaction, project: &project::Model, gi
             match states.get(on) {
                 None => return Err(Error::invalid(field, format!("{shown} is not a task of this project"))),
                 Some(TaskState::Done) => task.waiting_on -= 1,
-                Some(TaskState::Failed | TaskState::Cancelled) => return Err(Error::invalid(field, format!("{shown} has failed and will never be done"))),
+                Some(TaskState::Failed | TaskState::Cancelled) => {
+                    return Err(Error::invalid(field, format!("{shown} has failed and will never be done")));
+                }
                 Some(_) => {}
             }
         }

@@ -7,8 +7,8 @@ use titan_store::{Page, PageOf};
 use super::App;
 use crate::domain::task::TaskState;
 use crate::store::entity::project;
-use crate::store::tasks::{self, ChangeRow, Filter, TaskRow};
 use crate::store::projects;
+use crate::store::tasks::{self, ChangeRow, Filter, TaskRow};
 
 impl App {
     pub(crate) async fn task(&self, who: &Principal, id: TaskId) -> Result<TaskRow> {
@@ -43,7 +43,10 @@ impl App {
         let task = tasks::find(&self.db, claims.org, claims.task).await?;
         if task.attempt != claims.attempt || !task.state.is_owned() {
             self.ended.with_label_values(&["stale"]).inc();
-            let message = format!("attempt {} of {} is not the owner any more (it is at attempt {}, {:?})", claims.attempt, claims.task, task.attempt, task.state);
+            let message = format!(
+                "attempt {} of {} is not the owner any more (it is at attempt {}, {:?})",
+                claims.attempt, claims.task, task.attempt, task.state
+            );
             return Err(Error::aborted(message));
         }
         let project = projects::find(&self.db, claims.org, &claims.project.to_string()).await?;

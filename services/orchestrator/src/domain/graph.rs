@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn a_long_chain_is_no_cycle() {
         let keys: Vec<String> = (0..50_000).map(|i| i.to_string()).collect();
-        let tasks: Vec<_> = (0..keys.len()).map(|i| (keys[i].as_str(), keys.get(i + 1).map(String::as_str).into_iter().collect())).collect();
+        let tasks: Vec<_> =
+            (0..keys.len()).map(|i| (keys[i].as_str(), keys.get(i + 1).map(String::as_str).into_iter().collect())).collect();
         assert!(resolve(&tasks).is_ok());
     }
 

@@ -59,7 +59,9 @@ pub(crate) fn assign(candidates: Vec<Candidate>, mut slots: Vec<Slot>) -> Vec<Ch
             continue;
         }
         let free: Vec<usize> = (0..slots.len()).filter(|i| slots[*i].role == candidate.role && slots[*i].is_free()).collect();
-        let best = free.iter().max_by(|a, b| slots[**a].workload().total_cmp(&slots[**b].workload()).then(slots[**b].agent.cmp(&slots[**a].agent)));
+        let best = free
+            .iter()
+            .max_by(|a, b| slots[**a].workload().total_cmp(&slots[**b].workload()).then(slots[**b].agent.cmp(&slots[**a].agent)));
         let Some(best) = best else { continue };
         let slot = &mut slots[*best];
         let factors = Factors { agent: slot.name.clone(), role: slot.role.clone(), workload: slot.workload(), considered: free.len() };

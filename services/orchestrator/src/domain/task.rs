@@ -33,13 +33,24 @@ pub(crate) struct Task {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Command {
     Claim,
-    Start { attempt: i32 },
-    Complete { attempt: i32 },
-    Fail { attempt: i32, last: bool },
+    Start {
+        attempt: i32,
+    },
+    Complete {
+        attempt: i32,
+    },
+    Fail {
+        attempt: i32,
+        last: bool,
+    },
     /// The verdict of a gate: the work this task judges goes back.
-    Reject { attempt: i32 },
+    Reject {
+        attempt: i32,
+    },
     /// The attempt ended without a word: its worker is gone or its deadline passed.
-    Lose { attempt: i32 },
+    Lose {
+        attempt: i32,
+    },
     /// The fix that a rejection waited for is done.
     Unblock,
     Cancel,

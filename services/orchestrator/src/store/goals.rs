@@ -70,7 +70,14 @@ pub(crate) async fn tally(db: &impl ConnectionTrait, id: GoalId) -> Result<Tally
     tally.ok_or_else(|| Error::internal("an aggregate without a row"))
 }
 
-pub(crate) async fn finish(db: &impl ConnectionTrait, id: GoalId, state: State, result: Option<Value>, error: &str, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn finish(
+    db: &impl ConnectionTrait,
+    id: GoalId,
+    state: State,
+    result: Option<Value>,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
     use sea_orm::ActiveEnum as _;
     let update = "UPDATE goal SET state = $2, result = $3, error = $4, finished_at = $5 WHERE id = $1";
     db.execute_raw(sql(update, [id.into(), state.to_value().into(), result.into(), error.into(), now.into()])).await?;

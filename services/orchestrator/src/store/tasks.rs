@@ -259,7 +259,8 @@ pub(crate) struct Identity {
 }
 
 pub(crate) async fn identity(db: &impl ConnectionTrait, id: TaskId) -> Result<Identity> {
-    let select = "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.role, p.title, p.input, t.priority, t.max_attempts, t.timeout_s, p.traceparent
+    let select =
+        "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.role, p.title, p.input, t.priority, t.max_attempts, t.timeout_s, p.traceparent
         FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.id = $1";
     let row = Identity::find_by_statement(sql(select, [id.into()])).one(db).await?;
     row.ok_or_else(|| Error::not_found(format!("task {id}")))
@@ -313,7 +314,13 @@ pub(crate) async fn write(db: &impl ConnectionTrait, id: TaskId, next: &Transiti
     Ok(())
 }
 
-pub(crate) async fn write_result(db: &impl ConnectionTrait, id: TaskId, result: Option<Value>, digest: Option<String>, error: &str) -> Result<()> {
+pub(crate) async fn write_result(
+    db: &impl ConnectionTrait,
+    id: TaskId,
+    result: Option<Value>,
+    digest: Option<String>,
+    error: &str,
+) -> Result<()> {
     let update = "UPDATE task_payload SET result = coalesce($2, result), digest = coalesce($3, digest), error = $4 WHERE task_id = $1";
     db.execute_raw(sql(update, [id.into(), result.into(), digest.into(), error.into()])).await?;
     Ok(())
@@ -332,7 +339,8 @@ pub(crate) struct Change<'a> {
 
 pub(crate) async fn record(db: &impl ConnectionTrait, change: Change<'_>, now: DateTime<Utc>) -> Result<()> {
     let Change { task, from, to, attempt, actor, reason } = change;
-    let insert = "INSERT INTO task_change (id, task_id, at, from_state, to_state, attempt, actor, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let insert =
+        "INSERT INTO task_change (id, task_id, at, from_state, to_state, attempt, actor, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let id = ChangeId::generate();
     let values =
         [id.into(), task.into(), now.into(), from.to_value().into(), to.to_value().into(), attempt.into(), actor.into(), reason.into()];

@@ -1,0 +1,92 @@
+"""Keeps items in SQLite. Names of columns come from the schema and are quoted; values are always bound."""
+import datetime
+import pathlib
+import sqlite3
+import threading
+
+from app.schema import FIELDS, TABLE
+
+COLUMN_TYPES = {"integer": "INTEGER", "number": "REAL", "boolean": "INTEGER"}
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+COLUMNS = [quoted(field.name) for field in FIELDS]
+SELECT = "SELECT " + ", ".join(["id", *COLUMNS, "created_at", "updated_at"]) + " FROM " + quoted(TABLE)
+INSERT = (
+    "INSERT INTO " + quoted(TABLE) + " (" + ", ".join([*COLUMNS, "created_at", "updated_at"]) + ") VALUES (" + ", ".join("?" for _ in range(len(COLUMNS) + 2)) + ")"
+)
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Store:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, directory):
+        path = pathlib.Path(directory)
+        path.mkdir(parents=True, exist_ok=True)
+        self.lock = threading.Lock()
+        self.connection = sqlite3.connect(path / "data.sqlite", check_same_thread=False)
+        self.connection.row_factory = sqlite3.Row
+        columns = [f"{quoted(field.name)} {COLUMN_TYPES.get(field.type, 'TEXT')}" for field in FIELDS]
+        columns = ["id INTEGER PRIMARY KEY AUTOINCREMENT", *columns, "created_at TEXT NOT NULL", "updated_at TEXT NOT NULL"]
+        create = "CREATE TABLE IF NOT EXISTS " + quoted(TABLE) + " (" + ", ".join(columns) + ")"
+        with self.lock, self.connection:
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute(create)
+
+    def close(self):
+        with self.lock:
+            self.connection.close()
+
+    def check(self):
+        with self.lock:
+            self.connection.execute("SELECT 1")
+
+    def list(self, limit, after):
+        """A page, and the cursor of the next one."""
+        with self.lock:
+            rows = self.connection.execute(SELECT + " WHERE id > ? ORDER BY id LIMIT ?", (after, limit + 1)).fetchall()
+        items = [item(row) for row in rows[:limit]]
+        return items, items[-1]["id"] if len(rows) > limit else None
+
+    def get(self, number):
+        with self.lock:
+            return self._get(number)
+
+    def _get(self, number):
+        row = self.connection.execute(SELECT + " WHERE id = ?", (number,)).fetchone()
+        return None if row is None else item(row)
+
+    def create(self, values):
+        moment = now()
+        with self.lock, self.connection:
+            cursor = self.connection.execute(INSERT, [*(values[field.name] for field in FIELDS), moment, moment])
+            return self._get(cursor.lastrowid)
+
+    def update(self, number, values):
+        """The item after the change; None when there is none."""
+        names = [*values, "updated_at"]
+        change = "UPDATE " + quoted(TABLE) + " SET " + ", ".join(f"{quoted(name)} = ?" for name in names) + " WHERE id = ?"
+        with self.lock, self.connection:
+            self.connection.execute(change, [*values.values(), now(), number])
+            return self._get(number)
+
+    def delete(self, number):
+        remove = "DELETE FROM " + quoted(TABLE) + " WHERE id = ?"
+        with self.lock, self.connection:
+            return self.connection.execute(remove, (number,)).rowcount == 1
+
+
+def item(row):
+    result = dict(row)
+    for field in FIELDS:
+        if field.type == "boolean" and result[field.name] is not None:
+            result[field.name] = bool(result[field.name])
+    return result

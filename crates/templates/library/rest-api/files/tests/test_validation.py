@@ -1,0 +1,49 @@
+import unittest
+
+from app.schema import FIELDS, Field
+from app.validation import TYPES, Invalid, check
+from tests.examples import BAD, GOOD, item
+
+
+class ValidationTest(unittest.TestCase):
+    def test_good_values_of_every_type_are_taken(self):
+        for name, values in GOOD.items():
+            for value in values:
+                with self.subTest(type=name, value=value):
+                    TYPES[name](value)
+
+    def test_bad_values_of_every_type_are_refused_with_a_reason(self):
+        for name, values in BAD.items():
+            for value in values:
+                with self.subTest(type=name, value=str(value)[:20]):
+                    with self.assertRaisesRegex(ValueError, "must"):
+                        TYPES[name](value)
+
+    def test_times_are_kept_in_utc(self):
+        self.assertEqual(TYPES["datetime"]("2026-12-24T18:00:00+02:00"), "2026-12-24T16:00:00Z")
+
+    def test_a_whole_item_is_taken(self):
+        self.assertEqual(set(check(item(), FIELDS)), {field.name for field in FIELDS})
+
+    def test_what_is_missing_or_unknown_is_named(self):
+        fields = (Field("a", "text", required=True), Field("b", "text"), Field("c", "boolean"))
+        with self.assertRaises(Invalid) as raised:
+            check({"z": 1, "b": 5}, fields)
+        self.assertEqual(raised.exception.fields, {"z": "is not a field", "a": "is required", "b": "must be a text"})
+        with self.assertRaises(Invalid) as raised:
+            check({"a": None}, fields)
+        self.assertEqual(raised.exception.fields, {"a": "must not be null"})
+        self.assertEqual(check({"a": "x"}, fields), {"a": "x", "b": None, "c": False})
+
+    def test_a_partial_item_gives_only_what_is_in_it(self):
+        fields = (Field("a", "text", required=True), Field("b", "text"))
+        self.assertEqual(check({"b": None}, fields, partial=True), {"b": None})
+
+    def test_only_objects_are_items(self):
+        for body in ([], "a", 3, None):
+            with self.assertRaises(Invalid):
+                check(body, FIELDS)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,98 @@
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tracing::Instrument as _;
+
+use super::watch;
+use crate::client::Client;
+use crate::table::text;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What you want, in one sentence.
+    sentence: String,
+    /// Id or slug of a project; a new one is made if not given.
+    #[arg(long, default_value = "")]
+    project: String,
+    /// Show the tasks while they are worked on, and a summary at the end.
+    #[arg(short, long)]
+    watch: bool,
+}
+
+pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
+    let goal = submit(client, &args.sentence, &args.project).await?;
+    let id = text(&goal, "id");
+    if !args.watch {
+        if json {
+            println!("{goal}")
+        } else {
+            println!("{id} in project {} is running; follow it with `titan tasks --goal {id}`", text(&goal, "project"))
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let done = watch::goal(client, &id, json).await?;
+    if json {
+        println!("{done}");
+    } else {
+        for line in summary(client, &done).await? {
+            println!("{line}");
+        }
+    }
+    Ok(if text(&done, "state") == "done" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The trace of everything done for the goal begins here.
+pub(super) async fn submit(client: &Client, sentence: &str, project: &str) -> anyhow::Result<Value> {
+    let body = json!({ "sentence": sentence, "project": project });
+    Ok(client.post("/goals", &body).instrument(tracing::info_span!("titan goal")).await?)
+}
+
+/// What came of a finished goal, for people.
+pub(super) async fn summary(client: &Client, goal: &Value) -> anyhow::Result<Vec<String>> {
+    let mut lines = vec![String::new()];
+    let result = &goal["result"];
+    lines.extend(understood(&result["plan-goal"]["understanding"]));
+    if text(goal, "state") != "done" {
+        lines.push(format!("The goal failed. {}", text(goal, "error")));
+        return Ok(lines);
+    }
+    let tasks = client.get(&format!("/tasks?limit=200&goal={}", text(goal, "id"))).await?;
+    let count = tasks["items"].as_array().map_or(0, Vec::len);
+    let verify = &result["verify"];
+    let findings = verify["findings"].as_array().map_or(0, Vec::len);
+    let coverage = verify["coverage"].as_f64().map(|c| format!("{c:.1} % of lines covered")).unwrap_or_default();
+    lines.push(format!("Tasks       {count} done"));
+    lines.push(format!("Tests       {} passed, {coverage}", text(verify, "tests")));
+    lines.push(format!("Security    {findings} finding(s)"));
+    lines.push(format!("App         {}", text(&result["deploy"], "url")));
+    lines.push(format!("Logs        titan logs {}", text(&result["deploy"], "deployment")));
+    let repository = format!("{}/git/{}.git", client.url(), text(goal, "project"));
+    lines.push(format!("Code        git clone -c credential.helper='!titan git-credential' {repository}"));
+    lines.push(format!("Duration    {:.1} s", duration(goal)));
+    Ok(lines)
+}
+
+fn duration(goal: &Value) -> f64 {
+    let at = |field: &str| text(goal, field).parse::<chrono::DateTime<chrono::Utc>>().ok();
+    match (at("created_at"), at("finished_at")) {
+        (Some(from), Some(to)) => (to - from).as_seconds_f64(),
+        _ => 0.0,
+    }
+}
+
+/// What the plan understood, assumed and did not understand.
+pub(super) fn understood(understanding: &Value) -> Vec<String> {
+    if understanding.is_null() {
+        return Vec::new();
+    }
+    let field =
+        |f: &Value| format!("{} ({}{})", text(f, "name"), text(f, "type"), if f["required"] == json!(true) { ", required" } else { "" });
+    let fields = understanding["fields"].as_array().into_iter().flatten().map(field).collect::<Vec<_>>().join(", ");
+    let texts =
+        |name: &str| understanding[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let mut lines =
+        vec![format!("Understood  {} for {}: {fields}", text(understanding, "kind"), text(&understanding["resource"], "plural"))];
+    lines.extend(texts("assumed").into_iter().map(|a| format!("Assumed     {a}")));
+    lines.extend(texts("not_understood").into_iter().map(|n| format!("Left out    {n}")));
+    lines
+}

@@ -1,0 +1,113 @@
+//! `titan`: gives goals and shows what becomes of them; `titan dev` is all five services in one process.
+#![allow(clippy::print_stdout)] // it is what a command line is for
+
+mod client;
+mod commands;
+mod home;
+mod stack;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use titan_settings::{LogFormat, Telemetry};
+
+use client::{Client, ClientError};
+use home::Home;
+
+/// Give TitanForge a goal in one sentence; its agents plan, write, test and deploy it.
+///
+/// Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 the gateway cannot be reached or
+/// does not accept the API key.
+#[derive(Parser)]
+#[command(name = "titan", version, max_term_width = 100)]
+struct Cli {
+    /// Where the gateway is.
+    #[arg(long, global = true, env = "TITAN_URL", default_value = "http://127.0.0.1:7070")]
+    url: String,
+    /// Directory of the local installation; holds the API key of the first start.
+    #[arg(long, global = true, env = "TITAN_HOME")]
+    home: Option<std::path::PathBuf>,
+    /// Print JSON for programs instead of tables for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Give a goal: `titan goal "Build a REST API for todos with a title and a due date" --watch`
+    Goal(commands::goal::Args),
+    /// List goals.
+    Goals(commands::lists::Args),
+    /// List projects.
+    Projects(commands::lists::Args),
+    /// List tasks.
+    Tasks(commands::lists::TaskArgs),
+    /// List agents and what they are doing.
+    Agents(commands::lists::Args),
+    /// List deployments with their health.
+    Deployments(commands::lists::Args),
+    /// Show one task: history, evidence, why this agent.
+    Task(commands::task::Args),
+    /// Show what a deployed app printed.
+    Logs(commands::logs::Args),
+    /// Stop a deployed app.
+    Stop(commands::logs::StopArgs),
+    /// Check this machine and the installation; names the fix for each problem.
+    Doctor,
+    /// Run all five services in this process on a private PostgreSQL, until Ctrl-C.
+    Dev(stack::dev::Args),
+    /// Run the five services as separate processes on PostgreSQL and RabbitMQ, until Ctrl-C.
+    Up(stack::up::Args),
+    /// Start everything, build an app from one sentence, call it, stop everything.
+    Demo(commands::demo::Args),
+    /// Answer git's question for a password: `git clone -c credential.helper='!titan git-credential' URL`
+    GitCredential(commands::git_credential::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One TLS provider for the process; only a second call can fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
+    match result.and_then(|runtime| runtime.block_on(run(cli))) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("titan: {error:#}");
+            if error.chain().any(|e| e.downcast_ref::<ClientError>().is_some_and(ClientError::is_unreachable)) {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let home = Home::new(cli.home);
+    let server = matches!(cli.command, Command::Dev(_) | Command::Up(_) | Command::Demo(_));
+    let log = titan_settings::env("TITAN_LOG").unwrap_or_else(|| if server { "warn".to_owned() } else { "error".to_owned() });
+    let settings = Telemetry { log, log_format: LogFormat::Text, otlp_endpoint: titan_settings::env("TITAN_OTLP_ENDPOINT") };
+    let telemetry = titan_telemetry::init("titan", &settings)?;
+    let client = || Client::new(&cli.url, &home);
+    let result = match cli.command {
+        Command::Goal(args) => commands::goal::run(&client()?, args, cli.json).await,
+        Command::Goals(args) => commands::lists::goals(&client()?, args, cli.json).await,
+        Command::Projects(args) => commands::lists::projects(&client()?, args, cli.json).await,
+        Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
+        Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
+        Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,
+        Command::Task(args) => commands::task::run(&client()?, args, cli.json).await,
+        Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
+        Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,
+        Command::Doctor => commands::doctor::run(&cli.url, &home, cli.json).await,
+        Command::Dev(args) => stack::dev::run(&home, args).await,
+        Command::Up(args) => stack::up::run(&home, args).await,
+        Command::Demo(args) => commands::demo::run(args).await,
+        Command::GitCredential(args) => commands::git_credential::run(&home, args),
+    };
+    telemetry.shutdown().await;
+    result
+}

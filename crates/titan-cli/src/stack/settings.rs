@@ -1,0 +1,101 @@
+//! The settings of the five services, as TOML, for an installation on this machine.
+
+use toml::{Table, Value};
+
+use crate::home::Home;
+
+/// What the services of one installation have in common.
+pub(crate) struct Common<'a> {
+    pub(crate) home: &'a Home,
+    /// A superuser's; each service gets its own role's.
+    pub(crate) database_url: &'a str,
+    pub(crate) database_password: &'a str,
+    pub(crate) amqp_url: Option<&'a str>,
+    pub(crate) bus_prefix: &'a str,
+    pub(crate) otlp_endpoint: Option<&'a str>,
+    /// HTTP URL of the gateway.
+    pub(crate) gateway: &'a str,
+    pub(crate) orchestrators: &'a [String],
+    pub(crate) deployments: &'a [String],
+    pub(crate) monitorings: &'a [String],
+    /// Where apps are reached.
+    pub(crate) proxy: &'a str,
+    pub(crate) first_app_port: u16,
+}
+
+/// The sections of one replica.
+pub(crate) struct Replica<'a> {
+    pub(crate) service: &'a str,
+    /// Tells replicas apart: `worker-2`.
+    pub(crate) name: &'a str,
+    pub(crate) address: &'a str,
+    pub(crate) admin: &'a str,
+}
+
+const APP_PORTS: u16 = 500;
+
+pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Result<String> {
+    let home = |name: &str| common.home.join(name).to_string_lossy().into_owned();
+    let schema = replica.service.replace('-', "_");
+    let url = titan_store::service_url(common.database_url, &schema, common.database_password)?;
+    let mut bus = section([("prefix", common.bus_prefix)]);
+    insert_some(&mut bus, "amqp_url", common.amqp_url);
+    let mut telemetry = Table::new();
+    insert_some(&mut telemetry, "otlp_endpoint", common.otlp_endpoint);
+    let mut root = Table::from_iter([
+        ("listen".to_owned(), section([("address", replica.address), ("admin", replica.admin)]).into()),
+        ("database".to_owned(), section([("url", url.as_str())]).into()),
+        ("bus".to_owned(), bus.into()),
+        ("telemetry".to_owned(), telemetry.into()),
+        ("identity".to_owned(), section([("signing_key", common.home.secret("signing-key")?.as_str())]).into()),
+    ]);
+    let urls = |urls: &[String]| Value::from(urls.to_vec());
+    let own = match replica.service {
+        "gateway" => {
+            let peers = [
+                ("orchestrator", urls(common.orchestrators)),
+                ("deployment", urls(common.deployments)),
+                ("monitoring", urls(common.monitorings)),
+            ];
+            let key = common.home.key_file().to_string_lossy().into_owned();
+            let own = [("repositories", home("repositories")), ("blobs", home("blobs")), ("first_key_file", key)];
+            vec![("peers", table(peers)), ("gateway", table(own.map(|(k, v)| (k, v.into()))))]
+        }
+        "agent-worker" => {
+            let peers = [
+                ("orchestrator", urls(common.orchestrators)),
+                ("deployment", urls(common.deployments)),
+                ("monitoring", urls(common.monitorings)),
+                ("gateway", common.gateway.into()),
+            ];
+            let own = [("worker", replica.name.to_owned()), ("workspaces", home("workspaces")), ("blobs", home("blobs"))];
+            vec![("peers", table(peers)), ("agents", table(own.map(|(k, v)| (k, v.into()))))]
+        }
+        "deployment" => {
+            let peers = [("orchestrator", urls(common.orchestrators)), ("gateway", common.gateway.into())];
+            let address = common.proxy.trim_start_matches("http://");
+            let (first, last) = (i64::from(common.first_app_port), i64::from(common.first_app_port + APP_PORTS - 1));
+            let apps = [("dir", home("apps").into()), ("first_port", first.into()), ("last_port", last.into())];
+            vec![("peers", table(peers)), ("proxy", section([("address", address), ("public_url", common.proxy)])), ("apps", table(apps))]
+        }
+        // Somebody watches: once a minute is for production.
+        "monitoring" => vec![("probes", table([("interval_s", 10.into())]))],
+        _ => Vec::new(),
+    };
+    root.extend(own.into_iter().map(|(name, table)| (name.to_owned(), Value::Table(table))));
+    Ok(toml::to_string(&root)?)
+}
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
+    entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+fn section<const N: usize>(entries: [(&str, &str); N]) -> Table {
+    table(entries.map(|(k, v)| (k, Value::from(v))))
+}
+
+fn insert_some(table: &mut Table, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        table.insert(key.to_owned(), value.into());
+    }
+}

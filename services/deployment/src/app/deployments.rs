@@ -1,0 +1,141 @@
+use chrono::{DateTime, Utc};
+use sea_orm::TransactionTrait as _;
+use titan_error::{Code, Error, Result};
+use titan_identity::Principal;
+use titan_ids::{Deployment, DeploymentId, ProjectId};
+use titan_proto::common::PageRequest;
+use titan_proto::events::event::Body;
+use titan_proto::events::{DeploymentStarted, DeploymentStopped};
+use titan_proto::orchestrator::VerifyAttemptRequest;
+use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_service::retrying;
+use titan_store::outbox::{self, About};
+use titan_store::{Page, PageOf};
+
+use super::App;
+use crate::domain::State;
+use crate::store::deployments::{self, Change, New, Row};
+
+const ENVIRONMENTS: &[&str] = &["dev", "staging", "production"];
+
+#[derive(Debug)]
+pub(crate) struct DeployIn {
+    pub(crate) project: ProjectId,
+    pub(crate) project_slug: String,
+    pub(crate) environment: String,
+    pub(crate) commit: String,
+    pub(crate) idempotency_key: String,
+    pub(crate) attempt_credential: String,
+}
+
+impl App {
+    /// Notes the deployment; the supervisor does the rest.
+    pub(crate) async fn deploy(&self, who: &Principal, deploy: DeployIn, now: DateTime<Utc>) -> Result<Row> {
+        who.may_touch(deploy.project)?;
+        if !ENVIRONMENTS.contains(&deploy.environment.as_str()) {
+            return Err(Error::invalid("environment", format!("must be one of {}", ENVIRONMENTS.join(", "))));
+        }
+        if deploy.commit.len() != 40 || !deploy.commit.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(Error::invalid("commit", "must be a full commit id: 40 hex digits"));
+        }
+        if deploy.idempotency_key.is_empty() {
+            return Err(Error::invalid("idempotency_key", "is required: a deployment must not happen twice"));
+        }
+        let causation = self.verify(who, &deploy).await?;
+        let tx = self.db.begin().await?;
+        let new = New {
+            id: DeploymentId::generate(),
+            org: who.org,
+            project: deploy.project,
+            project_slug: &deploy.project_slug,
+            environment: &deploy.environment,
+            commit: &deploy.commit,
+            key: &deploy.idempotency_key,
+            causation: &causation,
+            traceparent: &titan_telemetry::traceparent().unwrap_or_default(),
+            host: &self.apps.host,
+        };
+        if deployments::insert(&tx, &new, now).await? {
+            deployments::record(&tx, new.id, State::Pending, "asked for", now).await?;
+            let row = deployments::find(&tx, who.org, new.id).await?;
+            let body = DeploymentStarted { environment: deploy.environment, commit: deploy.commit, provider: "process".to_owned() };
+            outbox::append(&tx, &[outbox::event(about(&row, 1), Body::DeploymentStarted(body), now)]).await?;
+            tx.commit().await?;
+            self.outbox.wake();
+            self.wake.notify_one();
+            return Ok(row);
+        }
+        tx.rollback().await?;
+        let known = deployments::by_key(&self.db, who.org, &deploy.idempotency_key).await?;
+        let known = known.ok_or_else(|| Error::unavailable("try again"))?;
+        if known.project_id != deploy.project || known.commit != deploy.commit || known.environment != deploy.environment {
+            return Err(Error::invalid("idempotency_key", "was used for another deployment"));
+        }
+        Ok(known)
+    }
+
+    /// An agent's deployment is its task's, and only while the attempt owns it.
+    async fn verify(&self, who: &Principal, deploy: &DeployIn) -> Result<String> {
+        if deploy.attempt_credential.is_empty() {
+            let message = "a deployment needs the credential of the attempt that makes it";
+            return if who.is_service() { Err(Error::new(Code::PermissionDenied, message)) } else { Ok(who.id.to_string()) };
+        }
+        let verify = async || {
+            let request = VerifyAttemptRequest { credential: deploy.attempt_credential.clone() };
+            TaskServiceClient::new(self.orchestrator.clone()).verify_attempt(self.signer.service_request(who.org, request)?).await
+        };
+        let attempt = retrying(verify).await?;
+        if attempt.project_id != deploy.project.to_string() || attempt.project_slug != deploy.project_slug {
+            return Err(Error::new(Code::PermissionDenied, "the attempt is for another project"));
+        }
+        Ok(attempt.task_id)
+    }
+
+    pub(crate) async fn deployment(&self, who: &Principal, id: DeploymentId) -> Result<(Row, Vec<Change>)> {
+        let row = deployments::find(&self.db, who.org, id).await?;
+        who.may_touch(row.project_id)?;
+        let history = deployments::history(&self.db, id).await?;
+        Ok((row, history))
+    }
+
+    pub(crate) async fn deployments(&self, who: &Principal, project: Option<ProjectId>, page: Option<PageRequest>) -> Result<PageOf<Row>> {
+        let page = Page::parse::<Deployment>(page)?;
+        let rows = deployments::list(&self.db, who.org, project.or(who.project), page).await?;
+        Ok(page.of(rows, |d| d.id.to_string()))
+    }
+
+    /// Takes the route away and ends the app. Stopping what is stopped changes nothing.
+    pub(crate) async fn stop(&self, who: &Principal, id: DeploymentId, now: DateTime<Utc>) -> Result<(Row, Vec<Change>)> {
+        let (row, _) = self.deployment(who, id).await?;
+        let tx = self.db.begin().await?;
+        let live = [State::Pending, State::Starting, State::Running];
+        if deployments::set_state(&tx, id, &live, State::Stopped, "", now).await? {
+            let reason = format!("stopped by {}", who.id);
+            deployments::record(&tx, id, State::Stopped, &reason, now).await?;
+            let body = DeploymentStopped { environment: row.environment.clone(), reason };
+            outbox::append(&tx, &[outbox::event(about(&row, 3), Body::DeploymentStopped(body), now)]).await?;
+        }
+        tx.commit().await?;
+        self.outbox.wake();
+        self.refresh_routes().await?;
+        self.wake.notify_one();
+        self.deployment(who, id).await
+    }
+
+    /// Where people reach the app.
+    pub(crate) fn url(&self, row: &Row) -> String {
+        format!("{}/{}/", self.public_url, crate::proxy::route_name(&row.project_slug, &row.environment))
+    }
+}
+
+/// `version` orders the events of a deployment: asked for 1, decided 2, ended 3.
+pub(super) fn about(row: &Row, version: i64) -> About {
+    About {
+        org: row.org_id,
+        project: Some(row.project_id),
+        subject: row.id.to_string(),
+        version,
+        causation: row.causation.clone(),
+        traceparent: row.traceparent.clone(),
+    }
+}

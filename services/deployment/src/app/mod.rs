@@ -1,0 +1,65 @@
+//! Use cases.
+
+mod deployments;
+mod logs;
+mod release;
+mod supervise;
+
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sea_orm::DatabaseConnection;
+use titan_identity::Signer;
+use titan_lifecycle::Tasks;
+use titan_sandbox::Sandbox;
+use titan_service::Frame;
+use titan_store::Outbox;
+use tokio::sync::Notify;
+use tonic::transport::Channel;
+
+use crate::config::{Apps, Config};
+use crate::proxy::Routes;
+
+pub(crate) use deployments::DeployIn;
+
+pub(crate) struct App {
+    pub(crate) db: DatabaseConnection,
+    outbox: Outbox,
+    pub(crate) signer: Signer,
+    orchestrator: Channel,
+    gateway: String,
+    public_url: String,
+    apps: Apps,
+    sandbox: Sandbox,
+    tasks: Tasks,
+    probe: reqwest::Client,
+    /// This replica, as the holder of leases.
+    owner: String,
+    /// There may be something to do.
+    pub(crate) wake: Notify,
+    pub(crate) routes: ArcSwap<Routes>,
+}
+
+/// An app must say within this that it is well.
+const PROBE: Duration = Duration::from_secs(2);
+
+impl App {
+    pub(crate) fn new(frame: &Frame, config: &Config, sandbox: Sandbox) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.apps.dir)?;
+        Ok(Self {
+            db: frame.db.clone(),
+            outbox: frame.outbox.clone(),
+            signer: frame.signer.clone(),
+            orchestrator: titan_service::Peers::new("peers.orchestrator", &config.peers.orchestrator)?.balanced(),
+            gateway: config.peers.gateway.trim_end_matches('/').to_owned(),
+            public_url: config.proxy.public_url.clone(),
+            apps: config.apps.clone(),
+            sandbox,
+            tasks: frame.tasks.clone(),
+            probe: reqwest::Client::builder().timeout(PROBE).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
+            owner: uuid::Uuid::new_v4().to_string(),
+            wake: Notify::new(),
+            routes: ArcSwap::default(),
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! The files of a deployment: a checkout of its commit, a directory for its data, a log.
+
+use std::path::PathBuf;
+use std::str::FromStr as _;
+
+use titan_error::{Error, Result};
+use titan_git::{CommitId, Remote, WorkTree};
+use titan_manifest::Manifest;
+
+use super::App;
+use crate::store::deployments::Row;
+
+#[derive(Debug)]
+pub(super) struct Release {
+    pub(super) dir: PathBuf,
+    /// Kept from release to release of one environment.
+    pub(super) data: PathBuf,
+    pub(super) log: PathBuf,
+    pub(super) manifest: Manifest,
+}
+
+impl App {
+    pub(super) fn release_dir(&self, row: &Row) -> PathBuf {
+        self.apps.dir.join("releases").join(row.id.to_string())
+    }
+
+    pub(super) fn log_file(&self, row: &Row) -> PathBuf {
+        self.apps.dir.join("logs").join(format!("{}.log", row.id))
+    }
+
+    /// The checkout, made if it is not there; whole or not at all.
+    pub(super) async fn release(&self, row: &Row) -> Result<Release> {
+        let dir = self.release_dir(row);
+        let broken = |what: &'static str| move |e: std::io::Error| Error::unavailable(format!("{what} cannot be made: {e}")).with_source(e);
+        if !tokio::fs::try_exists(&dir).await.map_err(broken("the release"))? {
+            let aside = dir.with_extension("new");
+            let url = format!("{}/git/{}.git", self.gateway, row.project_id);
+            let remote = Remote { url, credential: self.signer.sign_service(row.org_id)? };
+            let tree = WorkTree::clone(&remote, &aside).await?;
+            tree.reset_to(&CommitId::from_str(&row.commit)?).await?;
+            tokio::fs::rename(&aside, &dir).await.map_err(broken("the release"))?;
+        }
+        let data = self.apps.dir.join("data").join(format!("{}-{}", row.project_id, row.environment));
+        tokio::fs::create_dir_all(&data).await.map_err(broken("the data directory"))?;
+        let log = self.log_file(row);
+        if let Some(parent) = log.parent() {
+            tokio::fs::create_dir_all(parent).await.map_err(broken("the log directory"))?;
+        }
+        let text = tokio::fs::read_to_string(dir.join(titan_manifest::FILE)).await;
+        let text = text.map_err(|e| Error::invalid(titan_manifest::FILE, format!("cannot be read: {e}")))?;
+        let manifest = Manifest::parse(&text).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))?;
+        Ok(Release { dir, data, log, manifest })
+    }
+}

@@ -1,0 +1,215 @@
+//! What the supervisor does with one deployment, step by step; every step can be cut off and done again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::TransactionTrait as _;
+use titan_error::{Code, Error, Result};
+use titan_lifecycle::now;
+use titan_proto::events::event::Body;
+use titan_proto::events::{DeploymentFailed, DeploymentStopped, DeploymentSucceeded};
+use titan_sandbox::Limits;
+use titan_store::outbox;
+use tracing::Instrument as _;
+
+use super::App;
+use super::deployments::about;
+use crate::domain::{Seen, State, Step, pause, step};
+use crate::provider::process::{self, Process};
+use crate::proxy::Routes;
+use crate::store::deployments::{self, Row};
+
+/// Long enough for a pass that is busy with a slow start.
+const LEASE: Duration = Duration::from_secs(15);
+/// The first user id apps run under; each port has one of its own.
+const FIRST_UID: u32 = 300_000;
+const LOG_LINES: usize = 20;
+
+impl App {
+    /// One pass over everything this replica supervises; true while something is on its way.
+    pub(crate) async fn supervise(&self) -> Result<bool> {
+        let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, LEASE).await?;
+        let busy = rows.iter().any(|row| row.state != State::Running);
+        let steps = rows.iter().map(|row| {
+            let span = titan_telemetry::child_of(tracing::info_span!("supervise", deployment.id = %row.id), Some(&row.traceparent));
+            async move {
+                if let Err(error) = self.advance(row).await {
+                    tracing::warn!(?error, deployment.id = %row.id, "a deployment did not advance");
+                }
+            }
+            .instrument(span)
+        });
+        futures::future::join_all(steps).await;
+        self.refresh_routes().await?;
+        Ok(busy)
+    }
+
+    /// Lets go of everything, so that another replica takes it over at once. Apps go on.
+    pub(crate) async fn give_back(&self) -> Result<()> {
+        deployments::give_back(&self.db, &self.owner).await
+    }
+
+    /// Reads the routes anew; the proxy uses them from now on.
+    pub(crate) async fn refresh_routes(&self) -> titan_error::Result<()> {
+        let rows = deployments::routes(&self.db, &self.apps.host).await?;
+        if !self.routes.load().same(&rows) {
+            self.routes.store(Arc::new(Routes::new(rows)));
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, row: &Row) -> Result<()> {
+        let process = self.adopt(row).await?;
+        let healthy = row.state == State::Starting && process.is_some() && self.healthy(row).await;
+        let too_late = row.starting_for_s.is_some_and(|s| s > f64::from(self.apps.healthy_within_s));
+        let seen = Seen { state: row.state, alive: process.is_some(), healthy, starts: row.starts, too_late, due: row.due };
+        match step(seen) {
+            Step::Wait => {
+                if process.is_none() && row.pid.is_some() && !matches!(row.state, State::Starting | State::Running) {
+                    deployments::forget_process(&self.db, row.id).await?;
+                }
+                Ok(())
+            }
+            Step::Start => match self.start(row).await {
+                // The project cannot be started as it is; anything else may pass.
+                Err(error) if error.code() == Code::InvalidArgument => self.fail(row, error.message()).await,
+                result => result,
+            },
+            Step::Serve => self.serve(row).await,
+            Step::Fail => {
+                let log = self.tail(row, LOG_LINES).await?.join("\n");
+                let why = if too_late {
+                    format!("it was not healthy within {} s", self.apps.healthy_within_s)
+                } else {
+                    "it ended on its own before it was healthy".to_owned()
+                };
+                self.fail(row, &format!("{why}; its last output:\n{log}")).await
+            }
+            Step::Kill => {
+                if let Some(process) = process {
+                    process.stop().await;
+                }
+                deployments::forget_process(&self.db, row.id).await
+            }
+        }
+    }
+
+    /// The app's process, if it lives: the one written down, or one that was started just before a crash.
+    async fn adopt(&self, row: &Row) -> Result<Option<Process>> {
+        if let Some(known) = row.process() {
+            return Ok(Some(known).filter(|p| p.alive()));
+        }
+        if row.port.is_none() {
+            return Ok(None);
+        }
+        let found = process::find(&row.id.to_string());
+        if let Some(process) = found {
+            tracing::info!(pid = process.pid, "adopted a process that nobody had written down");
+            deployments::started(&self.db, row.id, process).await?;
+        }
+        Ok(found)
+    }
+
+    async fn start(&self, row: &Row) -> Result<()> {
+        let release = self.release(row).await?;
+        let port = self.free_port(row).await?;
+        if !deployments::starting(&self.db, row.id, &self.owner, i32::from(port), pause(row.restarts)).await? {
+            return Ok(()); // stopped meanwhile, or somebody else's by now
+        }
+        if row.state == State::Pending {
+            deployments::record(&self.db, row.id, State::Starting, &format!("starting on port {port}"), now()).await?;
+        }
+        titan_lifecycle::fault("deployment.before_spawn").await;
+        let mut environment: Vec<(String, String)> = release.manifest.app.environment.clone().into_iter().collect();
+        for (name, value) in [
+            ("PORT", port.to_string()),
+            ("HOST", "127.0.0.1".to_owned()),
+            ("DATA_DIR", "/data".to_owned()),
+            ("TITAN_DEPLOYMENT", row.id.to_string()),
+        ] {
+            environment.push((name.to_owned(), value));
+        }
+        let limits = Limits { memory_bytes: self.apps.memory_mib << 20, processes: self.apps.processes, ..Limits::default() };
+        let app = titan_sandbox::App {
+            release: &release.dir,
+            data: &release.data,
+            log: &release.log,
+            command: &release.manifest.app.command,
+            environment: &environment,
+            limits,
+            uid: FIRST_UID + u32::from(port),
+        };
+        let command = self.sandbox.app(&app).map_err(Error::internal)?;
+        let mut child = tokio::process::Command::from(command).spawn().map_err(Error::internal)?;
+        titan_lifecycle::fault("deployment.after_spawn").await;
+        let process = child.id().and_then(|pid| Process::of(i32::try_from(pid).ok()?));
+        self.tasks.spawn("app", async move {
+            // Only to bury it: whether it lives is read from the process table, as for apps started before us.
+            let _ = child.wait().await;
+        });
+        match process {
+            Some(process) => deployments::started(&self.db, row.id, process).await,
+            None => Ok(()), // ended at once; the next pass sees that
+        }
+    }
+
+    /// The port it had, if it is still free, or another one of the range.
+    async fn free_port(&self, row: &Row) -> Result<u16> {
+        let taken = deployments::ports(&self.db, &self.apps.host).await?;
+        let own = row.port.and_then(|p| u16::try_from(p).ok());
+        // A start that failed may have failed because of its port.
+        let again = own.filter(|_| row.state == State::Running);
+        let others = (self.apps.first_port..=self.apps.last_port).filter(|port| !taken.contains(&i32::from(*port)));
+        let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        again
+            .into_iter()
+            .chain(others)
+            .find(free)
+            .ok_or_else(|| Error::new(Code::ResourceExhausted, "every port of apps.first_port to apps.last_port is taken"))
+    }
+
+    async fn healthy(&self, row: &Row) -> bool {
+        let (Some(port), Ok(release)) = (row.port, self.release(row).await) else { return false };
+        let answer = self.probe.get(format!("http://127.0.0.1:{port}{}", release.manifest.app.health)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Traffic moves to it: the one before it is replaced in the same transaction.
+    async fn serve(&self, row: &Row) -> Result<()> {
+        let health = self.release(row).await?.manifest.app.health;
+        let tx = self.db.begin().await?;
+        let now = now();
+        let mut events = Vec::new();
+        if let Some(before) = deployments::serving(&tx, row.project_id, &row.environment).await? {
+            let reason = format!("replaced by {}", row.id);
+            deployments::set_state(&tx, before.id, &[State::Running], State::Replaced, "", now).await?;
+            deployments::record(&tx, before.id, State::Replaced, &reason, now).await?;
+            let body = DeploymentStopped { environment: row.environment.clone(), reason };
+            events.push(outbox::event(about(&before, 3), Body::DeploymentStopped(body), now));
+        }
+        if !deployments::set_state(&tx, row.id, &[State::Starting], State::Running, "", now).await? {
+            return Ok(()); // stopped meanwhile
+        }
+        deployments::record(&tx, row.id, State::Running, "healthy", now).await?;
+        let health_url = format!("http://127.0.0.1:{}{health}", row.port.unwrap_or_default());
+        let body = DeploymentSucceeded { environment: row.environment.clone(), commit: row.commit.clone(), url: self.url(row), health_url };
+        events.push(outbox::event(about(row, 2), Body::DeploymentSucceeded(body), now));
+        outbox::append(&tx, &events).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        self.refresh_routes().await
+    }
+
+    async fn fail(&self, row: &Row, error: &str) -> Result<()> {
+        let tx = self.db.begin().await?;
+        let now = now();
+        if deployments::set_state(&tx, row.id, &[State::Pending, State::Starting], State::Failed, error, now).await? {
+            deployments::record(&tx, row.id, State::Failed, error, now).await?;
+            let body = DeploymentFailed { environment: row.environment.clone(), commit: row.commit.clone(), error: error.to_owned() };
+            outbox::append(&tx, &[outbox::event(about(row, 2), Body::DeploymentFailed(body), now)]).await?;
+        }
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(())
+    }
+}

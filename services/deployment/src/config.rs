@@ -1,0 +1,106 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use titan_service::{FrameSettings, ServiceSettings};
+use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: Listen,
+    pub database: Database,
+    pub bus: Bus,
+    pub identity: Identity,
+    pub telemetry: Telemetry,
+    pub peers: Peers,
+    pub proxy: Proxy,
+    pub apps: Apps,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    pub orchestrator: Vec<String>,
+    /// HTTP URL of the gateway, for git.
+    pub gateway: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Where apps are reached: `/<project>/…`.
+    pub address: SocketAddr,
+    /// The same as people see it, without a slash at the end.
+    pub public_url: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apps {
+    /// Name of the host whose processes this replica supervises.
+    pub host: String,
+    /// Directory of releases, data and logs.
+    pub dir: PathBuf,
+    /// Ports for apps, the last one included.
+    pub first_port: u16,
+    pub last_port: u16,
+    /// Address space of each of an app's processes, in MiB.
+    pub memory_mib: u64,
+    /// Processes and threads of an app.
+    pub processes: u64,
+    /// How long an app may take to be healthy after its start, in seconds.
+    pub healthy_within_s: u32,
+}
+
+impl Settings for Config {
+    const DEFAULTS: &'static str = r#"
+        [listen]
+        address = "127.0.0.1:7076"
+        admin = "127.0.0.1:7077"
+        [database]
+        pool_size = 5
+        [bus]
+        prefix = "titan"
+        [telemetry]
+        log = "info"
+        log_format = "json"
+        [peers]
+        orchestrator = ["http://127.0.0.1:7072"]
+        gateway = "http://127.0.0.1:7070"
+        [proxy]
+        address = "127.0.0.1:7078"
+        public_url = "http://127.0.0.1:7078"
+        [apps]
+        host = "local"
+        dir = "/var/lib/titan/apps"
+        first_port = 20000
+        last_port = 20999
+        memory_mib = 2048
+        processes = 256
+        healthy_within_s = 30
+    "#;
+
+    fn problems(&self, problems: &mut Vec<String>) {
+        self.frame().problems(problems);
+        if self.apps.first_port < 1_024 || self.apps.first_port > self.apps.last_port {
+            problems.push("apps.first_port: must be 1024 or more and not above apps.last_port".to_owned());
+        }
+        if !(1..=300).contains(&self.apps.healthy_within_s) {
+            problems.push("apps.healthy_within_s: must be 1 to 300".to_owned());
+        }
+        if self.apps.memory_mib < 64 {
+            problems.push("apps.memory_mib: must be 64 or more".to_owned());
+        }
+        if !self.proxy.public_url.starts_with("http") || self.proxy.public_url.ends_with('/') {
+            problems.push("proxy.public_url: must be an http(s) URL without a slash at the end".to_owned());
+        }
+    }
+}
+
+impl ServiceSettings for Config {
+    fn frame(&self) -> FrameSettings<'_> {
+        let Self { listen, database, bus, identity, telemetry, .. } = self;
+        FrameSettings { listen, database, bus, identity, telemetry }
+    }
+}

@@ -1,0 +1,99 @@
+//! Pure: what to do with a deployment, from what is known of it.
+
+use std::time::Duration;
+
+use sea_orm::{DeriveActiveEnum, EnumIter};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub(crate) enum State {
+    Pending,
+    Starting,
+    Running,
+    Failed,
+    Replaced,
+    Stopped,
+}
+
+/// What the supervisor sees of an app.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) state: State,
+    /// A process was started, and lives.
+    pub(crate) alive: bool,
+    /// The health path answered 200; looked at only while starting.
+    pub(crate) healthy: bool,
+    /// Tries to start so far, in the state starting.
+    pub(crate) starts: i32,
+    /// The time to become healthy is over.
+    pub(crate) too_late: bool,
+    /// The pause before the next start is over.
+    pub(crate) due: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Wait,
+    /// Get the files, a port, and start the process.
+    Start,
+    /// Traffic to it, and the one before it ends.
+    Serve,
+    Fail,
+    /// It serves no longer, or never will.
+    Kill,
+}
+
+/// An app that ends on its own this often before it was healthy will not become so.
+const STARTS_MOST: i32 = 3;
+
+pub(crate) fn step(seen: Seen) -> Step {
+    match seen.state {
+        State::Pending => Step::Start,
+        State::Starting if seen.alive && seen.healthy => Step::Serve,
+        State::Starting if seen.too_late => Step::Fail,
+        State::Starting if seen.alive => Step::Wait,
+        State::Starting if seen.starts >= STARTS_MOST => Step::Fail,
+        State::Starting | State::Running if !seen.alive && seen.due => Step::Start,
+        State::Starting | State::Running => Step::Wait,
+        State::Failed | State::Replaced | State::Stopped if seen.alive => Step::Kill,
+        State::Failed | State::Replaced | State::Stopped => Step::Wait,
+    }
+}
+
+/// The pause before an app that died is started again: doubling, at most half a minute.
+pub(crate) fn pause(restarts: i32) -> Duration {
+    let doublings = u32::try_from(restarts).unwrap_or(0).min(6);
+    (Duration::from_millis(500) * 2_u32.pow(doublings)).min(Duration::from_secs(30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STARTING: Seen = Seen { state: State::Starting, alive: true, healthy: false, starts: 1, too_late: false, due: true };
+
+    #[test]
+    fn an_app_serves_only_when_healthy() {
+        assert_eq!(step(Seen { state: State::Pending, ..STARTING }), Step::Start);
+        assert_eq!(step(STARTING), Step::Wait);
+        assert_eq!(step(Seen { healthy: true, ..STARTING }), Step::Serve);
+        assert_eq!(step(Seen { too_late: true, ..STARTING }), Step::Fail);
+    }
+
+    #[test]
+    fn an_app_that_dies_while_starting_gets_three_tries() {
+        let dead = Seen { alive: false, ..STARTING };
+        assert_eq!(step(dead), Step::Start);
+        assert_eq!(step(Seen { starts: 3, ..dead }), Step::Fail);
+    }
+
+    #[test]
+    fn a_running_app_is_started_again_after_a_pause_and_a_replaced_one_ends() {
+        let running = Seen { state: State::Running, ..STARTING };
+        assert_eq!(step(running), Step::Wait);
+        assert_eq!(step(Seen { alive: false, due: false, ..running }), Step::Wait);
+        assert_eq!(step(Seen { alive: false, starts: 99, ..running }), Step::Start);
+        assert_eq!(step(Seen { state: State::Replaced, ..STARTING }), Step::Kill);
+        assert!(pause(99) == Duration::from_secs(30));
+    }
+}

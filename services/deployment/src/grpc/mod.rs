@@ -1,0 +1,130 @@
+//! The adapter: parse, authorise, convert, call the use case.
+
+use std::sync::Arc;
+
+use titan_error::Error;
+use titan_identity::{Principal, authenticate};
+use titan_ids::DeploymentId;
+use titan_lifecycle::now;
+use titan_proto::deployment::deployment_service_server::{DeploymentService, DeploymentServiceServer};
+use titan_proto::deployment::{
+    self as proto, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, ListDeploymentsRequest, ListDeploymentsResponse,
+};
+use titan_proto::time::to_proto;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use crate::app::{App, DeployIn};
+use crate::domain::State;
+use crate::store::deployments::{Change, Row};
+
+struct Api {
+    app: Arc<App>,
+}
+
+pub(crate) fn routes(app: Arc<App>) -> Routes {
+    let auth = authenticate(app.signer.clone());
+    Routes::new(DeploymentServiceServer::with_interceptor(Api { app }, auth))
+}
+
+fn id(text: &str) -> Result<DeploymentId, Error> {
+    text.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("id", e.to_string()))
+}
+
+#[tonic::async_trait]
+impl DeploymentService for Api {
+    async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let DeployRequest { project_id, project_slug, environment, commit, idempotency_key, attempt_credential } = request.into_inner();
+        let project = project_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))?;
+        let deploy = DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential };
+        let row = self.app.deploy(&who, deploy, now()).await?;
+        Ok(Response::new(self.convert(row, Vec::new())))
+    }
+
+    async fn get_deployment(&self, request: Request<GetDeploymentRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let (row, history) = self.app.deployment(&who, id(&request.get_ref().id)?).await?;
+        Ok(Response::new(self.convert(row, history)))
+    }
+
+    async fn list_deployments(&self, request: Request<ListDeploymentsRequest>) -> Result<Response<ListDeploymentsResponse>, Status> {
+        let who = Principal::of(&request)?;
+        let ListDeploymentsRequest { page, project_id } = request.into_inner();
+        let project = if project_id.is_empty() {
+            None
+        } else {
+            Some(project_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))?)
+        };
+        let (deployments, page) = self.app.deployments(&who, project, page).await?.convert(|row| self.convert(row, Vec::new()));
+        Ok(Response::new(ListDeploymentsResponse { deployments, page }))
+    }
+
+    async fn get_logs(&self, request: Request<GetLogsRequest>) -> Result<Response<GetLogsResponse>, Status> {
+        let who = Principal::of(&request)?;
+        let GetLogsRequest { id: text, lines } = request.into_inner();
+        Ok(Response::new(GetLogsResponse { lines: self.app.logs(&who, id(&text)?, lines).await? }))
+    }
+
+    async fn stop_deployment(&self, request: Request<GetDeploymentRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let (row, history) = self.app.stop(&who, id(&request.get_ref().id)?, now()).await?;
+        Ok(Response::new(self.convert(row, history)))
+    }
+}
+
+impl Api {
+    fn convert(&self, row: Row, history: Vec<Change>) -> proto::Deployment {
+        let url = self.app.url(&row);
+        let Row {
+            id,
+            org_id: _,
+            project_id,
+            project_slug,
+            environment,
+            commit,
+            causation: _,
+            traceparent: _,
+            state: row_state,
+            error,
+            restarts,
+            starts: _,
+            port,
+            pid: _,
+            pid_started: _,
+            due: _,
+            starting_for_s: _,
+            created_at,
+            finished_at,
+        } = row;
+        let change =
+            |Change { at, to_state, reason }| proto::DeploymentChange { at: Some(to_proto(at)), to: state(to_state).into(), reason };
+        proto::Deployment {
+            id: id.to_string(),
+            project_id: project_id.to_string(),
+            project_slug,
+            environment,
+            provider: "process".to_owned(),
+            commit,
+            state: state(row_state).into(),
+            url: if row_state == State::Running { url } else { String::new() },
+            health_url: port.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default(),
+            error,
+            created_at: Some(to_proto(created_at)),
+            finished_at: finished_at.map(to_proto),
+            restarts,
+            history: history.into_iter().map(change).collect(),
+        }
+    }
+}
+
+fn state(state: State) -> proto::DeploymentState {
+    match state {
+        State::Pending => proto::DeploymentState::Pending,
+        State::Starting => proto::DeploymentState::Starting,
+        State::Running => proto::DeploymentState::Running,
+        State::Failed => proto::DeploymentState::Failed,
+        State::Replaced => proto::DeploymentState::Replaced,
+        State::Stopped => proto::DeploymentState::Stopped,
+    }
+}

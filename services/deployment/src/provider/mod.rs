@@ -1,0 +1,3 @@
+//! Where apps run. One provider exists: processes of this host.
+
+pub(crate) mod process;

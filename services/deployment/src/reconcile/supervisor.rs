@@ -1,0 +1,33 @@
+//! Makes the host look as the table says: starts, watches, restarts and ends apps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+
+/// While something is on its way, and otherwise.
+const BUSY: Duration = Duration::from_millis(200);
+const IDLE: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
+    loop {
+        let pause = match app.supervise().await {
+            Ok(true) => BUSY,
+            Ok(false) => IDLE,
+            Err(error) => {
+                tracing::warn!(?error, "deployments are not supervised");
+                IDLE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.wake.notified() => {}
+            () = shutdown.cancelled() => break,
+        }
+    }
+    if let Err(error) = app.give_back().await {
+        tracing::warn!(?error, "leases end by themselves");
+    }
+}

@@ -1,0 +1,196 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult};
+use titan_error::{Error, Result};
+use titan_ids::{ChangeId, DeploymentId, OrgId, ProjectId};
+use titan_store::{Page, sql};
+
+use crate::domain::State;
+use crate::provider::process::Process;
+
+#[derive(Clone, Debug, FromQueryResult)]
+pub(crate) struct Row {
+    pub(crate) id: DeploymentId,
+    pub(crate) org_id: OrgId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) project_slug: String,
+    pub(crate) environment: String,
+    pub(crate) commit: String,
+    pub(crate) causation: String,
+    pub(crate) traceparent: String,
+    pub(crate) state: State,
+    pub(crate) error: String,
+    pub(crate) restarts: i32,
+    pub(crate) starts: i32,
+    pub(crate) port: Option<i32>,
+    pub(crate) pid: Option<i32>,
+    pub(crate) pid_started: Option<i64>,
+    pub(crate) due: bool,
+    pub(crate) starting_for_s: Option<f64>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+}
+
+const SELECT: &str = "SELECT id, org_id, project_id, project_slug, environment, commit, causation, traceparent, state, error, restarts, starts,
+    port, pid, pid_started, start_after <= now() AS due, extract(epoch FROM now() - starting_since)::float8 AS starting_for_s, created_at, finished_at
+    FROM deployment";
+
+impl Row {
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.pid.zip(self.pid_started).map(|(pid, started)| Process { pid, started })
+    }
+}
+
+pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id: DeploymentId) -> Result<Row> {
+    let row = Row::find_by_statement(sql(&format!("{SELECT} WHERE org_id = $1 AND id = $2"), [org.into(), id.into()])).one(db).await?;
+    row.ok_or_else(|| Error::not_found(format!("deployment {id}")))
+}
+
+pub(crate) async fn by_key(db: &impl ConnectionTrait, org: OrgId, key: &str) -> Result<Option<Row>> {
+    let select = format!("{SELECT} WHERE org_id = $1 AND idempotency_key = $2");
+    Ok(Row::find_by_statement(sql(&select, [org.into(), key.into()])).one(db).await?)
+}
+
+pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, project: Option<ProjectId>, page: Page) -> Result<Vec<Row>> {
+    let select = format!("{SELECT} WHERE org_id = $1 AND id < $2 AND ($3::uuid IS NULL OR project_id = $3) ORDER BY id DESC LIMIT $4");
+    let limit = i64::try_from(page.fetch()).unwrap_or(i64::MAX);
+    Ok(Row::find_by_statement(sql(&select, [org.into(), page.before.into(), project.into(), limit.into()])).all(db).await?)
+}
+
+/// A deployment asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct New<'a> {
+    pub(crate) id: DeploymentId,
+    pub(crate) org: OrgId,
+    pub(crate) project: ProjectId,
+    pub(crate) project_slug: &'a str,
+    pub(crate) environment: &'a str,
+    pub(crate) commit: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) causation: &'a str,
+    pub(crate) traceparent: &'a str,
+    pub(crate) host: &'a str,
+}
+
+/// False when the key is taken.
+pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTime<Utc>) -> Result<bool> {
+    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, host } = new.clone();
+    let insert = "INSERT INTO deployment (id, org_id, project_id, project_slug, environment, commit, idempotency_key, causation, traceparent, state, host, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
+    let values = [
+        id.into(),
+        org.into(),
+        project.into(),
+        project_slug.into(),
+        environment.into(),
+        commit.into(),
+        key.into(),
+        causation.into(),
+        traceparent.into(),
+        host.into(),
+        now.into(),
+    ];
+    Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
+}
+
+/// Takes or renews the lease of every deployment of the host that needs a supervisor, and returns them.
+pub(crate) async fn lease(db: &impl ConnectionTrait, host: &str, owner: &str, lease: Duration) -> Result<Vec<Row>> {
+    let update = "UPDATE deployment SET owner = $2, owner_until = now() + $3 * interval '1 millisecond'
+        WHERE host = $1 AND (state IN ('pending', 'starting', 'running') OR pid IS NOT NULL) AND (owner IS NULL OR owner = $2 OR owner_until < now())";
+    let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+    db.execute_raw(sql(update, [host.into(), owner.into(), millis.into()])).await?;
+    let select =
+        format!("{SELECT} WHERE host = $1 AND owner = $2 AND (state IN ('pending', 'starting', 'running') OR pid IS NOT NULL) ORDER BY id");
+    Ok(Row::find_by_statement(sql(&select, [host.into(), owner.into()])).all(db).await?)
+}
+
+/// On shutdown: another replica need not wait for the lease to end.
+pub(crate) async fn give_back(db: &impl ConnectionTrait, owner: &str) -> Result<()> {
+    db.execute_raw(sql("UPDATE deployment SET owner = NULL WHERE owner = $1", [owner.into()])).await?;
+    Ok(())
+}
+
+pub(crate) async fn ports(db: &impl ConnectionTrait, host: &str) -> Result<Vec<i32>> {
+    let rows = db.query_all_raw(sql("SELECT port FROM deployment WHERE host = $1 AND port IS NOT NULL", [host.into()])).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "port")?)).collect()
+}
+
+/// Recorded before the process is started: the port is ours, and one more try is counted.
+pub(crate) async fn starting(db: &impl ConnectionTrait, id: DeploymentId, owner: &str, port: i32, pause: Duration) -> Result<bool> {
+    let update = "UPDATE deployment SET port = $3, pid = NULL, pid_started = NULL, starts = starts + 1,
+            restarts = restarts + CASE WHEN state = 'running' THEN 1 ELSE 0 END,
+            state = CASE WHEN state = 'pending' THEN 'starting' ELSE state END,
+            starting_since = CASE WHEN state = 'pending' THEN now() ELSE starting_since END,
+            start_after = now() + $4 * interval '1 millisecond'
+        WHERE id = $1 AND owner = $2 AND owner_until > now() AND state IN ('pending', 'starting', 'running')";
+    let millis = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+    Ok(db.execute_raw(sql(update, [id.into(), owner.into(), port.into(), millis.into()])).await?.rows_affected() == 1)
+}
+
+pub(crate) async fn started(db: &impl ConnectionTrait, id: DeploymentId, process: Process) -> Result<()> {
+    db.execute_raw(sql(
+        "UPDATE deployment SET pid = $2, pid_started = $3 WHERE id = $1",
+        [id.into(), process.pid.into(), process.started.into()],
+    ))
+    .await?;
+    Ok(())
+}
+
+/// The process is gone for good, and the port is free again.
+pub(crate) async fn forget_process(db: &impl ConnectionTrait, id: DeploymentId) -> Result<()> {
+    db.execute_raw(sql("UPDATE deployment SET pid = NULL, pid_started = NULL, port = NULL WHERE id = $1", [id.into()])).await?;
+    Ok(())
+}
+
+/// False when the deployment is no longer in one of the states `from`.
+pub(crate) async fn set_state(
+    db: &impl ConnectionTrait,
+    id: DeploymentId,
+    from: &[State],
+    to: State,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let from: Vec<String> = from.iter().map(|s| s.to_value()).collect();
+    let update = "UPDATE deployment SET state = $3, error = $4, finished_at = CASE WHEN $3 = 'running' THEN NULL ELSE $5 END WHERE id = $1 AND state = ANY($2)";
+    let values = [id.into(), from.into(), to.to_value().into(), error.into(), now.into()];
+    Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
+}
+
+/// The deployment that serves the environment now, locked.
+pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Option<Row>> {
+    let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND state = 'running' FOR UPDATE");
+    Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).one(db).await?)
+}
+
+/// Where traffic goes.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub(crate) struct Route {
+    pub(crate) project_slug: String,
+    pub(crate) environment: String,
+    pub(crate) port: i32,
+}
+
+pub(crate) async fn routes(db: &impl ConnectionTrait, host: &str) -> Result<Vec<Route>> {
+    let select = "SELECT project_slug, environment, port FROM deployment WHERE host = $1 AND state = 'running' AND port IS NOT NULL";
+    Ok(Route::find_by_statement(sql(select, [host.into()])).all(db).await?)
+}
+
+pub(crate) async fn record(db: &impl ConnectionTrait, id: DeploymentId, to: State, reason: &str, now: DateTime<Utc>) -> Result<()> {
+    let insert = "INSERT INTO deployment_change (id, deployment_id, at, to_state, reason) VALUES ($1, $2, $3, $4, $5)";
+    db.execute_raw(sql(insert, [ChangeId::generate().into(), id.into(), now.into(), to.to_value().into(), reason.into()])).await?;
+    Ok(())
+}
+
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Change {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) to_state: State,
+    pub(crate) reason: String,
+}
+
+pub(crate) async fn history(db: &impl ConnectionTrait, id: DeploymentId) -> Result<Vec<Change>> {
+    let select = "SELECT at, to_state, reason FROM deployment_change WHERE deployment_id = $1 ORDER BY id";
+    Ok(Change::find_by_statement(sql(select, [id.into()])).all(db).await?)
+}

@@ -1,0 +1,3 @@
+//! Queries, one file a noun.
+
+pub(crate) mod deployments;

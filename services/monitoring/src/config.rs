@@ -1,0 +1,64 @@
+use serde::{Deserialize, Serialize};
+use titan_service::{FrameSettings, ServiceSettings};
+use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: Listen,
+    pub database: Database,
+    pub bus: Bus,
+    pub identity: Identity,
+    pub telemetry: Telemetry,
+    pub probes: Probes,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probes {
+    /// Seconds between two probes of a deployment.
+    pub interval_s: u32,
+    /// Milliseconds a probe may take; no answer by then counts as down.
+    pub timeout_ms: u32,
+    /// Days samples are kept.
+    pub keep_days: u32,
+}
+
+impl Settings for Config {
+    const DEFAULTS: &'static str = r#"
+        [listen]
+        address = "127.0.0.1:7079"
+        admin = "127.0.0.1:7080"
+        [database]
+        pool_size = 5
+        [bus]
+        prefix = "titan"
+        [telemetry]
+        log = "info"
+        log_format = "json"
+        [probes]
+        interval_s = 60
+        timeout_ms = 5000
+        keep_days = 30
+    "#;
+
+    fn problems(&self, problems: &mut Vec<String>) {
+        self.frame().problems(problems);
+        if !(1..=86_400).contains(&self.probes.interval_s) {
+            problems.push("probes.interval_s: must be 1 to 86400".to_owned());
+        }
+        if !(1..=60_000).contains(&self.probes.timeout_ms) {
+            problems.push("probes.timeout_ms: must be 1 to 60000".to_owned());
+        }
+        if !(1..=3_650).contains(&self.probes.keep_days) {
+            problems.push("probes.keep_days: must be 1 to 3650".to_owned());
+        }
+    }
+}
+
+impl ServiceSettings for Config {
+    fn frame(&self) -> FrameSettings<'_> {
+        let Self { listen, database, bus, identity, telemetry, .. } = self;
+        FrameSettings { listen, database, bus, identity, telemetry }
+    }
+}

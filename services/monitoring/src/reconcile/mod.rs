@@ -1,0 +1,4 @@
+//! Loops that take no input and run on any replica.
+
+pub(crate) mod prober;
+pub(crate) mod retention;
