@@ -1,14 +1,14 @@
-//! Fault points: named places where a test can make the process die or stall. Compiled to nothing unless
-//! the `faults` feature is on, which only test builds do.
+//! Fault points: named places where a test can make the process die or stall. Compiled to nothing in release
+//! builds.
 
 /// `point=exit` (die as by kill -9) or `point=stall` (never go on), once, at the point named.
 pub const FAULT_ENV: &str = "TITAN_FAULT";
 
-#[cfg(not(feature = "faults"))]
+#[cfg(not(debug_assertions))]
 #[inline]
 pub async fn fault(_point: &str) {}
 
-#[cfg(feature = "faults")]
+#[cfg(debug_assertions)]
 #[allow(clippy::disallowed_methods)] // test builds only
 pub async fn fault(point: &str) {
     let Ok(armed) = std::env::var(FAULT_ENV) else { return };

@@ -203,7 +203,7 @@ fn unpack(reader: impl std::io::Read) -> BTreeMap<String, Vec<u8>> {
 async fn head_and_tail(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> std::io::Result<String> {
     let Some(mut stream) = stream else { return Ok(String::new()) };
     let (mut head, mut tail, mut left_out) = (Vec::new(), std::collections::VecDeque::new(), 0_usize);
-    let mut chunk = [0; 8192];
+    let mut chunk = vec![0; 8192];
     loop {
         let n = stream.read(&mut chunk).await?;
         if n == 0 {

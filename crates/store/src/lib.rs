@@ -14,7 +14,7 @@ pub use migrations::migrate;
 pub use outbox::Outbox;
 pub use paging::{Page, PageOf};
 pub use pool::connect;
-pub use provision::{SCHEMAS, provision, service_url};
+pub use provision::{Installation, SCHEMAS, provision, service_url};
 pub use sqlx;
 
 /// A raw statement with its values, `$1` first.

@@ -14,12 +14,12 @@ const LOCK: i64 = 0x0074_6974_616e;
 ///
 /// # Errors
 /// The URL does not reach a database, or its role may not create roles.
-pub async fn provision(admin_url: &str, password: &str) -> Result<(), sqlx::Error> {
+pub async fn provision(admin_url: &str, installation: &Installation) -> Result<(), sqlx::Error> {
     let mut connection = PgConnection::connect(admin_url).await?;
     sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
-    let password = password.replace('\'', "''");
+    let password = installation.password.replace('\'', "''");
     for schema in SCHEMAS {
-        let role = role(schema);
+        let role = installation.role(schema);
         // `search_path` belongs to the role: a SET after connecting leaks through a pooler.
         let statement = format!(
             "DO $$ BEGIN
@@ -40,11 +40,21 @@ pub async fn provision(admin_url: &str, password: &str) -> Result<(), sqlx::Erro
 ///
 /// # Errors
 /// A URL PostgreSQL does not understand.
-pub fn service_url(admin_url: &str, schema: &str, password: &str) -> Result<String, sqlx::Error> {
-    let options = PgConnectOptions::from_str(admin_url)?.username(&role(schema)).password(password);
+pub fn service_url(admin_url: &str, schema: &str, installation: &Installation) -> Result<String, sqlx::Error> {
+    let options = PgConnectOptions::from_str(admin_url)?.username(&installation.role(schema)).password(&installation.password);
     Ok(options.to_url_lossy().to_string())
 }
 
-fn role(schema: &str) -> String {
-    format!("titan_{schema}")
+/// Roles belong to the whole server, so each installation on it has its own.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// `titan` gives the roles `titan_gateway`, `titan_orchestrator`, …
+    pub role_prefix: String,
+    pub password: String,
+}
+
+impl Installation {
+    fn role(&self, schema: &str) -> String {
+        format!("{}_{schema}", self.role_prefix)
+    }
 }

@@ -1,1 +1,48 @@
+//! This crate only helps tests: a database of its own for each, copied from a template; a broker prefix;
+//! a receiver for traces; a service's own `run()` on port 0. A dev-dependency, never more.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must say where
 
+mod broker;
+mod database;
+mod otlp;
+mod service;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use broker::Broker;
+pub use database::TestDatabase;
+pub use otlp::{OtlpReceiver, Span};
+pub use service::{KEY, TestService, settings};
+
+/// PostgreSQL for tests: a superuser's URL.
+#[must_use]
+pub fn database_url() -> String {
+    titan_settings::env("TITAN_TEST_DATABASE_URL").unwrap_or_else(|| "postgres://postgres:postgres@127.0.0.1:5432/postgres".to_owned())
+}
+
+/// RabbitMQ for tests.
+#[must_use]
+pub fn amqp_url() -> String {
+    titan_settings::env("TITAN_TEST_AMQP_URL").unwrap_or_else(|| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+/// Looks again and again until there is something, for at most half a minute.
+///
+/// # Panics
+/// When there is nothing by then; `what` says what was waited for.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One TLS provider for the process; every test that makes a client calls it first.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

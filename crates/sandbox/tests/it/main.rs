@@ -1,4 +1,5 @@
 //! What a hostile job may try, and that it fails. Every test runs the real sandbox of this machine.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
 use std::path::Path;
 use std::time::{Duration, Instant};

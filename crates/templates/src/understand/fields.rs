@@ -89,7 +89,7 @@ fn read_one(phrase: &str) -> Result<Option<Read>, Refusal> {
     }
     let name = words.join("_").replace(['-', '\''], "_");
     let name = name.trim_matches('_').to_owned();
-    if name.chars().any(|c| !c.is_ascii()) {
+    if !name.is_ascii() {
         return refuse(format!("\"{phrase}\" cannot be a field's name: use the letters a to z"));
     }
     if !words::is_plain(&name) {

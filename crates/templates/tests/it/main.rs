@@ -1,4 +1,5 @@
 //! Every template's own tests, run for real on what it renders.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
 use std::path::Path;
 use std::process::Command;

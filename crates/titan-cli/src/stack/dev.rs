@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use titan_bus::Bus;
 use titan_service::{Listeners, ServiceSettings};
+use titan_store::Installation;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +26,14 @@ pub(crate) struct Args {
     /// Use this PostgreSQL (a superuser's URL) instead of a private one.
     #[arg(long, env = "TITAN_DATABASE_URL")]
     database_url: Option<String>,
+    /// Prefix of the database roles, for several installations on one server.
+    #[arg(long, default_value = "titan")]
+    role_prefix: String,
 }
 
 impl Args {
     pub(crate) fn any_port() -> Self {
-        Self { port: 0, apps_port: 0, database_url: None }
+        Self { port: 0, apps_port: 0, database_url: None, role_prefix: "titan".to_owned() }
     }
 }
 
@@ -70,8 +74,8 @@ pub(crate) async fn start(home: &Home, args: &Args) -> anyhow::Result<Running> {
         None => Some(Cluster::start(home).await?),
     };
     let database_url = args.database_url.clone().or_else(|| cluster.as_ref().map(|c| c.url.clone())).unwrap_or_default();
-    let password = home.secret("database-password")?;
-    titan_store::provision(&database_url, &password).await.context("the database could not be prepared")?;
+    let installation = Installation { role_prefix: args.role_prefix.clone(), password: home.secret("database-password")? };
+    titan_store::provision(&database_url, &installation).await.context("the database could not be prepared")?;
 
     let gateway = bind(args.port, "--port").await?;
     let orchestrator = bind(0, "").await?;
@@ -83,7 +87,7 @@ pub(crate) async fn start(home: &Home, args: &Args) -> anyhow::Result<Running> {
     let common = Common {
         home,
         database_url: &database_url,
-        database_password: &password,
+        installation: &installation,
         amqp_url: None,
         bus_prefix: "titan",
         otlp_endpoint: otlp.as_deref(),

@@ -1,5 +1,6 @@
 //! The settings of the five services, as TOML, for an installation on this machine.
 
+use titan_store::Installation;
 use toml::{Table, Value};
 
 use crate::home::Home;
@@ -9,7 +10,7 @@ pub(crate) struct Common<'a> {
     pub(crate) home: &'a Home,
     /// A superuser's; each service gets its own role's.
     pub(crate) database_url: &'a str,
-    pub(crate) database_password: &'a str,
+    pub(crate) installation: &'a Installation,
     pub(crate) amqp_url: Option<&'a str>,
     pub(crate) bus_prefix: &'a str,
     pub(crate) otlp_endpoint: Option<&'a str>,
@@ -37,7 +38,7 @@ const APP_PORTS: u16 = 500;
 pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Result<String> {
     let home = |name: &str| common.home.join(name).to_string_lossy().into_owned();
     let schema = replica.service.replace('-', "_");
-    let url = titan_store::service_url(common.database_url, &schema, common.database_password)?;
+    let url = titan_store::service_url(common.database_url, &schema, common.installation)?;
     let mut bus = section([("prefix", common.bus_prefix)]);
     insert_some(&mut bus, "amqp_url", common.amqp_url);
     let mut telemetry = Table::new();

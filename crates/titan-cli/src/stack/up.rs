@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 use titan_lifecycle::Backoff;
+use titan_store::Installation;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// Prefix of exchanges and queues.
     #[arg(long, default_value = "titan")]
     bus_prefix: String,
+    /// Prefix of the database roles, for several installations on one server.
+    #[arg(long, default_value = "titan")]
+    role_prefix: String,
     /// The first of twenty ports in a row: the gateway's.
     #[arg(long, default_value_t = 7070)]
     base_port: u16,
@@ -50,13 +54,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let signal = titan_lifecycle::shutdown_on_signal()?;
-    let password = home.secret("database-password")?;
-    titan_store::provision(&args.database_url, &password).await.context("the database (TITAN_DATABASE_URL) could not be prepared")?;
+    let installation = Installation { role_prefix: args.role_prefix.clone(), password: home.secret("database-password")? };
+    titan_store::provision(&args.database_url, &installation).await.context("the database (TITAN_DATABASE_URL) could not be prepared")?;
     let run_dir = home.join("run");
     std::fs::create_dir_all(&run_dir)?;
     let mut supervised = JoinSet::new();
     for &(service, name, offset) in PROCESSES {
-        let file = write_settings(home, &args, &password, (service, name, offset))?;
+        let file = write_settings(home, &args, &installation, (service, name, offset))?;
         let process =
             Process { service, name, file, log: run_dir.join(format!("{name}.log")), pid_file: run_dir.join(format!("{name}.pid")) };
         supervised.spawn(process.supervise(signal.clone()));
@@ -75,7 +79,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_settings(home: &Home, args: &Args, password: &str, (service, name, offset): (&str, &str, u16)) -> anyhow::Result<PathBuf> {
+fn write_settings(
+    home: &Home,
+    args: &Args,
+    installation: &Installation,
+    (service, name, offset): (&str, &str, u16),
+) -> anyhow::Result<PathBuf> {
     let local = |offset: u16| format!("127.0.0.1:{}", args.base_port + offset);
     let urls = |wanted: &str| {
         PROCESSES.iter().filter(|(s, _, _)| *s == wanted).map(|(_, _, o)| format!("http://{}", local(*o))).collect::<Vec<_>>()
@@ -85,7 +94,7 @@ fn write_settings(home: &Home, args: &Args, password: &str, (service, name, offs
     let common = Common {
         home,
         database_url: &args.database_url,
-        database_password: password,
+        installation,
         amqp_url: Some(&args.amqp_url),
         bus_prefix: &args.bus_prefix,
         otlp_endpoint: otlp.as_deref(),

@@ -1,0 +1,41 @@
+# Thin verbs; what they do is in scripts/ and crates/titan-cli.
+.DEFAULT_GOAL := help
+.PHONY: help demo dev up down build test check images
+
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+HOME_UP := $(if $(TITAN_HOME),$(TITAN_HOME),$(CURDIR)/.run/titan)
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+build: ## Build everything (debug)
+	cargo build --workspace
+
+demo: ## Install what is missing, build, and turn one sentence into a running app; stops everything after
+	@scripts/servers.sh tools
+	@cargo build --workspace
+	@target/debug/titan demo
+
+dev: ## All five services in one process on a private PostgreSQL, until Ctrl-C
+	@scripts/servers.sh tools
+	@cargo build --workspace
+	@target/debug/titan dev
+
+up: ## The five services as seven processes on PostgreSQL, RabbitMQ and Redis, in the background
+	@scripts/servers.sh start
+	@cargo build --workspace
+	@scripts/up.sh start $(HOME_UP)
+
+down: ## Stop what `make up` started
+	@scripts/up.sh stop $(HOME_UP)
+	@scripts/servers.sh stop
+
+test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
+	@scripts/servers.sh with cargo nextest run --workspace
+
+check: ## Format and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+images: ## Build the container image of every service (needs a container engine)
+	docker build -f docker/Dockerfile -t titanforge .

@@ -1,0 +1,139 @@
+//! What is killed must not matter: every task is done once, none is lost, nothing stays behind.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use titan_testkit::eventually;
+
+use crate::stack::{Stack, processes};
+
+const PROCESSES: &[&str] = &["gateway", "orchestrator-1", "orchestrator-2", "worker-1", "worker-2", "deployment", "monitoring"];
+
+/// Posts until it is accepted; the key makes the tries one.
+async fn post(stack: &Stack, path: &str, key: &str, body: &Value) -> Value {
+    eventually(&format!("POST {path}"), async || {
+        let answer = stack.request("POST", path).header("idempotency-key", key).json(body).send().await.ok()?;
+        let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.ok()?);
+        assert!(status < 300 || status == 409 || status >= 500, "{status} {body}");
+        (status < 300).then_some(body)
+    })
+    .await
+}
+
+async fn submit(stack: &Stack, round: usize) {
+    let noop = |i: usize| json!({ "key": i.to_string(), "kind": "noop", "role": "runner", "title": "noop", "input": { "wait_ms": 150 } });
+    let tasks: Vec<_> = (0..40).map(noop).collect();
+    post(stack, "/api/v1/tasks", &format!("round-{round}"), &json!({ "project": "stream", "tasks": tasks })).await;
+}
+
+/// A private server of the test machine is killed and started again; false when the servers are not ours.
+fn kill_server(name: &str) -> bool {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/servers.sh");
+    let killed = Command::new(script).args(["kill", name]).status().unwrap();
+    if killed.code() == Some(3) {
+        return false;
+    }
+    assert!(killed.success());
+    assert!(Command::new(script).args(["revive", name]).status().unwrap().success());
+    true
+}
+
+#[tokio::test]
+async fn a_stream_of_tasks_survives_kill_of_everything() {
+    let stack = Stack::up(17_200, &[]).await;
+    post(&stack, "/api/v1/projects", "project", &json!({ "name": "stream" })).await;
+    let mut rounds = 0;
+    for name in PROCESSES {
+        submit(&stack, rounds).await;
+        stack.kill(name);
+        submit(&stack, rounds + 1).await;
+        rounds += 2;
+    }
+    // The servers are shared with the tests beside this one, which live through it: they retry as users would.
+    for server in ["rabbitmq", "postgres"] {
+        submit(&stack, rounds).await;
+        if kill_server(server) {
+            rounds += 1;
+            submit(&stack, rounds).await;
+        }
+        rounds += 1;
+    }
+    let expected = i64::try_from(rounds * 40).unwrap();
+    let database = stack.database();
+    eventually("every task done", async || {
+        (database.count("SELECT count(*) FROM orchestrator.task WHERE state = 'done'").await == expected).then_some(())
+    })
+    .await;
+    assert_eq!(database.count("SELECT count(*) FROM orchestrator.task").await, expected, "submitted once");
+    let twice = "SELECT count(*) FROM (SELECT task_id FROM orchestrator.task_change WHERE to_state = 'done' AND from_state <> 'done' GROUP BY 1 HAVING count(*) <> 1) x";
+    assert_eq!(database.count(twice).await, 0, "done once");
+    assert_eq!(database.count("SELECT count(*) FROM agent_worker.step WHERE outcome IS NULL").await, 0, "no step is open");
+    eventually("every event delivered", async || {
+        let sql = "SELECT count(*) FROM gateway.event_log WHERE name = 'task.completed'";
+        let waiting = "SELECT count(*) FROM orchestrator.outbox";
+        (database.count(sql).await == expected && database.count(waiting).await == 0).then_some(())
+    })
+    .await;
+    let events = "SELECT count(DISTINCT subject) FROM gateway.event_log WHERE name = 'task.completed'";
+    assert_eq!(database.count(events).await, expected, "told once each");
+    let live = "SELECT count(*) FROM orchestrator.worker_session WHERE state <> 'expired'";
+    eventually("no lease left behind", async || (database.count(live).await == 2).then_some(())).await;
+    let owned = "SELECT count(*) FROM orchestrator.task WHERE session_id IS NOT NULL OR state IN ('assigned', 'in_progress')";
+    assert_eq!(database.count(owned).await, 0);
+    let home = stack.home.path().to_string_lossy().into_owned();
+    let services = processes(&home).into_iter().filter(|line| line.contains("--config")).count();
+    assert_eq!(services, PROCESSES.len(), "{:?}", processes(&home));
+    assert!(std::fs::read_dir(stack.home.path().join("workspaces")).unwrap().next().is_none(), "no workspace left behind");
+}
+
+#[tokio::test]
+async fn a_goal_survives_kill_of_every_process() {
+    let stack = Stack::up(17_300, &[]).await;
+    let mut goals = Vec::new();
+    for (i, name) in PROCESSES.iter().enumerate() {
+        let body = json!({ "sentence": format!("Build a REST API for things{i} with a name and a price") });
+        let goal = post(&stack, "/api/v1/goals", &format!("goal-{i}"), &body).await;
+        // Each at another moment of the work.
+        tokio::time::sleep(Duration::from_millis(400 + 700 * i as u64)).await;
+        stack.kill(name);
+        goals.push(goal["id"].as_str().unwrap().to_owned());
+    }
+    let deadline = Instant::now() + Duration::from_secs(150);
+    for id in &goals {
+        loop {
+            let goal = match stack.request("GET", &format!("/api/v1/goals/{id}")).send().await {
+                Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
+                Err(_) => Value::Null,
+            };
+            match goal["state"].as_str() {
+                Some("done") => break,
+                Some("failed") => panic!("{goal}"),
+                _ => assert!(Instant::now() < deadline, "{goal}"),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    let database = stack.database();
+    let count = i64::try_from(goals.len()).unwrap();
+    // Effects outside happened once: a deployment a goal, a plan's tasks once.
+    assert_eq!(database.count("SELECT count(*) FROM deployment.deployment").await, count);
+    assert_eq!(database.count("SELECT count(*) FROM orchestrator.task").await, count * 4);
+    assert_eq!(database.count("SELECT count(*) FROM deployment.deployment WHERE state = 'running'").await, count);
+    let repeated = "SELECT count(*) FROM agent_worker.step WHERE outcome IS NULL";
+    assert_eq!(database.count(repeated).await, 0);
+    for id in &goals {
+        let tasks = stack.get(&format!("/api/v1/tasks?goal={id}")).await;
+        let url = tasks["items"].as_array().unwrap().iter().find_map(|t| t["result"]["url"].as_str()).unwrap().to_owned();
+        let healthy = async || reqwest::get(format!("{url}health")).await.ok().filter(|a| a.status() == 200);
+        eventually("the app to answer", healthy).await;
+    }
+    // One process an app, and no sandbox of a test run.
+    let home = stack.home.path().to_string_lossy().into_owned();
+    let sandboxes = processes("/usr/bin/bwrap").into_iter().filter(|l| l.contains(&home) && !l.contains("TITAN_DEPLOYMENT")).count();
+    assert_eq!(sandboxes, 0);
+    eventually("no workspace left behind", async || {
+        std::fs::read_dir(stack.home.path().join("workspaces")).unwrap().next().is_none().then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,9 @@
+//! The whole, as its users see it: the `titan` program, REST, WebSocket and git, against real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // tests
+
+mod api;
+mod architecture;
+mod faults;
+mod goal;
+mod stack;
+mod trace;

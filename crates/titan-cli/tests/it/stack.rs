@@ -1,0 +1,159 @@
+//! Installations started by the program under test, in a directory of their own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use titan_testkit::{TestDatabase, amqp_url, install_tls};
+
+pub(crate) fn titan() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_titan"))
+}
+
+/// `titan dev` or `titan up`, stopped with the test.
+pub(crate) struct Stack {
+    pub(crate) url: String,
+    pub(crate) home: tempfile::TempDir,
+    child: Child,
+    http: reqwest::Client,
+    /// Of `titan up`.
+    database: Option<TestDatabase>,
+    role_prefix: String,
+}
+
+impl Stack {
+    /// All in one process, on a private PostgreSQL.
+    pub(crate) fn dev(environment: &[(&str, &str)]) -> Self {
+        let home = home();
+        let mut command = titan();
+        command.arg("--home").arg(home.path()).args(["dev", "--port", "0", "--apps-port", "0"]).envs(environment.iter().copied());
+        Self::start(command, home, None, String::new())
+    }
+
+    /// Seven processes on the test servers, on ports from `base` on.
+    pub(crate) async fn up(base: u16, environment: &[(&str, &str)]) -> Self {
+        let (home, database) = (home(), TestDatabase::empty().await);
+        let role_prefix = format!("titan_up_{base}");
+        let mut command = titan();
+        command.arg("--home").arg(home.path()).args(["up", "--role-prefix", &role_prefix, "--bus-prefix", &format!("test-up-{base}")]);
+        command.args(["--base-port", &base.to_string(), "--apps-port", &(base + 100).to_string()]);
+        command.args(["--database-url", &database.url, "--amqp-url", &amqp_url()]).envs(environment.iter().copied());
+        Self::start(command, home, Some(database), role_prefix)
+    }
+
+    fn start(mut command: Command, home: tempfile::TempDir, database: Option<TestDatabase>, role_prefix: String) -> Self {
+        install_tls();
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = loop {
+            let line = lines.next().expect("it says when it is ready").unwrap();
+            if let Some((_, url)) = line.split_once(" at ") {
+                break url.split(' ').next().unwrap().to_owned();
+            }
+        };
+        // What else it prints must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
+        Self { url, home, child, http, database, role_prefix }
+    }
+
+    pub(crate) fn database(&self) -> &TestDatabase {
+        self.database.as_ref().expect("a stack of processes")
+    }
+
+    pub(crate) fn key(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("api-key")).unwrap()
+    }
+
+    /// The program under test as a client of this stack.
+    pub(crate) fn titan(&self, arguments: &[&str]) -> Output {
+        titan().arg("--home").arg(self.home.path()).args(["--url", &self.url]).args(arguments).output().unwrap()
+    }
+
+    /// Its answer with `--json`.
+    pub(crate) fn titan_json(&self, arguments: &[&str]) -> Value {
+        let output = self.titan(&[&["--json"], arguments].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().unwrap(), format!("{}{path}", self.url)).bearer_auth(self.key())
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = self.request(method, path);
+        let request = if let Some(body) = body { request.json(&body) } else { request };
+        read(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, None).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// The process of `titan up` called so.
+    pub(crate) fn pid(&self, name: &str) -> u32 {
+        std::fs::read_to_string(self.home.path().join(format!("run/{name}.pid"))).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn kill(&self, name: &str) {
+        let pid = self.pid(name);
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+        assert!(killed.success(), "{name}");
+    }
+
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.home.path().join("run")
+    }
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("titan-it-").tempdir().unwrap()
+}
+
+pub(crate) async fn read(answer: reqwest::Response) -> (u16, Value) {
+    let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// Processes whose command line names `text`.
+pub(crate) fn processes(text: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let line =
+        |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).ok().map(|l| String::from_utf8_lossy(&l).replace('\0', " "));
+    entries.filter_map(line).filter(|line| line.contains(text)).collect()
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // Apps outlive the services, so they go first.
+        let home = self.home.path().to_string_lossy().into_owned();
+        if std::thread::panicking() {
+            for entry in std::fs::read_dir(self.log_dir())
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter(|e| e.path().extension().is_some_and(|x| x == "log"))
+            {
+                let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                let bad: Vec<_> = text.lines().filter(|l| l.contains("WARN") || l.contains("ERROR") || !l.starts_with('{')).collect();
+                eprintln!("--- {} ---\n{}", entry.path().display(), bad[bad.len().saturating_sub(15)..].join("\n"));
+            }
+        }
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let deadline = Instant::now() + Duration::from_secs(40);
+        while self.child.try_wait().ok().flatten().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = Command::new("pkill").args(["-9", "-f", &home]).status();
+        if let Some(database) = self.database.take() {
+            database.drop_roles(&self.role_prefix);
+        }
+    }
+}

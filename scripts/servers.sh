@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# PostgreSQL, RabbitMQ and Redis for tests and for `make up`: those that answer on their standard ports are
+# used; what is missing is installed and started privately, and stopped by `stop`.
+#
+#   servers.sh start          start what does not answer
+#   servers.sh stop           stop what start started
+#   servers.sh kill NAME      kill -9 a private server (fault tests); exit code 3 when it is not ours
+#   servers.sh revive NAME    start it again
+#   servers.sh with COMMAND   start, run the command, stop
+set -euo pipefail
+
+run=${TITAN_RUN_DIR:-/tmp/titan-run-$(id -u)}
+mkdir -p "$run"
+chmod 711 "$run"
+
+say() { printf '%s\n' "$*" >&2; }
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+as_postgres() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"; else "$@"; fi; }
+wait_for() { # port, seconds, name
+  for _ in $(seq $(($2 * 10))); do answers "$1" && return 0; sleep 0.1; done
+  say "$3 does not answer on port $1 after $2 s; its log is in $run"; return 1
+}
+
+need() { # program or file, package
+  if [ -e "$1" ] || command -v "$1" >/dev/null 2>&1; then return 0; fi
+  missing+=("$2")
+}
+install_missing() {
+  missing=()
+  for pair in "$@"; do need "${pair%%=*}" "${pair#*=}"; done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  local sudo=""
+  if [ "$(id -u)" != 0 ]; then
+    if sudo -n true 2>/dev/null; then sudo="sudo"; else say "Missing packages: ${missing[*]}"; say "Install them: sudo apt-get install ${missing[*]}"; exit 1; fi
+  fi
+  say "Installing ${missing[*]}"
+  # No system cluster: a private one is all that is needed.
+  $sudo mkdir -p /etc/postgresql-common/createcluster.d
+  echo 'create_main_cluster = false' | $sudo tee /etc/postgresql-common/createcluster.d/titan.conf >/dev/null
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+postgres_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
+
+start_postgres() {
+  answers 5432 && return 0
+  install_missing "/usr/share/postgresql-common/pg_wrapper=postgresql-common"
+  [ -n "$(postgres_bin)" ] && [ -x "$(postgres_bin)/initdb" ] || install_missing "/nonexistent=postgresql"
+  local bin data=$run/postgres
+  bin=$(postgres_bin)
+  if [ ! -e "$data/PG_VERSION" ]; then
+    rm -rf "$data"; mkdir -p "$data"
+    printf postgres >"$run/postgres-password"
+    [ "$(id -u)" = 0 ] && chown postgres "$data" "$run/postgres-password"
+    as_postgres "$bin/initdb" -U postgres --auth=scram-sha-256 --pwfile="$run/postgres-password" -E UTF8 --locale=C.UTF-8 -D "$data" >"$run/initdb.log" 2>&1
+  fi
+  (cd / && as_postgres "$bin/pg_ctl" start -s -w -D "$data" -l "$data/server.log" \
+    -o "-p 5432 -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=400" >/dev/null 2>&1)
+  touch "$run/postgres.ours"
+  wait_for 5432 30 PostgreSQL
+}
+stop_postgres() { as_postgres "$(postgres_bin)/pg_ctl" stop -s -m "${1:-fast}" -D "$run/postgres" >/dev/null 2>&1 || true; }
+kill_postgres() {
+  local pid; pid=$(head -1 "$run/postgres/postmaster.pid")
+  kill -9 "$pid"
+  # Its children notice and leave; a new postmaster waits for that.
+  for _ in $(seq 100); do pgrep -P "$pid" >/dev/null || break; sleep 0.05; done
+}
+
+rabbit() {
+  env HOME="$run" RABBITMQ_NODENAME=titan@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=5672 RABBITMQ_DIST_PORT=25699 \
+    RABBITMQ_MNESIA_BASE="$run/rabbitmq" RABBITMQ_LOG_BASE="$run/rabbitmq-log" RABBITMQ_PID_FILE="$run/rabbitmq.pid" RABBITMQ_CONF_ENV_FILE=/dev/null \
+    RABBITMQ_ENABLED_PLUGINS_FILE="$run/rabbitmq-plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none" "$@"
+}
+start_rabbitmq() {
+  answers 5672 && return 0
+  install_missing "/usr/lib/rabbitmq/bin/rabbitmq-server=rabbitmq-server"
+  answers 5672 && return 0
+  echo '[].' >"$run/rabbitmq-plugins"
+  # `-detached` answers before the node is up; wait for its port.
+  (cd "$run" && rabbit setsid /usr/lib/rabbitmq/bin/rabbitmq-server >"$run/rabbitmq.out" 2>&1 </dev/null &)
+  touch "$run/rabbitmq.ours"
+  wait_for 5672 60 RabbitMQ
+}
+stop_rabbitmq() { rabbit /usr/lib/rabbitmq/bin/rabbitmqctl -q stop >/dev/null 2>&1 || true; }
+kill_rabbitmq() { kill -9 "$(cat "$run/rabbitmq.pid")"; }
+
+start_redis() {
+  answers 6379 && return 0
+  install_missing "redis-server=redis-server"
+  answers 6379 && return 0
+  redis-server --port 6379 --bind 127.0.0.1 --daemonize yes --dir "$run" --save '' --pidfile "$run/redis.pid" --logfile "$run/redis.log" >/dev/null
+  touch "$run/redis.ours"
+  wait_for 6379 10 Redis
+}
+stop_redis() { redis-cli -p 6379 shutdown nosave >/dev/null 2>&1 || true; }
+kill_redis() { kill -9 "$(cat "$run/redis.pid")"; }
+
+# What the services themselves need on the host.
+tools() { install_missing "git=git" "bwrap=bubblewrap" "/usr/bin/python3=python3" "/usr/lib/python3/dist-packages/coverage/__init__.py=python3-coverage" "/usr/bin/setpriv=util-linux"; }
+
+start() { tools; start_postgres; start_rabbitmq; start_redis; }
+stop() {
+  for name in postgres rabbitmq redis; do
+    [ -e "$run/$name.ours" ] && "stop_$name" && rm -f "$run/$name.ours"
+  done
+  return 0
+}
+
+case "${1:-}" in
+  tools) tools; need_pg=$(postgres_bin); [ -n "$need_pg" ] && [ -x "$need_pg/initdb" ] || install_missing "/nonexistent=postgresql" ;;
+  start) start ;;
+  stop) stop ;;
+  kill) [ -e "$run/$2.ours" ] || exit 3; "kill_$2" ;;
+  revive) "start_$2" ;;
+  with) shift; trap stop EXIT; start; "$@" ;;
+  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
+esac
