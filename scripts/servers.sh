@@ -54,17 +54,20 @@ start_postgres() {
     [ "$(id -u)" = 0 ] && chown postgres "$data" "$run/postgres-password"
     as_postgres "$bin/initdb" -U postgres --auth=scram-sha-256 --pwfile="$run/postgres-password" -E UTF8 --locale=C.UTF-8 -D "$data" >"$run/initdb.log" 2>&1
   fi
-  (cd / && as_postgres "$bin/pg_ctl" start -s -w -D "$data" -l "$data/server.log" \
-    -o "-p 5432 -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=400" >/dev/null 2>&1)
+  # A killed postmaster that nobody has buried yet looks alive to the next one; its children take a moment to leave.
+  local pid; pid=$(head -1 "$data/postmaster.pid" 2>/dev/null || true)
+  if [ -n "$pid" ] && ! grep -qsE '^State:\s+[^ZX]' "/proc/$pid/status"; then rm -f "$data/postmaster.pid"; fi
+  for _ in $(seq 30); do
+    (cd / && as_postgres "$bin/pg_ctl" start -s -w -D "$data" -l "$data/server.log" \
+      -o "-p 5432 -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=400" >/dev/null 2>&1) && break
+    sleep 0.2
+  done
   touch "$run/postgres.ours"
   wait_for 5432 30 PostgreSQL
 }
 stop_postgres() { as_postgres "$(postgres_bin)/pg_ctl" stop -s -m "${1:-fast}" -D "$run/postgres" >/dev/null 2>&1 || true; }
 kill_postgres() {
-  local pid; pid=$(head -1 "$run/postgres/postmaster.pid")
-  kill -9 "$pid"
-  # Its children notice and leave; a new postmaster waits for that.
-  for _ in $(seq 100); do pgrep -P "$pid" >/dev/null || break; sleep 0.05; done
+  kill -9 "$(head -1 "$run/postgres/postmaster.pid")"
 }
 
 rabbit() {

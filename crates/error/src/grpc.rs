@@ -15,7 +15,7 @@ impl From<Error> for Status {
             Code::AlreadyExists => GrpcCode::AlreadyExists,
             Code::Aborted => GrpcCode::Aborted,
             Code::FailedPrecondition => GrpcCode::FailedPrecondition,
-            Code::ResourceExhausted => GrpcCode::ResourceExhausted,
+            Code::ResourceExhausted | Code::TooLarge => GrpcCode::ResourceExhausted,
             Code::Unavailable => GrpcCode::Unavailable,
             Code::Internal => GrpcCode::Internal,
         };

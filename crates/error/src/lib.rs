@@ -26,6 +26,8 @@ pub enum Code {
     /// The thing is not in a state that allows it.
     FailedPrecondition,
     ResourceExhausted,
+    /// More was sent than is taken.
+    TooLarge,
     /// Try again later: something this needs is down.
     Unavailable,
     Internal,

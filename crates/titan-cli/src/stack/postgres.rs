@@ -84,12 +84,17 @@ fn open_path(dir: &Path) -> anyhow::Result<()> {
     Ok(std::fs::set_permissions(dir, permissions)?)
 }
 
-/// The port of a postmaster that lives, from its pid file (line 1 the process, line 4 the port).
+/// The port of a postmaster that lives, from its pid file (line 1 the process, line 4 the port). The file of a dead one is
+/// removed: a corpse that nobody has buried yet looks alive to the next postmaster.
 fn running_port(data: &Path) -> Option<u16> {
-    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let file = data.join("postmaster.pid");
+    let text = std::fs::read_to_string(&file).ok()?;
     let lines: Vec<&str> = text.lines().collect();
-    let name = std::fs::read_to_string(format!("/proc/{}/comm", lines.first()?.trim())).ok()?;
-    if !name.starts_with("postgres") {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", lines.first()?.trim())).unwrap_or_default();
+    let alive = stat.contains("(postgres)") && !stat.contains(") Z ");
+    if !alive {
+        // pg_ctl says so when it cannot be removed.
+        let _ = std::fs::remove_file(&file);
         return None;
     }
     lines.get(3)?.trim().parse().ok()

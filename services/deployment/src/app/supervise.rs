@@ -143,9 +143,10 @@ impl App {
         let mut child = tokio::process::Command::from(command).spawn().map_err(Error::internal)?;
         titan_lifecycle::fault("deployment.after_spawn").await;
         let process = child.id().and_then(|pid| Process::of(i32::try_from(pid).ok()?));
+        let shutdown = self.tasks.shutdown().clone();
         self.tasks.spawn("app", async move {
             // Only to bury it: whether it lives is read from the process table, as for apps started before us.
-            let _ = child.wait().await;
+            let _ = shutdown.run_until_cancelled(child.wait()).await;
         });
         match process {
             Some(process) => deployments::started(&self.db, row.id, process).await,

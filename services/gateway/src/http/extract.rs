@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{StatusCode, header, request::Parts};
-use axum::response::{IntoResponse, Response};
+use axum::http::{header, request::Parts};
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use titan_error::{Code, Error};
 use titan_identity::Principal;
@@ -30,40 +28,36 @@ impl FromRequestParts<Arc<App>> for Caller {
 /// A JSON body; what is wrong with it is said by field.
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// Too large for an [`Error`], which has no code of its own for it.
-pub(crate) struct BodyRejection(Response);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = BodyRejection;
-    async fn from_request(request: Request, state: &S) -> Result<Self, BodyRejection> {
-        let bytes = Bytes::from_request(request, state).await.map_err(BodyRejection::from)?;
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
+    type Rejection = Error;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        let bytes = read_body(request.into_body(), app.body_limit).await?;
         let json = &mut serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(json).map_err(|error| {
             let path = error.path().to_string();
-            let field = if path == "." { "body".to_owned() } else { path };
-            BodyRejection(Error::invalid(field, error.into_inner().to_string()).into_response())
+            let field = if path == "." || path == "?" { "body".to_owned() } else { path };
+            Error::invalid(field, error.into_inner().to_string())
         })?;
         Ok(Self(value))
     }
 }
 
-impl From<BytesRejection> for BodyRejection {
-    fn from(rejection: BytesRejection) -> Self {
-        let status = rejection.status();
-        let message = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than this API takes (256 KiB unless configured otherwise)".to_owned(),
-            _ => rejection.body_text(),
-        };
-        let mut response = Error::invalid("body", message).into_response();
-        *response.status_mut() = status;
-        Self(response)
-    }
-}
+/// A client that is cut off while it sends does not read why: this much more is read and thrown away.
+const DRAINED: usize = 8 << 20;
 
-impl IntoResponse for BodyRejection {
-    fn into_response(self) -> Response {
-        self.0
+/// The whole body, if it is not larger than `limit`.
+pub(crate) async fn read_body(body: axum::body::Body, limit: usize) -> Result<Vec<u8>, Error> {
+    let (mut stream, mut bytes, mut total) = (body.into_data_stream(), Vec::new(), 0);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|e| Error::invalid("body", format!("could not be read: {e}")))?;
+        total += chunk.len();
+        if total <= limit {
+            bytes.extend_from_slice(&chunk);
+        } else if total > limit + DRAINED {
+            break;
+        }
     }
+    if total > limit { Err(Error::new(Code::TooLarge, format!("body: is larger than {limit} bytes"))) } else { Ok(bytes) }
 }
 
 /// The query string.

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use titan_error::{Error, Result};
 use titan_identity::Principal;
 
-use super::extract::Caller;
+use super::extract::{Caller, read_body};
 use crate::app::{App, Kept};
 
 pub(super) const HEADER: &str = "idempotency-key";
@@ -34,14 +34,7 @@ async fn try_answer_once(app: &Arc<App>, request: Request, next: Next) -> Result
     let key = key(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let Caller(who) = Caller::from_request_parts(&mut parts, app).await?;
-    let body = match to_bytes(body, app.body_limit).await {
-        Ok(body) => body,
-        Err(_) => {
-            let mut response = Error::invalid("body", "is larger than this API takes").into_response();
-            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-            return Ok(response);
-        }
-    };
+    let body = read_body(body, app.body_limit).await?;
     let digest = Sha256::new().chain_update(parts.uri.path()).chain_update([0]).chain_update(&body).finalize();
     if let Some(kept) = app.take_key(who.org, &key, &digest).await? {
         return replay(kept);

@@ -55,7 +55,6 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(events::router())
         .merge(evidence::router())
         .layer(middleware::from_fn_with_state(app.clone(), idempotent::answer_once))
-        .layer(DefaultBodyLimit::max(app.body_limit))
         .split_for_parts();
     let document = serve_document(document);
     let git = Router::new().route("/git/{repo}/{*path}", any(crate::git::serve)).layer(DefaultBodyLimit::disable());
