@@ -23,7 +23,8 @@ use crate::{Consume, PublishError, QUEUES, Queue, Transport, Verdict};
 
 /// A blocked broker must slow the relay, not hang it.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A broker that is starting takes connections before it answers on them.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(8);
 
 pub struct RabbitMq {
     url: String,
@@ -55,14 +56,14 @@ impl RabbitMq {
 
     async fn open(&self, purpose: &str) -> lapin::Result<Open> {
         let properties = ConnectionProperties::default().with_connection_name(format!("{} {purpose}", self.prefix).into());
-        let connect = Connection::connect(&self.url, properties);
-        let connection = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-            Ok(connection) => connection?,
-            Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        let opening = async {
+            let connection = Connection::connect(&self.url, properties).await?;
+            let channel = connection.create_channel().await?;
+            self.declare(&channel).await?;
+            Ok(Open { channel, connection })
         };
-        let channel = connection.create_channel().await?;
-        self.declare(&channel).await?;
-        Ok(Open { channel, connection })
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
+        opened.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 
     async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
@@ -172,7 +173,10 @@ impl Transport for RabbitMq {
                 self.publisher.lock().await.take();
                 Err(PublishError::Unavailable(e.to_string()))
             }
-            Err(_) => Err(PublishError::Unavailable("the broker did not confirm in time".into())),
+            Err(_) => {
+                self.publisher.lock().await.take();
+                Err(PublishError::Unavailable("the broker did not confirm in time".into()))
+            }
         }
     }
 

@@ -16,6 +16,8 @@ pub use sections::{Bus, Database, Identity, Listen, LogFormat, Telemetry};
 pub trait Settings: DeserializeOwned + Serialize {
     /// TOML with a value for every key that has a sensible default.
     const DEFAULTS: &'static str;
+    /// Keys whose values are lists: an environment variable separates them by commas.
+    const LISTS: &'static [&'static str] = &[];
     /// Adds a line `section.key: what is wrong and what to write instead` for each problem.
     fn problems(&self, problems: &mut Vec<String>);
 }
@@ -50,7 +52,10 @@ pub fn load_text<S: Settings>(text: &str) -> Result<S, SettingsError> {
 }
 
 fn read<S: Settings>(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<S, SettingsError> {
-    let environment = config::Environment::with_prefix("TITAN").prefix_separator("__").separator("__").try_parsing(true);
+    let mut environment = config::Environment::with_prefix("TITAN").prefix_separator("__").separator("__").try_parsing(true);
+    if !S::LISTS.is_empty() {
+        environment = S::LISTS.iter().fold(environment.list_separator(","), |e, key| e.with_list_parse_key(key));
+    }
     let settings: S = builder.add_source(environment).build()?.try_deserialize()?;
     let mut problems = Vec::new();
     settings.problems(&mut problems);

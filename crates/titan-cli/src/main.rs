@@ -61,6 +61,8 @@ enum Command {
     Dev(stack::dev::Args),
     /// Run the five services as separate processes on PostgreSQL and RabbitMQ, until Ctrl-C.
     Up(stack::up::Args),
+    /// Make the roles and schemas in a database, for services started by compose or Kubernetes.
+    Provision(stack::up::ProvisionArgs),
     /// Start everything, build an app from one sentence, call it, stop everything.
     Demo(commands::demo::Args),
     /// Answer git's question for a password: `git clone -c credential.helper='!titan git-credential' URL`
@@ -105,6 +107,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor => commands::doctor::run(&cli.url, &home, cli.json).await,
         Command::Dev(args) => stack::dev::run(&home, args).await,
         Command::Up(args) => stack::up::run(&home, args).await,
+        Command::Provision(args) => stack::up::provision(args).await,
         Command::Demo(args) => commands::demo::run(args).await,
         Command::GitCredential(args) => commands::git_credential::run(&home, args),
     };

@@ -42,6 +42,7 @@ pub struct Agents {
 }
 
 impl Settings for Config {
+    const LISTS: &'static [&'static str] = &["peers.orchestrator", "peers.deployment", "peers.monitoring"];
     const DEFAULTS: &'static str = r#"
         [listen]
         address = "127.0.0.1:7074"

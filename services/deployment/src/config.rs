@@ -33,6 +33,9 @@ pub struct Proxy {
     pub address: SocketAddr,
     /// The same as people see it, without a slash at the end.
     pub public_url: String,
+    /// The same as other services see it, for probes; `public_url` when absent.
+    #[serde(default)]
+    pub internal_url: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +57,7 @@ pub struct Apps {
 }
 
 impl Settings for Config {
+    const LISTS: &'static [&'static str] = &["peers.orchestrator"];
     const DEFAULTS: &'static str = r#"
         [listen]
         address = "127.0.0.1:7076"

@@ -39,6 +39,7 @@ pub struct Gateway {
 }
 
 impl Settings for Config {
+    const LISTS: &'static [&'static str] = &["peers.orchestrator", "peers.deployment", "peers.monitoring"];
     const DEFAULTS: &'static str = r#"
         [listen]
         address = "127.0.0.1:7070"

@@ -38,6 +38,27 @@ pub(crate) struct Args {
     apps_port: u16,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct ProvisionArgs {
+    /// A superuser's URL; roles and schemas are made in its database.
+    #[arg(long, env = "TITAN_DATABASE_URL")]
+    database_url: String,
+    /// Prefix of the roles: `titan` gives titan_gateway, titan_orchestrator, titan_agent_worker, titan_deployment, titan_monitoring.
+    #[arg(long, default_value = "titan")]
+    role_prefix: String,
+    /// Password of the roles.
+    #[arg(long, env = "TITAN_DATABASE_PASSWORD", hide_env_values = true)]
+    password: String,
+}
+
+/// What `up` and `dev` do by themselves, for services that something else starts.
+pub(crate) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
+    let installation = Installation { role_prefix: args.role_prefix, password: args.password };
+    titan_store::provision(&args.database_url, &installation).await.context("the database could not be prepared")?;
+    println!("Roles and schemas are there: {}", titan_store::SCHEMAS.join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Service, replica, offset of its address from the base port; its admin address comes after it.
 const PROCESSES: &[(&str, &str, u16)] = &[
     ("gateway", "gateway", 0),

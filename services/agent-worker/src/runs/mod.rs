@@ -59,7 +59,12 @@ const STEPS_MOST: usize = 50;
 impl Worker {
     pub(crate) fn new(frame: &Frame, config: &Config, sandbox: Sandbox) -> anyhow::Result<Self> {
         let peers = &config.peers;
-        std::fs::create_dir_all(&config.agents.workspaces)?;
+        // Names are unique among workers that run, so what is there was left by an earlier life that was killed.
+        let workspaces = config.agents.workspaces.join(&config.agents.worker);
+        if workspaces.exists() {
+            std::fs::remove_dir_all(&workspaces)?;
+        }
+        std::fs::create_dir_all(&workspaces)?;
         Ok(Self {
             db: frame.db.clone(),
             sandbox,
@@ -69,7 +74,7 @@ impl Worker {
             monitoring: Peers::new("peers.monitoring", &peers.monitoring)?.balanced(),
             signer: frame.signer.clone(),
             gateway: peers.gateway.trim_end_matches('/').to_owned(),
-            workspaces: config.agents.workspaces.clone(),
+            workspaces,
             roles: roles()?,
         })
     }
@@ -99,9 +104,7 @@ impl Worker {
         let attempt = Attempt::parse(assignment, &self.roles)?;
         let mut ledger = patiently(|| Ledger::open(self, &attempt)).await?;
         let mut workspace = Workspace::new(self, &attempt, ledger.commit());
-        let outcome = self.steps(&attempt, &mut ledger, &mut workspace, reports).await;
-        workspace.remove().await;
-        outcome
+        self.steps(&attempt, &mut ledger, &mut workspace, reports).await
     }
 
     async fn steps(&self, attempt: &Attempt, ledger: &mut Ledger<'_>, workspace: &mut Workspace, reports: &Reports) -> Result<Outcome> {

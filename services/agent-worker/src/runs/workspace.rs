@@ -105,10 +105,12 @@ impl Workspace {
     pub(crate) fn author(&self) -> &str {
         &self.author
     }
+}
 
-    /// The disk is given back; what counts was pushed.
-    pub(crate) async fn remove(&self) {
-        if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
+/// The disk is given back, also when the attempt is stopped half-way; what counts was pushed.
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.dir)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(%error, dir = %self.dir.display(), "a workspace could not be removed");

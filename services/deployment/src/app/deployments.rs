@@ -126,6 +126,11 @@ impl App {
     pub(crate) fn url(&self, row: &Row) -> String {
         format!("{}/{}/", self.public_url, crate::proxy::route_name(&row.project_slug, &row.environment))
     }
+
+    /// Where probes reach it: the way its users go.
+    pub(super) fn health_url(&self, row: &Row, path: &str) -> String {
+        format!("{}/{}{path}", self.internal_url, crate::proxy::route_name(&row.project_slug, &row.environment))
+    }
 }
 
 /// `version` orders the events of a deployment: asked for 1, decided 2, ended 3.

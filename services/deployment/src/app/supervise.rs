@@ -192,7 +192,7 @@ impl App {
             return Ok(()); // stopped meanwhile
         }
         deployments::record(&tx, row.id, State::Running, "healthy", now).await?;
-        let health_url = format!("http://127.0.0.1:{}{health}", row.port.unwrap_or_default());
+        let health_url = self.health_url(row, &health);
         let body = DeploymentSucceeded { environment: row.environment.clone(), commit: row.commit.clone(), url: self.url(row), health_url };
         events.push(outbox::event(about(row, 2), Body::DeploymentSucceeded(body), now));
         outbox::append(&tx, &events).await?;

@@ -97,7 +97,6 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         commit,
         state: _,
         url,
-        health_url: _,
         error,
         created_at,
         finished_at,
