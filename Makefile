@@ -31,6 +31,7 @@ down: ## Stop what `make up` started
 	@scripts/servers.sh stop
 
 test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
+	cargo build --workspace
 	@scripts/servers.sh with cargo nextest run --workspace
 
 check: ## Format and lints, warnings denied

@@ -6,7 +6,9 @@ use titan_bus::Bus;
 use titan_identity::Signer;
 use titan_lifecycle::{Health, Tasks, serve_admin};
 use titan_store::Outbox;
+use titan_store::outbox::OutboxMetrics;
 use titan_telemetry::Metrics;
+use titan_telemetry::prometheus::{IntGaugeVec, Opts};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +46,8 @@ impl Frame {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let (health, metrics) = (Health::default(), Metrics::default());
+        let build = Opts::new("titan_build_info", "The version that runs; always 1.");
+        metrics.register(IntGaugeVec::new(build, &["service", "version"])?)?.with_label_values(&[name, env!("CARGO_PKG_VERSION")]).set(1);
         let (tasks, support) = (Tasks::new(shutdown.clone()), Tasks::new(CancellationToken::new()));
         let serving = health.check("serving");
         let (answers, router, stop) = (health.clone(), metrics.router(), support.shutdown().clone());
@@ -58,7 +62,7 @@ impl Frame {
             () = shutdown.cancelled() => anyhow::bail!("stopped before the database was there"),
         }
         let db = titan_store::connect(settings.database, name).await?;
-        let outbox = Outbox::new(db.clone(), bus.clone());
+        let outbox = Outbox::new(db.clone(), bus.clone(), OutboxMetrics::register(&metrics)?);
         support.spawn("outbox relay", outbox.clone().relay(health.check("database"), support.shutdown().clone()));
 
         let signer = Signer::new(name, settings.identity.signing_key.reveal());

@@ -13,6 +13,8 @@ use titan_ids::{EventId, OrgId, ProjectId};
 use titan_lifecycle::{Backoff, Check};
 use titan_proto::events::event::Body;
 use titan_proto::events::{Event, EventBatch};
+use titan_telemetry::Metrics;
+use titan_telemetry::prometheus::IntCounter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -73,11 +75,33 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
     Ok(())
 }
 
+/// What the relay counts.
+#[derive(Clone, Debug)]
+pub struct OutboxMetrics {
+    published: IntCounter,
+    failures: IntCounter,
+    dead: IntCounter,
+}
+
+impl OutboxMetrics {
+    /// # Errors
+    /// The names are taken.
+    pub fn register(metrics: &Metrics) -> titan_telemetry::prometheus::Result<Self> {
+        let counter = |name, help| metrics.register(IntCounter::new(name, help)?);
+        Ok(Self {
+            published: counter("titan_outbox_published_total", "Events confirmed by the bus.")?,
+            failures: counter("titan_outbox_failures_total", "Times the bus or the database was not available to the relay.")?,
+            dead: counter("titan_outbox_dead_total", "Events a consumer refused for good; they stay in the outbox.")?,
+        })
+    }
+}
+
 /// Publishes the schema's outbox. Several replicas may: each takes rows the others have not locked.
 #[derive(Clone)]
 pub struct Outbox {
     db: DatabaseConnection,
     bus: Bus,
+    metrics: OutboxMetrics,
     wake: Arc<Notify>,
 }
 
@@ -90,8 +114,8 @@ struct Row {
 
 impl Outbox {
     #[must_use]
-    pub fn new(db: DatabaseConnection, bus: Bus) -> Self {
-        Self { db, bus, wake: Arc::default() }
+    pub fn new(db: DatabaseConnection, bus: Bus, metrics: OutboxMetrics) -> Self {
+        Self { db, bus, metrics, wake: Arc::default() }
     }
 
     /// Call it after the commit that wrote events.
@@ -111,11 +135,13 @@ impl Outbox {
                     SWEEP
                 }
                 Err(Failure::Bus(error)) => {
+                    self.metrics.failures.inc();
                     tracing::warn!(%error, "events wait in the outbox");
                     check.set(true);
                     backoff.next_delay()
                 }
                 Err(Failure::Database(error)) => {
+                    self.metrics.failures.inc();
                     tracing::warn!(?error, "the outbox cannot be read");
                     check.set(false);
                     backoff.next_delay()
@@ -164,9 +190,11 @@ impl Outbox {
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
                     titan_lifecycle::fault("outbox.after_publish_before_delete").await;
+                    self.metrics.published.inc_by(seqs.len() as u64);
                     tx.execute_raw(sql("DELETE FROM outbox WHERE seq = ANY($1)", [seqs.into()])).await?;
                 }
                 Err(PublishError::Rejected(reason)) => {
+                    self.metrics.dead.inc_by(seqs.len() as u64);
                     tracing::error!(reason, name, "events are dead; they stay in the outbox with the reason");
                     let update = "UPDATE outbox SET dead_reason = $2 WHERE seq = ANY($1)";
                     tx.execute_raw(sql(update, [seqs.into(), reason.into()])).await?;

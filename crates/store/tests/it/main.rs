@@ -13,7 +13,7 @@ use titan_proto::events::event::Body;
 use titan_proto::events::{Event, EventBatch, GoalSubmitted};
 use titan_settings::{Database, Secret};
 use titan_store::inbox::{Handle, Inbox};
-use titan_store::outbox::{self, About};
+use titan_store::outbox::{self, About, OutboxMetrics};
 use titan_store::sqlx::migrate::Migrator;
 use titan_store::{Outbox, sql};
 use titan_testkit::{TestDatabase, eventually};
@@ -55,6 +55,10 @@ impl Handle for Things {
         tx.execute_raw(sql(upsert, [event.subject.clone().into()])).await?;
         if event.subject == "poison" { Err(Error::invalid("subject", "is poison")) } else { Ok(()) }
     }
+}
+
+fn metrics() -> OutboxMetrics {
+    OutboxMetrics::register(&titan_telemetry::Metrics::default()).unwrap()
 }
 
 async fn things(db: &DatabaseConnection) -> Inbox<Things> {
@@ -129,7 +133,7 @@ async fn deliver(database: &TestDatabase, bus: Bus, relays: usize, expected: i64
     let (consuming, inbox, stopped) = (bus.clone(), Arc::new(things(&gateway).await), stop.clone());
     let mut tasks = vec![tokio::spawn(async move { consuming.consume(&GATEWAY_EVENTS, inbox, Check::default(), stopped).await })];
     for _ in 0..relays {
-        let outbox = Outbox::new(orchestrator.clone(), bus.clone());
+        let outbox = Outbox::new(orchestrator.clone(), bus.clone(), metrics());
         tasks.push(tokio::spawn(outbox.relay(Check::default(), stop.clone())));
     }
     let done = async || {
@@ -177,6 +181,6 @@ async fn what_is_refused_for_good_stays_with_the_reason() {
     outbox::append(&db, &[event("a")]).await.unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
-    Outbox::new(db, Arc::new(Refusing)).relay(Check::default(), stop).await;
+    Outbox::new(db, Arc::new(Refusing), metrics()).relay(Check::default(), stop).await;
     assert_eq!(database.count("SELECT count(*) FROM orchestrator.outbox WHERE dead_reason = 'never'").await, 1);
 }

@@ -60,3 +60,60 @@ pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Va
     let evidence = Evidence { name: "security".to_owned(), passed: high == 0, summary, digest: digest.to_string() };
     super::outcome(&Scanned { findings, evidence })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(files: &[(&str, &str)]) -> Vec<Finding> {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            std::fs::write(dir.path().join(path), text).unwrap();
+        }
+        let output = std::process::Command::new("/usr/bin/python3").args(["-I", "-c", SCANNER]).current_dir(dir.path()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn rules(files: &[(&str, &str)]) -> Vec<(String, u32)> {
+        scan(files).into_iter().filter(|f| f.severity == "high").map(|f| (f.rule, f.line)).collect()
+    }
+
+    #[test]
+    fn planted_dangers_are_found_where_they_are() {
+        // Put together here, so that no scanner of this repository takes them for real ones.
+        let aws = format!("key = 'AKIA{}'", "ABCDEFGHIJKLMNOP");
+        let password = format!("pass{} = \"correct-horse\"", "word");
+        for (text, rule) in [
+            ("import os\nos.system('ls ' + x)", "shell-command"),
+            ("x = 1\neval(x)", "dangerous-eval"),
+            ("import subprocess\nsubprocess.run(x, shell=True)", "shell-command"),
+            ("import pickle\npickle.loads(x)", "unsafe-deserialization"),
+            ("c = 1\nc.execute(f\"SELECT * FROM t WHERE a = '{x}'\")", "sql-injection"),
+            ("c = 1\nc.execute('DELETE FROM t WHERE a = %s' % x)", "sql-injection"),
+            ("\n-----BEGIN PRIVATE KEY-----", "private-key"),
+            (&format!("\n{aws}"), "aws-access-key"),
+            (&format!("\n{password}"), "assigned-secret"),
+        ] {
+            let found = rules(&[("a.py", text)]);
+            assert!(found.contains(&(rule.to_owned(), 2)), "{text}: {found:?}");
+        }
+        assert_eq!(rules(&[("broken.py", "def")])[0].0, "syntax-error");
+    }
+
+    #[test]
+    fn harmless_text_raises_no_alarm() {
+        let text =
+            "# eval(x) and os.system are dangerous\ndoc = 'call eval(x)'\nc.execute('SELECT 1 WHERE a = ?', (x,))\npassword = get()\n";
+        assert_eq!(rules(&[("a.py", text), ("README.md", "postgres://user:{password}@host, password: ask")]), []);
+    }
+
+    #[test]
+    fn one_high_finding_keeps_the_gate_shut() {
+        let evidence = Evidence { name: String::new(), passed: false, summary: String::new(), digest: String::new() };
+        let findings = scan(&[("a.py", "eval(x)"), ("b.py", "import hashlib\nhashlib.md5(x)")]);
+        let problem = Scanned { findings: findings.clone(), evidence: evidence.clone() }.problem().unwrap();
+        assert!(problem.contains("a.py:1"), "{problem}");
+        let low = findings.into_iter().filter(|f| f.severity == "low").collect();
+        assert_eq!(Scanned { findings: low, evidence }.problem(), None);
+    }
+}
