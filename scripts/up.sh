@@ -22,5 +22,7 @@ case $1 in
     kill -TERM "$(cat "$pid_file")"
     while alive; do sleep 0.2; done
     rm -f "$pid_file"
+    apps=$(pgrep -fc "bwrap .*$home/apps/releases" || true)
+    [ "$apps" = 0 ] || echo "Apps outlive the services: $apps process(es) go on (next time: titan stop <deployment>; now: pkill -f $home/apps/releases)"
     ;;
 esac

@@ -36,6 +36,19 @@ pub trait ServiceSettings: Settings + Send + 'static {
     fn frame(&self) -> FrameSettings<'_>;
 }
 
+/// Implements [`ServiceSettings`] for settings whose sections have the usual names.
+#[macro_export]
+macro_rules! frame_settings {
+    ($settings:ty) => {
+        impl $crate::ServiceSettings for $settings {
+            fn frame(&self) -> $crate::FrameSettings<'_> {
+                let Self { listen, database, bus, identity, telemetry, .. } = self;
+                $crate::FrameSettings { listen, database, bus, identity, telemetry }
+            }
+        }
+    };
+}
+
 /// Bound before the service starts, so that a taken port is an error at the start and tests use port 0.
 #[derive(Debug)]
 pub struct Listeners {

@@ -37,13 +37,18 @@ impl Database {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Bus {
     /// RabbitMQ, e.g. `amqp://user:password@host:5672/vhost`; absent means the in-process bus.
-    #[serde(default)]
     pub amqp_url: Option<Secret>,
     /// Prefix of every exchange and queue, so that several installations share a broker.
     pub prefix: String,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { amqp_url: None, prefix: "titan".to_owned() }
+    }
 }
 
 impl Bus {
@@ -92,12 +97,17 @@ pub enum LogFormat {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// tracing-subscriber filter, e.g. `info,titan_orchestrator=debug`.
     pub log: String,
     pub log_format: LogFormat,
     /// OTLP/gRPC collector, e.g. `http://localhost:4317`; absent sends nothing.
-    #[serde(default)]
     pub otlp_endpoint: Option<String>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), log_format: LogFormat::Json, otlp_endpoint: None }
+    }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use titan_service::{FrameSettings, ServiceSettings};
+use titan_service::ServiceSettings as _;
 use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -10,8 +10,10 @@ use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
 pub struct Config {
     pub listen: Listen,
     pub database: Database,
+    #[serde(default)]
     pub bus: Bus,
     pub identity: Identity,
+    #[serde(default)]
     pub telemetry: Telemetry,
     pub peers: Peers,
     pub agents: Agents,
@@ -49,11 +51,6 @@ impl Settings for Config {
         admin = "127.0.0.1:7075"
         [database]
         pool_size = 10
-        [bus]
-        prefix = "titan"
-        [telemetry]
-        log = "info"
-        log_format = "json"
         [peers]
         orchestrator = ["http://127.0.0.1:7072"]
         deployment = ["http://127.0.0.1:7076"]
@@ -91,9 +88,4 @@ impl Settings for Config {
     }
 }
 
-impl ServiceSettings for Config {
-    fn frame(&self) -> FrameSettings<'_> {
-        let Self { listen, database, bus, identity, telemetry, .. } = self;
-        FrameSettings { listen, database, bus, identity, telemetry }
-    }
-}
+titan_service::frame_settings!(Config);

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use titan_service::{FrameSettings, ServiceSettings};
+use titan_service::ServiceSettings as _;
 use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -7,8 +7,10 @@ use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
 pub struct Config {
     pub listen: Listen,
     pub database: Database,
+    #[serde(default)]
     pub bus: Bus,
     pub identity: Identity,
+    #[serde(default)]
     pub telemetry: Telemetry,
     pub engine: Engine,
 }
@@ -31,11 +33,6 @@ impl Settings for Config {
         admin = "127.0.0.1:7073"
         [database]
         pool_size = 10
-        [bus]
-        prefix = "titan"
-        [telemetry]
-        log = "info"
-        log_format = "json"
         [engine]
         lease_ms = 8000
         grace_ms = 5000
@@ -56,9 +53,4 @@ impl Settings for Config {
     }
 }
 
-impl ServiceSettings for Config {
-    fn frame(&self) -> FrameSettings<'_> {
-        let Self { listen, database, bus, identity, telemetry, .. } = self;
-        FrameSettings { listen, database, bus, identity, telemetry }
-    }
-}
+titan_service::frame_settings!(Config);

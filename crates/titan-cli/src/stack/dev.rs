@@ -73,7 +73,21 @@ pub(crate) async fn start(home: &Home, args: &Args) -> anyhow::Result<Running> {
         Some(_) => None,
         None => Some(Cluster::start(home).await?),
     };
-    let database_url = args.database_url.clone().or_else(|| cluster.as_ref().map(|c| c.url.clone())).unwrap_or_default();
+    match start_services(home, args, cluster.as_ref()).await {
+        Ok((url, services, shutdown)) => Ok(Running { url, services, shutdown, cluster }),
+        Err(error) => {
+            if let Some(cluster) = cluster {
+                cluster.stop().await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+type Services = (String, JoinSet<anyhow::Result<()>>, CancellationToken);
+
+async fn start_services(home: &Home, args: &Args, cluster: Option<&Cluster>) -> anyhow::Result<Services> {
+    let database_url = args.database_url.clone().or_else(|| cluster.map(|c| c.url.clone())).unwrap_or_default();
     let installation = Installation { role_prefix: args.role_prefix.clone(), password: home.secret("database-password")? };
     titan_store::provision(&database_url, &installation).await.context("the database could not be prepared")?;
 
@@ -122,7 +136,7 @@ pub(crate) async fn start(home: &Home, args: &Args) -> anyhow::Result<Running> {
             anyhow::bail!("a service ended while starting");
         }
     }
-    Ok(Running { url: urls[0].clone(), services, shutdown, cluster })
+    Ok((urls[0].clone(), services, shutdown))
 }
 
 impl Running {

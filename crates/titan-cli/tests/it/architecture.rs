@@ -10,7 +10,7 @@ const SERVICES: &[&str] = &["titan-gateway", "titan-orchestrator", "titan-agent-
 /// What each of our crates may depend on, beside third parties. Nothing else may be added without thought.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("titan-ids", &[]),
-    ("titan-proto", &["ids"]),
+    ("titan-proto", &[]),
     ("titan-settings", &[]),
     ("titan-manifest", &[]),
     ("titan-sandbox", &[]),
