@@ -13,10 +13,12 @@ CREATE TABLE project (
     description text NOT NULL,
     status      text NOT NULL CHECK (status IN ('active', 'archived')),
     owner       text NOT NULL,
+    idempotency_key text,
     version     bigint NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL,
     updated_at  timestamptz NOT NULL,
-    UNIQUE (org_id, slug)
+    UNIQUE (org_id, slug),
+    UNIQUE (org_id, idempotency_key)
 );
 
 CREATE TABLE goal (

@@ -93,11 +93,12 @@ fn write_code(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
 }
 
 fn verify(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
-    let merge = || -> Result<Next> {
-        let commit = attempt.dependency("write-code")?["commit"].as_str().unwrap_or_default().to_owned();
-        Ok(Next::Act(Action::Merge { commit }))
-    };
-    let Some(last) = steps.last() else { return merge() };
+    let commit = attempt.dependency("write-code")?["commit"].as_str().unwrap_or_default().to_owned();
+    let merges = steps.iter().filter(|step| matches!(step.action, Action::Merge { .. })).count();
+    // Steps before the last merge of this commit judged something else: work that was sent back since, or an older main.
+    let since = steps.iter().rposition(|step| matches!(&step.action, Action::Merge { commit: merged } if *merged == commit));
+    let merge = || Ok(Next::Act(Action::Merge { commit: commit.clone() }));
+    let Some((steps, last)) = since.and_then(|at| Some((&steps[at..], steps.last()?))) else { return merge() };
     match &last.action {
         Action::Merge { .. } => Ok(match last.outcome()? {
             Merged::Conflict { paths } => {
@@ -127,7 +128,6 @@ fn verify(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
                     "findings": scanned.findings, "evidence": [tested.evidence, scanned.evidence],
                 })));
             }
-            let merges = steps.iter().filter(|step| matches!(step.action, Action::Merge { .. })).count();
             if merges >= MERGES_MOST { Ok(Next::Fail(format!("main moved {merges} times while this was merged"))) } else { merge() }
         }
         other => Err(Error::invalid("steps", format!("{} does not belong here", other.tool()))),
@@ -160,4 +160,82 @@ fn deploy(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
 fn outcome_of<T: serde::de::DeserializeOwned>(steps: &[Done], meant: impl Fn(&Action) -> bool) -> Result<T> {
     let step = steps.iter().rev().find(|step| meant(&step.action));
     step.ok_or_else(|| Error::invalid("steps", "a step is missing"))?.outcome()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::role::roles;
+    use titan_proto::worker::{Assignment, Dependency};
+
+    fn attempt(kind: &str, role: &str, dependency: (&str, Value)) -> Attempt {
+        let id = |prefix: &str| format!("{prefix}_0190c3f6e5a17d3c8a5b0f2e4d6c8b9a");
+        let dependency = Dependency { task_id: id("task"), kind: dependency.0.to_owned(), result_json: dependency.1.to_string() };
+        let assignment = Assignment {
+            task_id: id("task"),
+            attempt: 2,
+            kind: kind.to_owned(),
+            role: role.to_owned(),
+            org_id: id("org"),
+            project_id: id("project"),
+            input_json: "{}".to_owned(),
+            dependencies: vec![dependency],
+            ..Assignment::default()
+        };
+        Attempt::parse(assignment, &roles().unwrap()).unwrap()
+    }
+
+    fn done(action: Action, outcome: Value) -> Done {
+        Done { action, outcome, commit: None }
+    }
+
+    fn judged(commit: &str, coverage: f64) -> Vec<Done> {
+        let evidence = json!({ "name": "", "passed": true, "summary": "", "digest": "" });
+        let merged = json!({ "done": { "commit": format!("merged-{commit}"), "base": null } });
+        let tested =
+            json!({ "passed": true, "tests": 3, "coverage": coverage, "coverage_gate": 90.0, "summary": "", "evidence": evidence });
+        vec![
+            done(Action::Merge { commit: commit.to_owned() }, merged),
+            done(Action::RunTests {}, tested),
+            done(Action::Scan {}, json!({ "findings": [], "evidence": evidence })),
+        ]
+    }
+
+    #[test]
+    fn what_was_sent_back_is_judged_anew() {
+        let rejected = judged("first", 50.0);
+        let first = attempt("verify", "qa", ("write-code", json!({ "commit": "first" })));
+        assert!(matches!(verify(&first, &rejected).unwrap(), Next::Reject { message, .. } if message.contains("50.0 %")));
+        let fixed = attempt("verify", "qa", ("write-code", json!({ "commit": "second" })));
+        assert!(matches!(verify(&fixed, &rejected).unwrap(), Next::Act(Action::Merge { commit }) if commit == "second"));
+        let steps = [rejected, judged("second", 95.0)].concat();
+        assert!(matches!(verify(&fixed, &steps).unwrap(), Next::Act(Action::Integrate { commit, .. }) if commit == "merged-second"));
+    }
+
+    #[test]
+    fn a_main_that_moves_is_merged_again_but_not_for_ever() {
+        let attempt = attempt("verify", "qa", ("write-code", json!({ "commit": "c" })));
+        let mut steps = Vec::new();
+        for round in 1..=MERGES_MOST {
+            steps.extend(judged("c", 95.0));
+            steps.push(done(Action::Integrate { commit: "merged-c".to_owned(), base: None }, json!({ "moved": false })));
+            match verify(&attempt, &steps).unwrap() {
+                Next::Act(Action::Merge { .. }) => assert!(round < MERGES_MOST),
+                Next::Fail(_) => assert_eq!(round, MERGES_MOST),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_work_again_is_no_answer_to_a_rejection() {
+        let mut attempt = attempt("write-code", "dev", ("write-code", json!({ "tree": "t" })));
+        attempt.input = json!({ "rework": { "message": "coverage" } });
+        let understanding = titan_templates::understand("Build a REST API for boxes").unwrap();
+        let written = |tree: &str| {
+            vec![done(Action::WriteTemplate { understanding: understanding.clone() }, json!({ "commit": "c", "tree": tree, "files": [] }))]
+        };
+        assert!(matches!(write_code(&attempt, &written("t")).unwrap(), Next::Fail(message) if message.contains("coverage")));
+        assert!(matches!(write_code(&attempt, &written("other")).unwrap(), Next::Act(Action::RunTests {})));
+    }
 }

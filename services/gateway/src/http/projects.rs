@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Body, Caller, Query};
+use super::idempotent::downstream_key;
 use super::page::{PageIn, PageOut, short, time};
 use crate::app::App;
 
@@ -73,12 +74,13 @@ fn version(headers: &HeaderMap) -> Result<i64> {
 }
 
 /// Make a project.
-#[utoipa::path(post, path = "/api/v1/projects", request_body = ProjectIn, responses((status = 201, body = ProjectOut), (status = 409), (status = 422)))]
-async fn create(State(app): State<Arc<App>>, Caller(who): Caller, Body(project): Body<ProjectIn>) -> Result<Response> {
+#[utoipa::path(post, path = "/api/v1/projects", request_body = ProjectIn, params(("Idempotency-Key" = Option<String>, Header)), responses((status = 201, body = ProjectOut), (status = 409), (status = 422)))]
+async fn create(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(project): Body<ProjectIn>) -> Result<Response> {
     let ProjectIn { name, description, slug } = project;
-    let request = app.signer.request(&who, CreateProjectRequest { name, description, slug })?;
-    // Not tried again on its own: a lost answer could have made the project.
-    let project = ProjectServiceClient::new(app.orchestrator.clone()).create_project(request).await?.into_inner();
+    let request = CreateProjectRequest { name, description, slug, idempotency_key: downstream_key(&headers) };
+    let create =
+        async || ProjectServiceClient::new(app.orchestrator.clone()).create_project(app.signer.request(&who, request.clone())?).await;
+    let project = retrying(create).await?;
     Ok(super::created(format!("/api/v1/projects/{}", project.slug), ProjectOut::from(project)))
 }
 

@@ -10,7 +10,7 @@ use titan_proto::events::event::Body;
 use titan_store::outbox::{self, About};
 use titan_store::{Page, PageOf};
 
-use super::projects::{create_with_free_slug, project_created};
+use super::projects::{Named, create_with_free_slug, project_created};
 use super::submissions::task_submitted;
 use super::{App, text};
 use crate::store::entity::goal::{Model, State};
@@ -41,7 +41,9 @@ impl App {
         let tx = self.db.begin().await?;
         let mut events = Vec::new();
         let project = if goal.project.is_empty() {
-            let project = create_with_free_slug(&tx, who, &title_of(&sentence), &sentence, now).await?;
+            let project =
+                create_with_free_slug(&tx, who, &Named { name: title_of(&sentence), description: sentence.clone(), key: None }, now)
+                    .await?;
             events.push(project_created(&project, now));
             project
         } else {

@@ -23,6 +23,7 @@ pub(crate) struct ProjectIn {
     pub(crate) description: String,
     /// Made from the name when empty.
     pub(crate) slug: String,
+    pub(crate) idempotency_key: String,
 }
 
 #[derive(Debug)]
@@ -37,11 +38,18 @@ impl App {
     pub(crate) async fn create_project(&self, who: &Principal, project: ProjectIn, now: DateTime<Utc>) -> Result<Model> {
         let name = text("name", &project.name, NAME_MOST)?;
         let description = description(&project.description)?;
+        let key = Some(project.idempotency_key).filter(|key| !key.is_empty());
+        if let Some(key) = &key
+            && let Some(existing) = projects::by_key(&self.db, who.org, key).await?
+        {
+            return Ok(existing);
+        }
+        let named = Named { name, description, key };
         let tx = self.db.begin().await?;
         let created = if project.slug.is_empty() {
-            create_with_free_slug(&tx, who, &name, &description, now).await?
+            create_with_free_slug(&tx, who, &named, now).await?
         } else {
-            let project = new(who, check_slug(&project.slug)?, name, description, now);
+            let project = new(who, check_slug(&project.slug)?, &named, now);
             if !projects::insert(&tx, &project).await? {
                 return Err(Error::new(Code::AlreadyExists, format!("a project with the slug {:?} exists", project.slug)));
             }
@@ -100,17 +108,11 @@ impl App {
 }
 
 /// Makes a project under the slug of its name, or the first free one of slug-2, slug-3, …
-pub(super) async fn create_with_free_slug(
-    tx: &impl ConnectionTrait,
-    who: &Principal,
-    name: &str,
-    description: &str,
-    now: DateTime<Utc>,
-) -> Result<Model> {
-    let base = slug_of(name);
+pub(super) async fn create_with_free_slug(tx: &impl ConnectionTrait, who: &Principal, named: &Named, now: DateTime<Utc>) -> Result<Model> {
+    let base = slug_of(&named.name);
     for n in 1..=200 {
         let slug = if n == 1 { base.clone() } else { format!("{base}-{n}") };
-        let project = new(who, slug, name.to_owned(), description.to_owned(), now);
+        let project = new(who, slug, named, now);
         if projects::insert(tx, &project).await? {
             return Ok(project);
         }
@@ -130,9 +132,27 @@ pub(super) fn project_created(project: &Model, now: DateTime<Utc>) -> titan_prot
     outbox::event(about, Body::ProjectCreated(ProjectCreated { slug: project.slug.clone(), name: project.name.clone() }), now)
 }
 
-fn new(who: &Principal, slug: String, name: String, description: String, now: DateTime<Utc>) -> Model {
-    let (id, owner) = (ProjectId::generate(), who.id.to_string());
-    Model { id, org_id: who.org, slug, name, description, status: Status::Active, owner, version: 1, created_at: now, updated_at: now }
+/// What a project is made with, checked.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) key: Option<String>,
+}
+
+fn new(who: &Principal, slug: String, named: &Named, now: DateTime<Utc>) -> Model {
+    Model {
+        id: ProjectId::generate(),
+        org_id: who.org,
+        slug,
+        name: named.name.clone(),
+        description: named.description.clone(),
+        status: Status::Active,
+        owner: who.id.to_string(),
+        idempotency_key: named.key.clone(),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 fn description(value: &str) -> Result<String> {

@@ -11,7 +11,7 @@ use crate::store::goals::GoalOf;
 use crate::store::tasks::{ChangeRow, TaskRow};
 
 pub(super) fn project(row: project::Model) -> proto::Project {
-    let project::Model { id, org_id, slug, name, description, status, owner, version, created_at, updated_at } = row;
+    let project::Model { id, org_id, slug, name, description, status, owner, idempotency_key: _, version, created_at, updated_at } = row;
     let status = match status {
         project::Status::Active => proto::ProjectStatus::Active,
         project::Status::Archived => proto::ProjectStatus::Archived,

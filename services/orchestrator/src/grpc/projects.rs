@@ -13,8 +13,8 @@ use crate::app::{ProjectIn, ProjectPatch};
 impl ProjectService for Api {
     async fn create_project(&self, request: Request<CreateProjectRequest>) -> Result<Response<Project>, Status> {
         let who = Principal::of(&request)?;
-        let CreateProjectRequest { name, description, slug } = request.into_inner();
-        let project = self.app.create_project(&who, ProjectIn { name, description, slug }, now()).await?;
+        let CreateProjectRequest { name, description, slug, idempotency_key } = request.into_inner();
+        let project = self.app.create_project(&who, ProjectIn { name, description, slug, idempotency_key }, now()).await?;
         Ok(Response::new(convert::project(project)))
     }
 

@@ -15,6 +15,10 @@ pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id_or_slug: &str
     query.one(db).await?.ok_or_else(|| Error::not_found(format!("project {id_or_slug:?}")))
 }
 
+pub(crate) async fn by_key(db: &impl ConnectionTrait, org: OrgId, key: &str) -> Result<Option<Model>> {
+    Ok(Entity::find().filter(Column::OrgId.eq(org)).filter(Column::IdempotencyKey.eq(key)).one(db).await?)
+}
+
 pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, page: Page) -> Result<Vec<Model>> {
     let scoped = Entity::find().filter(Column::OrgId.eq(org)).filter(Column::Status.eq(Status::Active));
     Ok(scoped.filter(Column::Id.lt(page.before)).order_by_desc(Column::Id).limit(page.fetch()).all(db).await?)
@@ -22,16 +26,19 @@ pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, page: Page) -> R
 
 /// False when the slug is taken.
 pub(crate) async fn insert(db: &impl ConnectionTrait, project: &Model) -> Result<bool> {
-    let Model { id, org_id, slug, name, description, status: _, owner, version: _, created_at, updated_at: _ } = project.clone();
-    let insert = "INSERT INTO project (id, org_id, slug, name, description, status, owner, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $7) ON CONFLICT (org_id, slug) DO NOTHING";
-    let values = [id.into(), org_id.into(), slug.into(), name.into(), description.into(), owner.into(), created_at.into()];
+    let Model { id, org_id, slug, name, description, status: _, owner, idempotency_key, version: _, created_at, updated_at: _ } =
+        project.clone();
+    let insert = "INSERT INTO project (id, org_id, slug, name, description, status, owner, idempotency_key, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $8) ON CONFLICT (org_id, slug) DO NOTHING";
+    let values =
+        [id.into(), org_id.into(), slug.into(), name.into(), description.into(), owner.into(), idempotency_key.into(), created_at.into()];
     Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
 }
 
 /// False when `version` is no longer current.
 pub(crate) async fn update(db: &impl ConnectionTrait, project: &Model, version: i64) -> Result<bool> {
-    let Model { id, org_id: _, slug: _, name, description, status: _, owner: _, version: _, created_at: _, updated_at } = project.clone();
+    let Model { id, org_id: _, slug: _, name, description, status: _, owner: _, idempotency_key: _, version: _, created_at: _, updated_at } =
+        project.clone();
     let update = "UPDATE project SET name = $3, description = $4, updated_at = $5, version = version + 1 WHERE id = $1 AND version = $2";
     let values = [id.into(), version.into(), name.into(), description.into(), updated_at.into()];
     Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)

@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) description: String,
     pub(crate) status: Status,
     pub(crate) owner: String,
+    pub(crate) idempotency_key: Option<String>,
     pub(crate) version: i64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
