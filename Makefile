@@ -30,7 +30,7 @@ down: ## Stop what `make up` started
 	@scripts/up.sh stop $(HOME_UP)
 	@scripts/servers.sh stop
 
-test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
+test: ## Every test, against real PostgreSQL and RabbitMQ
 	cargo build --workspace
 	@scripts/servers.sh with cargo nextest run --workspace
 
