@@ -102,7 +102,12 @@ kill_redis() { kill -9 "$(cat "$run/redis.pid")"; }
 # What the services themselves need on the host.
 tools() { install_missing "git=git" "bwrap=bubblewrap" "/usr/bin/python3=python3" "/usr/lib/python3/dist-packages/coverage/__init__.py=python3-coverage" "/usr/bin/setpriv=util-linux"; }
 
-start() { tools; start_postgres; start_rabbitmq; start_redis; }
+start() {
+  tools
+  [ -n "${TITAN_TEST_DATABASE_URL:-}" ] || start_postgres
+  [ -n "${TITAN_TEST_AMQP_URL:-}" ] || start_rabbitmq
+  start_redis
+}
 stop() {
   for name in postgres rabbitmq redis; do
     [ -e "$run/$name.ours" ] && "stop_$name" && rm -f "$run/$name.ours"

@@ -17,7 +17,7 @@ pub use in_process::InProcess;
 pub use rabbitmq::RabbitMq;
 pub use topology::{GATEWAY_EVENTS, MONITORING_DEPLOYMENTS, QUEUES, Queue};
 
-/// Fronts the broker. Both transports pass `tests/it/conformance.rs`.
+/// Fronts the broker. Both transports pass `the suite in `tests/it``.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Returns once every queue bound to `name` holds the batch durably (RabbitMQ) or its consumer has

@@ -16,6 +16,7 @@ impl Body {
             Self::TaskCompleted(_) => "task.completed",
             Self::TaskFailed(_) => "task.failed",
             Self::TaskRetried(_) => "task.retried",
+            Self::TaskCancelled(_) => "task.cancelled",
             Self::DeploymentStarted(_) => "deployment.started",
             Self::DeploymentSucceeded(_) => "deployment.succeeded",
             Self::DeploymentFailed(_) => "deployment.failed",

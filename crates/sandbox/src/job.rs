@@ -30,6 +30,8 @@ pub struct Limits {
     pub processes: u64,
     /// Of each of `/work`, `/tmp` and `/dev/shm`.
     pub scratch_bytes: u64,
+    /// Of each file.
+    pub file_bytes: u64,
     /// Of standard output and of standard error; the middle is left out beyond it.
     pub output_bytes: usize,
 }
@@ -59,7 +61,14 @@ impl Outcome {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(30), memory_bytes: 2 << 30, processes: 64, scratch_bytes: 128 << 20, output_bytes: 64 << 10 }
+        Self {
+            time: Duration::from_secs(30),
+            memory_bytes: 2 << 30,
+            processes: 64,
+            scratch_bytes: 128 << 20,
+            file_bytes: 128 << 20,
+            output_bytes: 64 << 10,
+        }
     }
 }
 
@@ -68,7 +77,7 @@ impl Limits {
         vec![
             format!("--as={}", self.memory_bytes),
             format!("--nproc={}", self.processes),
-            format!("--fsize={}", self.scratch_bytes),
+            format!("--fsize={}", self.file_bytes),
             "--nofile=512".to_owned(),
             "--core=0".to_owned(),
         ]
@@ -221,5 +230,6 @@ async fn head_and_tail(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> 
         text.push_str(&format!("\n… {left_out} bytes left out …\n"));
     }
     text.push_str(&String::from_utf8_lossy(tail.make_contiguous()));
-    Ok(text)
+    // Databases and terminals do not take it.
+    Ok(text.replace('\0', "\u{2400}"))
 }

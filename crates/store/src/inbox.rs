@@ -51,7 +51,19 @@ impl<H: Handle> Inbox<H> {
 #[async_trait]
 impl<H: Handle> Consume for Inbox<H> {
     async fn consume(&self, batch: EventBatch) -> Verdict {
-        match self.take(&batch).await {
+        let mut taken = self.take(&batch).await;
+        if batch.events.len() > 1 && taken.as_ref().is_err_and(|e| e.code() != Code::Unavailable) {
+            // One bad event must not take the good ones with it.
+            taken = Ok(());
+            for event in &batch.events {
+                match self.take(&EventBatch { events: vec![event.clone()] }).await {
+                    Err(error) if error.code() == Code::Unavailable => return Verdict::Retry,
+                    Err(error) => taken = Err(error),
+                    Ok(()) => {}
+                }
+            }
+        }
+        match taken {
             Ok(()) => Verdict::Ok,
             Err(error) if error.code() == Code::Unavailable => {
                 tracing::warn!(%error, consumer = self.consumer, "pausing");

@@ -45,7 +45,7 @@ impl Playbook {
     ///
     /// # Errors
     /// A title names a variable that is not given.
-    pub fn tasks(&self, project_slug: &str, variables: &BTreeMap<&str, String>, input: &Value) -> anyhow::Result<Vec<NewTask>> {
+    pub fn tasks(&self, variables: &BTreeMap<&str, String>, input: &Value) -> anyhow::Result<Vec<NewTask>> {
         let task = |task: &PlaybookTask| {
             let title = titan_templates::render_line(&task.title, variables)
                 .with_context(|| format!("playbook {}, task {}", self.name, task.key))?;
@@ -59,7 +59,7 @@ impl Playbook {
                 depends_on: task.depends_on.clone(),
                 max_attempts: 3,
                 timeout_s: task.timeout_s,
-                exclusive_key: task.exclusive.as_ref().map(|queue| format!("{queue}/{project_slug}")).unwrap_or_default(),
+                exclusive_key: task.exclusive.clone().unwrap_or_default(),
                 run_after: None,
             })
         };

@@ -191,7 +191,10 @@ impl Session {
                     }
                 }
                 _ = beat.tick() => {
-                    self.check_lease();
+                    // Also when idle: whoever does not extend the lease does not give work either. Saying hello again sorts it out.
+                    if !self.check_lease() {
+                        return Err(tonic::Status::unavailable("the lease ended"));
+                    }
                     self.sequence += 1;
                     self.sent.push_back((self.sequence, Instant::now()));
                     say(Out::Heartbeat(Heartbeat { sequence: self.sequence }))?;
@@ -291,12 +294,14 @@ impl Session {
         self.running.contains_key(key).then(|| Some(AttemptRef { task_id: key.0.clone(), attempt: key.1 }))
     }
 
-    /// Effects stop before the lease ends for the orchestrator: it counts from the commit, this from the
-    /// sending before it.
-    fn check_lease(&mut self) {
-        if !self.running.is_empty() && Instant::now() >= self.lease_until {
+    /// False when the lease has ended. Effects stop before it ends for the orchestrator: it counts from the
+    /// commit, this from the sending before it.
+    fn check_lease(&mut self) -> bool {
+        let held = Instant::now() < self.lease_until;
+        if !held {
             self.cancel_all("the lease ended");
         }
+        held
     }
 
     fn cancel_all(&mut self, reason: &str) {

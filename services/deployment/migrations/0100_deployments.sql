@@ -29,7 +29,7 @@ CREATE TABLE deployment (
     UNIQUE (org_id, idempotency_key)
 );
 CREATE INDEX deployment_project ON deployment (project_id, id);
-CREATE INDEX deployment_live ON deployment (host) WHERE state IN ('pending', 'starting', 'running') OR pid IS NOT NULL;
+CREATE INDEX deployment_live ON deployment (host) WHERE state IN ('pending', 'starting', 'running') OR port IS NOT NULL;
 -- One app serves an environment.
 CREATE UNIQUE INDEX deployment_serving ON deployment (project_id, environment) WHERE state = 'running';
 -- A port belongs to one app.

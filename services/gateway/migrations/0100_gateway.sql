@@ -20,7 +20,7 @@ CREATE TABLE api_key (
 CREATE TABLE idempotency_key (
     org_id       uuid NOT NULL,
     key          text NOT NULL,
-    -- SHA-256 of method, path and body: the key must not be used for anything else.
+    -- SHA-256 of path and body: the key must not be used for anything else.
     request      bytea NOT NULL,
     status       int,
     headers      jsonb,

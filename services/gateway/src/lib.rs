@@ -12,6 +12,7 @@ mod config;
 mod consumers;
 mod git;
 mod http;
+mod reconcile;
 mod repos;
 mod store;
 
@@ -38,6 +39,7 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     let (bus, consuming) = (frame.bus.clone(), frame.health.check("events"));
     let stop = shutdown.clone();
     frame.tasks.spawn_loop("event log", async move { bus.consume(&GATEWAY_EVENTS, log, consuming, stop).await });
+    frame.tasks.spawn_loop("retention", reconcile::retention::run(app.clone(), shutdown.clone()));
     let direct = config.database.direct().clone();
     frame.tasks.spawn_loop("event wake-ups", app.clone().listen(direct, shutdown.clone()));
     let served = axum::serve(listeners.main, http::router(app, frame.health.clone()));

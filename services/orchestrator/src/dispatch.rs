@@ -19,6 +19,7 @@ use crate::domain::matching::Slot;
 use crate::domain::session::AttemptKey;
 
 pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
+pub(crate) type WeakOutgoing = mpsc::WeakUnboundedSender<OrchestratorMessage>;
 
 /// A session as the dispatcher knows it.
 pub(crate) struct Connected {
@@ -26,18 +27,35 @@ pub(crate) struct Connected {
     pub(crate) epoch: i64,
     pub(crate) slots: Vec<Slot>,
     pub(crate) outgoing: Outgoing,
-    /// Attempts it owns, with the agent whose slot each takes; the agent of a kept one is not known yet.
+    /// Attempts it owns.
     pub(crate) owned: Vec<AttemptKey>,
 }
 
 enum Command {
     Wake,
+    /// What was claimed is not known: the commit's answer was lost. Every worker says hello again.
+    Resync,
     Opened(Connected),
-    Closed { session: SessionId, epoch: i64 },
-    Draining { session: SessionId },
-    Heartbeat { session: SessionId, epoch: i64, sequence: u64 },
-    Ended { session: SessionId, task: TaskId },
-    Revoke { task: TaskId, attempt: i32 },
+    Closed {
+        session: SessionId,
+        epoch: i64,
+    },
+    Draining {
+        session: SessionId,
+    },
+    Heartbeat {
+        session: SessionId,
+        epoch: i64,
+        sequence: u64,
+    },
+    Ended {
+        session: SessionId,
+        attempt: AttemptKey,
+    },
+    Revoke {
+        task: TaskId,
+        attempt: i32,
+    },
 }
 
 /// The handle of the owner task. Commands are small and their senders are bounded by what a stream or a
@@ -60,6 +78,9 @@ impl Dispatcher {
     pub(crate) fn wake(&self) {
         self.send(Command::Wake);
     }
+    pub(crate) fn resync(&self) {
+        self.send(Command::Resync);
+    }
     pub(crate) fn opened(&self, connected: Connected) {
         self.send(Command::Opened(connected));
     }
@@ -73,8 +94,8 @@ impl Dispatcher {
     pub(crate) fn heartbeat(&self, session: SessionId, epoch: i64, sequence: u64) {
         self.send(Command::Heartbeat { session, epoch, sequence });
     }
-    pub(crate) fn ended(&self, session: SessionId, task: TaskId) {
-        self.send(Command::Ended { session, task });
+    pub(crate) fn ended(&self, session: SessionId, attempt: AttemptKey) {
+        self.send(Command::Ended { session, attempt });
     }
     pub(crate) fn revoke(&self, task: TaskId, attempt: i32) {
         self.send(Command::Revoke { task, attempt });
@@ -141,7 +162,7 @@ struct Session {
     outgoing: Outgoing,
     /// Which slot each owned task takes; none for tasks kept over a reconnect, whose agent is looked up
     /// nowhere: they count against the whole session.
-    owned: HashMap<TaskId, Option<AgentId>>,
+    owned: HashMap<AttemptKey, Option<AgentId>>,
     draining: bool,
 }
 
@@ -157,8 +178,9 @@ impl State {
     fn apply(&mut self, command: Command) {
         match command {
             Command::Wake => self.dirty = true,
+            Command::Resync => self.sessions.clear(),
             Command::Opened(Connected { session, epoch, slots, outgoing, owned }) => {
-                let owned = owned.into_iter().map(|(task, _)| (task, None)).collect();
+                let owned = owned.into_iter().map(|attempt| (attempt, None)).collect();
                 self.sessions.insert(session, Session { epoch, slots, outgoing, owned, draining: false });
                 self.dirty = true;
             }
@@ -175,15 +197,15 @@ impl State {
             Command::Heartbeat { session, epoch, sequence } => {
                 self.beats.insert(session, (epoch, sequence));
             }
-            Command::Ended { session, task } => {
+            Command::Ended { session, attempt } => {
                 if let Some(session) = self.sessions.get_mut(&session) {
-                    session.owned.remove(&task);
+                    session.owned.remove(&attempt);
                 }
                 self.dirty = true;
             }
             Command::Revoke { task, attempt } => {
-                for session in self.sessions.values_mut().filter(|s| s.owned.contains_key(&task)) {
-                    session.owned.remove(&task);
+                for session in self.sessions.values_mut().filter(|s| s.owned.contains_key(&(task, attempt))) {
+                    session.owned.remove(&(task, attempt));
                     let attempt = Some(AttemptRef { task_id: task.to_string(), attempt });
                     session.say(Body::Revoke(Revoke { attempt, reason: "the attempt is not the owner any more".to_owned() }));
                 }
@@ -246,7 +268,7 @@ impl State {
             let full = claimed.len() >= app.engine.claim_batch as usize;
             for (choice, assignment) in claimed {
                 if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
-                    session.owned.insert(choice.candidate.id, Some(choice.slot.agent));
+                    session.owned.insert((choice.candidate.id, choice.next.attempt), Some(choice.slot.agent));
                     session.say(Body::Assignment(assignment));
                 }
             }

@@ -106,12 +106,14 @@ async fn an_event_is_handled_once_however_often_it_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_leaves_nothing() {
+async fn a_bad_event_leaves_nothing_and_takes_no_other_with_it() {
     let database = database().await;
     let inbox = things(&pool(&database, "gateway").await).await;
-    let verdict = inbox.consume(EventBatch { events: vec![event("a"), event("poison")] }).await;
+    let verdict = inbox.consume(EventBatch { events: vec![event("a"), event("poison"), event("b")] }).await;
     assert!(matches!(verdict, Verdict::Reject(_)), "{verdict:?}");
-    assert_eq!(database.count("SELECT count(*) FROM gateway.thing").await + database.count("SELECT count(*) FROM gateway.inbox").await, 0);
+    assert_eq!(database.count("SELECT count(*) FROM gateway.thing WHERE name IN ('a', 'b')").await, 2);
+    assert_eq!(database.count("SELECT count(*) FROM gateway.inbox").await, 2);
+    assert_eq!(database.count("SELECT count(*) FROM gateway.thing WHERE name = 'poison'").await, 0);
 }
 
 #[tokio::test]

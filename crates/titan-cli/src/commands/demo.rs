@@ -26,7 +26,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let home = Home::new(Some(dir.path().to_owned()));
     let running = dev::start(&home, &dev::Args::any_port()).await?;
     println!("Started the five services in one process in {:.1} s: {}", started.elapsed().as_secs_f64(), running.url);
-    let outcome = show(&home, &running, &args.sentence).await;
+    let signal = titan_lifecycle::shutdown_on_signal()?;
+    let outcome = tokio::select! {
+        outcome = show(&home, &running, &args.sentence) => outcome,
+        () = signal.cancelled() => Err(anyhow::anyhow!("stopped by a signal")),
+    };
     let stopped = stop(&home, running).await;
     let code = outcome?;
     stopped?;
@@ -89,11 +93,18 @@ fn example(field_type: &str) -> Value {
 
 /// Apps outlive the services by design, so they are stopped first.
 async fn stop(home: &Home, running: Running) -> anyhow::Result<()> {
+    let apps = stop_apps(home, &running).await;
+    running.wait_for_apps_to_end(home).await;
+    running.stop().await?;
+    apps
+}
+
+async fn stop_apps(home: &Home, running: &Running) -> anyhow::Result<()> {
     let client = Client::new(&running.url, home)?;
     let page = client.get("/deployments?limit=200").await?;
-    for deployment in page["items"].as_array().into_iter().flatten().filter(|d| d["state"] == "running" || d["state"] == "starting") {
+    let live = |d: &&Value| ["pending", "starting", "running"].contains(&text(d, "state").as_str());
+    for deployment in page["items"].as_array().into_iter().flatten().filter(live) {
         client.post(&format!("/deployments/{}/stop", text(deployment, "id")), &json!({})).await?;
     }
-    running.wait_for_apps_to_end(home).await;
-    running.stop().await
+    Ok(())
 }

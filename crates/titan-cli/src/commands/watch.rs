@@ -99,6 +99,7 @@ impl Board {
             "progressed" => ("working", text(&body, "message")),
             "completed" => ("done", String::new()),
             "failed" => ("FAILED", text(&body, "error")),
+            "cancelled" => ("cancelled", text(&body, "reason")),
             "retried" => ("again", text(&body, "reason")),
             _ => return,
         };
@@ -111,7 +112,7 @@ impl Board {
         let shown = format!("{state:<9} {:<16} {}{}{note}", line.agent, line.title, if note.is_empty() { "" } else { " — " });
         match &line.bar {
             Some(bar) if state == "done" => bar.finish_with_message(format!("✓ {shown}")),
-            Some(bar) if state == "FAILED" => bar.abandon_with_message(format!("✗ {shown}")),
+            Some(bar) if state == "FAILED" || state == "cancelled" => bar.abandon_with_message(format!("✗ {shown}")),
             Some(bar) => bar.set_message(shown),
             None if !self.quiet => println!("{:>6.1}s  {shown}", self.started.elapsed().as_secs_f64()),
             None => {}

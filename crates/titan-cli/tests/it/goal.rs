@@ -24,6 +24,7 @@ async fn a_sentence_becomes_a_living_app() {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
     the_app_works(&stack).await;
+    a_second_release_takes_over_with_the_data(&stack).await;
     the_code_can_be_cloned_but_not_pushed(&stack);
     evidence_and_reasons_are_shown(&stack);
     refusals_are_clear(&stack);
@@ -45,6 +46,19 @@ async fn the_app_works(stack: &Stack) {
     assert!(refused["error"]["fields"]["due_date"].as_str().unwrap().contains("2026-12-24"));
     let logs = text(&stack.titan(&["logs", deployment["id"].as_str().unwrap()]).stdout);
     assert!(logs.contains("POST /todos"), "{logs}");
+}
+
+async fn a_second_release_takes_over_with_the_data(stack: &Stack) {
+    let project = stack.titan_json(&["projects"])["items"][0]["slug"].as_str().unwrap().to_owned();
+    let output = stack.titan(&["goal", SENTENCE, "--project", &project, "--watch"]);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    let deployments = stack.titan_json(&["deployments"]);
+    let states: Vec<_> = deployments["items"].as_array().unwrap().iter().map(|d| d["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["running", "replaced"]);
+    let url = deployments["items"][0]["url"].as_str().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (status, made) = read(http.post(format!("{url}todos")).json(&json!({ "title": "Bread" })).send().await.unwrap()).await;
+    assert_eq!((status, &made["id"]), (201, &json!(2)), "{made}");
 }
 
 fn the_code_can_be_cloned_but_not_pushed(stack: &Stack) {

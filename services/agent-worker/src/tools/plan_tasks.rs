@@ -25,7 +25,7 @@ pub(crate) async fn run(
         ("environment", environment.to_owned()),
     ]);
     let input = json!({ "understanding": understanding, "environment": environment });
-    let tasks = playbook.tasks(&attempt.project_slug, &variables, &input).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
+    let tasks = playbook.tasks(&variables, &input).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
     let request = SubmitTasksRequest {
         project: attempt.project.to_string(),
         tasks,

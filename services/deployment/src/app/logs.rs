@@ -31,7 +31,7 @@ impl App {
         file.seek(std::io::SeekFrom::Start(size.saturating_sub(BYTES_MOST))).await.map_err(Error::internal)?;
         let mut bytes = Vec::new();
         file.take(BYTES_MOST).read_to_end(&mut bytes).await.map_err(Error::internal)?;
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(&bytes).replace('\0', "\u{2400}");
         let all: Vec<&str> = text.lines().collect();
         Ok(all[all.len().saturating_sub(lines)..].iter().map(|l| (*l).to_owned()).collect())
     }

@@ -10,6 +10,9 @@ use titan_manifest::Manifest;
 use super::App;
 use crate::store::deployments::Row;
 
+/// A log larger than this is put aside at the next start.
+const LOG_BYTES: u64 = 64 << 20;
+
 #[derive(Debug)]
 pub(super) struct Release {
     pub(super) dir: PathBuf,
@@ -45,6 +48,9 @@ impl App {
         let log = self.log_file(row);
         if let Some(parent) = log.parent() {
             tokio::fs::create_dir_all(parent).await.map_err(broken("the log directory"))?;
+        }
+        if tokio::fs::metadata(&log).await.is_ok_and(|m| m.len() > LOG_BYTES) && row.process().is_none() {
+            tokio::fs::rename(&log, log.with_extension("log.1")).await.map_err(broken("the log"))?;
         }
         let text = tokio::fs::read_to_string(dir.join(titan_manifest::FILE)).await;
         let text = text.map_err(|e| Error::invalid(titan_manifest::FILE, format!("cannot be read: {e}")))?;

@@ -21,8 +21,11 @@ use crate::store::deployments::{self, Row};
 
 /// Long enough for a pass that is busy with a slow start.
 const LEASE: Duration = Duration::from_secs(15);
-/// The first user id apps run under; each port has one of its own.
+/// User ids of apps: one for each project's environment, for the data belongs to it from release to release.
 const FIRST_UID: u32 = 300_000;
+const UIDS: u32 = 500_000;
+/// Of an app's data files.
+const FILE_BYTES: u64 = 16 << 30;
 const LOG_LINES: usize = 20;
 
 impl App {
@@ -65,10 +68,8 @@ impl App {
         let seen = Seen { state: row.state, alive: process.is_some(), healthy, starts: row.starts, too_late, due: row.due };
         match step(seen) {
             Step::Wait => {
-                if process.is_none() && row.pid.is_some() && !matches!(row.state, State::Starting | State::Running) {
-                    deployments::forget_process(&self.db, row.id).await?;
-                }
-                Ok(())
+                let ended = process.is_none() && !matches!(row.state, State::Pending | State::Starting | State::Running);
+                if ended { self.clean_up(row).await } else { Ok(()) }
             }
             Step::Start => match self.start(row).await {
                 // The project cannot be started as it is; anything else may pass.
@@ -89,7 +90,7 @@ impl App {
                 if let Some(process) = process {
                     process.stop().await;
                 }
-                deployments::forget_process(&self.db, row.id).await
+                self.clean_up(row).await
             }
         }
     }
@@ -105,9 +106,18 @@ impl App {
         let found = process::find(&row.id.to_string());
         if let Some(process) = found {
             tracing::info!(pid = process.pid, "adopted a process that nobody had written down");
-            deployments::started(&self.db, row.id, process).await?;
+            deployments::started(&self.db, row.id, &self.owner, process).await?;
         }
         Ok(found)
+    }
+
+    /// The process is gone: its port and its files are given back. Data and log stay.
+    async fn clean_up(&self, row: &Row) -> Result<()> {
+        deployments::forget_process(&self.db, row.id).await?;
+        match tokio::fs::remove_dir_all(self.release_dir(row)).await {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::internal(e)),
+            _ => Ok(()),
+        }
     }
 
     async fn start(&self, row: &Row) -> Result<()> {
@@ -129,7 +139,12 @@ impl App {
         ] {
             environment.push((name.to_owned(), value));
         }
-        let limits = Limits { memory_bytes: self.apps.memory_mib << 20, processes: self.apps.processes, ..Limits::default() };
+        let limits = Limits {
+            memory_bytes: self.apps.memory_mib << 20,
+            processes: self.apps.processes,
+            file_bytes: FILE_BYTES,
+            ..Limits::default()
+        };
         let app = titan_sandbox::App {
             release: &release.dir,
             data: &release.data,
@@ -137,7 +152,7 @@ impl App {
             command: &release.manifest.app.command,
             environment: &environment,
             limits,
-            uid: FIRST_UID + u32::from(port),
+            uid: uid(row),
         };
         let command = self.sandbox.app(&app).map_err(Error::internal)?;
         let mut child = tokio::process::Command::from(command).spawn().map_err(Error::internal)?;
@@ -149,7 +164,12 @@ impl App {
             let _ = shutdown.run_until_cancelled(child.wait()).await;
         });
         match process {
-            Some(process) => deployments::started(&self.db, row.id, process).await,
+            Some(process) => {
+                if !deployments::started(&self.db, row.id, &self.owner, process).await? {
+                    process.stop().await;
+                }
+                Ok(())
+            }
             None => Ok(()), // ended at once; the next pass sees that
         }
     }
@@ -182,6 +202,13 @@ impl App {
         let now = now();
         let mut events = Vec::new();
         if let Some(before) = deployments::serving(&tx, row.project_id, &row.environment).await? {
+            if before.id > row.id {
+                // A later one was faster.
+                let reason = format!("{} was asked for later and serves already", before.id);
+                deployments::set_state(&tx, row.id, &[State::Starting], State::Replaced, &reason, now).await?;
+                deployments::record(&tx, row.id, State::Replaced, &reason, now).await?;
+                return Ok(tx.commit().await?);
+            }
             let reason = format!("replaced by {}", row.id);
             deployments::set_state(&tx, before.id, &[State::Running], State::Replaced, "", now).await?;
             deployments::record(&tx, before.id, State::Replaced, &reason, now).await?;
@@ -213,4 +240,10 @@ impl App {
         self.outbox.wake();
         Ok(())
     }
+}
+
+fn uid(row: &Row) -> u32 {
+    let (_, low) = row.project_id.uuid().as_u64_pair();
+    let environment = row.environment.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    FIRST_UID + u32::try_from((low ^ environment) % u64::from(UIDS)).unwrap_or(0)
 }

@@ -97,11 +97,12 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTi
 /// Takes or renews the lease of every deployment of the host that needs a supervisor, and returns them.
 pub(crate) async fn lease(db: &impl ConnectionTrait, host: &str, owner: &str, lease: Duration) -> Result<Vec<Row>> {
     let update = "UPDATE deployment SET owner = $2, owner_until = now() + $3 * interval '1 millisecond'
-        WHERE host = $1 AND (state IN ('pending', 'starting', 'running') OR pid IS NOT NULL) AND (owner IS NULL OR owner = $2 OR owner_until < now())";
+        WHERE host = $1 AND (state IN ('pending', 'starting', 'running') OR port IS NOT NULL) AND (owner IS NULL OR owner = $2 OR owner_until < now())";
     let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
     db.execute_raw(sql(update, [host.into(), owner.into(), millis.into()])).await?;
-    let select =
-        format!("{SELECT} WHERE host = $1 AND owner = $2 AND (state IN ('pending', 'starting', 'running') OR pid IS NOT NULL) ORDER BY id");
+    let select = format!(
+        "{SELECT} WHERE host = $1 AND owner = $2 AND (state IN ('pending', 'starting', 'running') OR port IS NOT NULL) ORDER BY id"
+    );
     Ok(Row::find_by_statement(sql(&select, [host.into(), owner.into()])).all(db).await?)
 }
 
@@ -128,13 +129,11 @@ pub(crate) async fn starting(db: &impl ConnectionTrait, id: DeploymentId, owner:
     Ok(db.execute_raw(sql(update, [id.into(), owner.into(), port.into(), millis.into()])).await?.rows_affected() == 1)
 }
 
-pub(crate) async fn started(db: &impl ConnectionTrait, id: DeploymentId, process: Process) -> Result<()> {
-    db.execute_raw(sql(
-        "UPDATE deployment SET pid = $2, pid_started = $3 WHERE id = $1",
-        [id.into(), process.pid.into(), process.started.into()],
-    ))
-    .await?;
-    Ok(())
+/// False when the deployment is somebody else's by now: the process is one too many.
+pub(crate) async fn started(db: &impl ConnectionTrait, id: DeploymentId, owner: &str, process: Process) -> Result<bool> {
+    let update = "UPDATE deployment SET pid = $3, pid_started = $4 WHERE id = $1 AND owner = $2 AND owner_until > now() AND pid IS NULL";
+    let values = [id.into(), owner.into(), process.pid.into(), process.started.into()];
+    Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
 }
 
 /// The process is gone for good, and the port is free again.

@@ -80,7 +80,7 @@ fn replay(kept: Kept) -> Result<Response> {
     Ok(response)
 }
 
-/// The caller's key, scoped to the route, or a fresh one: what is behind is called with a key always, so
+/// The caller's key, or a fresh one: what is behind is called with a key always, so
 /// that it may be called again when its answer got lost.
 pub(super) fn downstream_key(headers: &HeaderMap) -> String {
     match headers.get(HEADER).and_then(|v| v.to_str().ok()) {

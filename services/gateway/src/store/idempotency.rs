@@ -37,3 +37,8 @@ pub(crate) async fn give_back(db: &impl ConnectionTrait, org: OrgId, key: &str) 
     db.execute_raw(sql("DELETE FROM idempotency_key WHERE org_id = $1 AND key = $2 AND status IS NULL", [org.into(), key.into()])).await?;
     Ok(())
 }
+
+pub(crate) async fn prune(db: &impl ConnectionTrait) -> Result<()> {
+    db.execute_raw(sql("DELETE FROM idempotency_key WHERE created_at < now() - interval '1 day'", [])).await?;
+    Ok(())
+}

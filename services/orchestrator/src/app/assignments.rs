@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
 use titan_error::{Error, Result};
 use titan_identity::{Attempt, Effects};
-use titan_ids::TaskId;
+use titan_ids::{ProjectId, TaskId};
 use titan_proto::events::TaskAssigned;
 use titan_proto::events::event::Body;
 use titan_proto::worker::{Assignment, Dependency};
@@ -13,6 +13,7 @@ use titan_store::outbox::{self, About};
 
 use super::App;
 use crate::domain::matching::{Choice, Slot, assign};
+use crate::domain::session::AttemptKey;
 use crate::store::tasks::{self, AssignmentRow, Change};
 
 /// The credential must outlive the attempt by the time its last effect may take.
@@ -52,20 +53,21 @@ impl App {
         }
         outbox::append(&tx, &events).await?;
         titan_lifecycle::fault("claim.before_commit").await;
-        tx.commit().await?;
+        tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
         titan_lifecycle::fault("claim.after_commit").await;
         self.outbox.wake();
         Ok(claimed)
     }
 
-    /// What the owner of these tasks was told, once more.
-    pub(crate) async fn redeliver(&self, ids: &[TaskId]) -> Result<Vec<Assignment>> {
-        let rows = tasks::assignments(&self.db, ids).await?;
-        rows.into_iter().map(|row| self.assignment(row)).collect()
+    /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.
+    pub(crate) async fn redeliver(&self, attempts: &[AttemptKey]) -> Result<Vec<Assignment>> {
+        let ids: Vec<TaskId> = attempts.iter().map(|(task, _)| *task).collect();
+        let rows = tasks::assignments(&self.db, &ids).await?;
+        rows.into_iter().filter(|row| attempts.contains(&(row.id, row.attempt))).map(|row| self.assignment(row)).collect()
     }
 
     fn assignment(&self, row: AssignmentRow) -> Result<Assignment> {
-        let merges = row.exclusive_key.as_deref() == Some(&merge_queue(&row.project_slug));
+        let merges = row.exclusive_key == Some(exclusive_key(row.project_id, MERGE_QUEUE));
         let effects = if merges { Effects::Merge } else { Effects::TaskBranch };
         let claims = Attempt { task: row.id, attempt: row.attempt, org: row.org_id, project: row.project_id, effects };
         let ttl = Duration::from_secs(u64::try_from(row.timeout_s).unwrap_or(0)) + CREDENTIAL_SLACK;
@@ -99,9 +101,12 @@ impl App {
     }
 }
 
-/// The exclusive key of tasks that move a project's `main`: its merge queue, leased by running one.
-pub(crate) fn merge_queue(project_slug: &str) -> String {
-    format!("merge/{project_slug}")
+/// The key of tasks that may move a project's `main`: its merge queue, leased by running one. Only plans use it.
+pub(super) const MERGE_QUEUE: &str = "merge";
+
+/// Keys are a project's own.
+pub(super) fn exclusive_key(project: ProjectId, key: &str) -> String {
+    format!("{project}/{key}")
 }
 
 fn assigned(row: &AssignmentRow, now: DateTime<Utc>) -> titan_proto::events::Event {

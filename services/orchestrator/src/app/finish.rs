@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use titan_error::{Error, Result};
 use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
-use titan_proto::events::{Event, GoalFinished, TaskCompleted, TaskFailed, TaskProgressed, TaskRetried, TaskStarted};
+use titan_proto::events::{Event, GoalFinished, TaskCancelled, TaskCompleted, TaskFailed, TaskProgressed, TaskRetried, TaskStarted};
 use titan_store::outbox::{self, About};
 
 use super::App;
@@ -195,15 +195,18 @@ impl<'a> Ending<'a> {
 
     /// `step` orders the events of one attempt: assigned 0, under way 1, ended 2.
     fn tell(&mut self, body: Body, step: i64) {
-        let about = About {
+        self.events.push(outbox::event(self.about(step), body, self.now));
+    }
+
+    fn about(&self, step: i64) -> About {
+        About {
             org: self.task.org_id,
             project: Some(self.task.project_id),
             subject: self.id.to_string(),
             version: i64::from(self.locked.task.attempt) * 4 + step,
             causation: self.task.goal_id.map(|g| g.to_string()).unwrap_or_default(),
             traceparent: self.task.traceparent.clone(),
-        };
-        self.events.push(outbox::event(about, body, self.now));
+        }
     }
 
     async fn store_outcome(&mut self, next: &Transition, outcome: &Outcome) -> Result<()> {
@@ -238,10 +241,13 @@ impl<'a> Ending<'a> {
         Ok(())
     }
 
-    async fn cancel_rest(&self, goal: Option<GoalId>) -> Result<()> {
+    async fn cancel_rest(&mut self, goal: Option<GoalId>) -> Result<()> {
         let reason = format!("{} failed", self.id);
         for unreachable in tasks::lock_unreachable(self.tx, self.id, goal).await? {
             self.move_other(&unreachable, Command::Cancel, &reason).await?;
+            let subject = unreachable.id.to_string();
+            let about = About { subject, version: i64::from(unreachable.task.attempt) * 4 + 3, ..self.about(0) };
+            self.events.push(outbox::event(about, Body::TaskCancelled(TaskCancelled { reason: reason.clone() }), self.now));
         }
         Ok(())
     }

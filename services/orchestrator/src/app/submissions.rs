@@ -8,6 +8,7 @@ use titan_proto::events::event::Body;
 use titan_proto::events::{Event, TaskSubmitted};
 use titan_store::outbox::{self, About};
 
+use super::assignments::{MERGE_QUEUE, exclusive_key};
 use super::{App, text};
 use crate::domain::graph::{self, Edge, GraphError};
 use crate::domain::task::TaskState;
@@ -54,9 +55,15 @@ impl App {
         let project = self.active_project(who, &submission.project).await?;
         if submission.goal.is_some() {
             let (attempt, _) = self.verify_attempt(who, &submission.attempt_credential).await?;
-            if attempt.project != project.id {
-                return Err(Error::new(Code::PermissionDenied, "the attempt is for another project"));
+            if tasks::identity(&self.db, attempt.task).await?.goal_id != submission.goal {
+                return Err(Error::new(Code::PermissionDenied, "the attempt is for another goal"));
             }
+        }
+        for (i, task) in new.iter_mut().enumerate() {
+            if submission.goal.is_none() && task.exclusive_key.as_deref() == Some(MERGE_QUEUE) {
+                return Err(Error::invalid(format!("tasks[{i}].exclusive_key"), "\"merge\" is the project's merge queue; use another key"));
+            }
+            task.exclusive_key = task.exclusive_key.as_ref().map(|key| exclusive_key(project.id, key));
         }
         let key = submission.idempotency_key;
         if !key.is_empty()
@@ -153,7 +160,10 @@ fn validate_one(i: usize, task: &TaskIn) -> Result<NewTask> {
     check((0..=20).contains(&task.max_attempts), "max_attempts", "must be 1 to 20, or 0 for 3")?;
     check(task.timeout_s <= DAY_S, "timeout_s", "must be at most 86400 (a day)")?;
     check(task.depends_on.len() <= TASKS_MOST, "depends_on", "names too many tasks")?;
-    check(task.exclusive_key.len() <= 200, "exclusive_key", "must be at most 200 bytes")?;
+    check(!task.input_json.contains("\\u0000"), "input", "must not contain NUL characters")?;
+    if !task.exclusive_key.is_empty() {
+        text(&field("exclusive_key"), &task.exclusive_key, 200)?;
+    }
     text(&field("key"), &task.key, 100)?;
     let timeout_s = if task.timeout_s == 0 { TIMEOUT_S } else { task.timeout_s };
     Ok(NewTask {

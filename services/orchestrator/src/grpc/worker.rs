@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde_json::Value;
-use titan_error::{Error, Result};
+use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
-use titan_ids::{SessionId, TaskId};
+use titan_ids::SessionId;
 use titan_proto::worker::orchestrator_message::Body as Out;
 use titan_proto::worker::result::Outcome as ProtoOutcome;
 use titan_proto::worker::worker_message::Body as In;
@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Api, id};
 use crate::app::{Hello, Opened, Outcome};
-use crate::dispatch::{Connected, Outgoing};
+use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
 use crate::domain::session::AttemptKey;
 use crate::store::agents::Hosted;
 
@@ -47,10 +47,12 @@ impl WorkerService for Api {
         let session = hello.session;
         let opened = self.app.open_session(&who, &hello).await?;
         let epoch = opened.epoch;
-        self.resume(opened, session, results, outgoing.clone()).await?;
+        // The dispatcher alone keeps the stream open: when it forgets the session, the worker says hello again.
+        let weak = outgoing.downgrade();
+        self.resume(opened, session, results, outgoing).await?;
         let api = self.clone();
         let reading = async move {
-            if let Err(error) = api.read(session, epoch, incoming, &outgoing).await {
+            if let Err(error) = api.read(session, epoch, incoming, &weak).await {
                 tracing::info!(%session, %error, "a worker's stream ended");
             }
             api.app.dispatcher.closed(session, epoch);
@@ -80,8 +82,7 @@ impl Api {
         for result in results {
             self.settle(session, result, &outgoing).await?;
         }
-        let lost: Vec<TaskId> = redeliver.iter().map(|(task, _)| *task).collect();
-        for assignment in self.app.redeliver(&lost).await? {
+        for assignment in self.app.redeliver(&redeliver).await? {
             say(&outgoing, Out::Assignment(assignment));
         }
         let owned = keep.into_iter().chain(redeliver).collect();
@@ -91,14 +92,14 @@ impl Api {
 
     /// Until the worker leaves, the connection breaks or the service stops. An error closes the stream; the worker
     /// connects again and says once more what was not acknowledged.
-    async fn read(&self, session: SessionId, epoch: i64, mut incoming: Streaming<WorkerMessage>, outgoing: &Outgoing) -> Result<()> {
+    async fn read(&self, session: SessionId, epoch: i64, mut incoming: Streaming<WorkerMessage>, weak: &WeakOutgoing) -> Result<()> {
         loop {
             let message = tokio::select! {
                 message = incoming.message() => message?,
                 () = self.app.stopping() => return Ok(()),
-                () = outgoing.closed() => return Ok(()),
             };
             let Some(WorkerMessage { body }) = message else { return Ok(()) };
+            let Some(outgoing) = weak.upgrade() else { return Ok(()) };
             match body {
                 Some(In::Heartbeat(beat)) => self.app.dispatcher.heartbeat(session, epoch, beat.sequence),
                 Some(In::Started(started)) => {
@@ -109,9 +110,9 @@ impl Api {
                 }
                 Some(In::Progress(progress)) => {
                     let (task, attempt) = attempt_key(progress.attempt)?;
-                    self.app.progress(task, attempt, &progress.message).await?;
+                    self.app.progress(task, attempt, &clean(&progress.message)).await?;
                 }
-                Some(In::Result(result)) => self.settle(session, result, outgoing).await?,
+                Some(In::Result(result)) => self.settle(session, result, &outgoing).await?,
                 Some(In::Drain(proto::Drain {})) => self.app.dispatcher.draining(session),
                 Some(In::Hello(_)) => return Err(Error::invalid("hello", "comes once a stream")),
                 // A newer worker says something this build does not know; it must not depend on it.
@@ -123,10 +124,19 @@ impl Api {
     async fn settle(&self, session: SessionId, result: proto::Result, outgoing: &Outgoing) -> Result<()> {
         let (task, attempt) = attempt_key(result.attempt.clone())?;
         let outcome = outcome(result.outcome);
-        let accepted = self.app.finish(task, attempt, outcome).await?;
+        let accepted = match self.app.finish(task, attempt, outcome).await {
+            // A result that cannot be stored must end its attempt, not the stream with everything else on it.
+            Err(error) if error.code() != Code::Unavailable => {
+                tracing::warn!(?error, task.id = %task, attempt, "a result could not be stored");
+                let message = format!("the result could not be stored: {error}");
+                let ended = self.app.finish(task, attempt, Outcome::Failed { message, last: true }).await;
+                ended.or_else(|error| if error.code() == Code::Unavailable { Err(error) } else { Ok(false) })?
+            }
+            accepted => accepted?,
+        };
         titan_lifecycle::fault("result.after_commit_before_ack").await;
         say(outgoing, Out::ResultAck(ResultAck { attempt: Some(attempt_ref(&(task, attempt))), accepted }));
-        self.app.dispatcher.ended(session, task);
+        self.app.dispatcher.ended(session, (task, attempt));
         Ok(())
     }
 }
@@ -149,6 +159,8 @@ fn attempt_key(attempt: Option<AttemptRef>) -> Result<AttemptKey> {
 fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
     let object = |json: &str| match serde_json::from_str::<Value>(json) {
         _ if json.len() > RESULT_MOST => Err("is larger than 64 KiB"),
+        // PostgreSQL's texts cannot hold it.
+        Ok(_) if json.contains("\\u0000") => Err("contains a NUL character"),
         Ok(value) if value.is_object() => Ok(value),
         _ => Err("is not a JSON object"),
     };
@@ -159,12 +171,16 @@ fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
             Err(why) => broken(why),
         },
         Some(ProtoOutcome::Rejected(rejected)) => match object(&rejected.findings_json) {
-            Ok(findings) => Outcome::Rejected { message: rejected.message, findings },
+            Ok(findings) => Outcome::Rejected { message: clean(&rejected.message), findings },
             Err(why) => broken(why),
         },
-        Some(ProtoOutcome::Failed(failed)) => Outcome::Failed { message: failed.message, last: failed.r#final },
+        Some(ProtoOutcome::Failed(failed)) => Outcome::Failed { message: clean(&failed.message), last: failed.r#final },
         None => broken("is empty"),
     }
+}
+
+fn clean(message: &str) -> String {
+    message.replace('\0', "\u{2400}")
 }
 
 fn parse_hello(hello: proto::Hello) -> Result<Hello> {

@@ -1,0 +1,3 @@
+//! Loops that take no input and run on any replica.
+
+pub(crate) mod retention;
