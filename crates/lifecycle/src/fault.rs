@@ -1,8 +1,9 @@
-//! Fault points: named places where a test can make the process die or stall. Compiled to nothing in release
-//! builds.
+//! Fault points: named places where a test makes the process die as by kill -9. Compiled to nothing in
+//! release builds.
 
-/// `point=exit` (die as by kill -9) or `point=stall` (never go on), once, at the point named.
-pub const FAULT_ENV: &str = "TITAN_FAULT";
+/// Names a directory. A file in it, called like a point, arms the point once, for whichever process
+/// comes there first.
+pub const FAULT_ENV: &str = "TITAN_FAULTS";
 
 #[cfg(not(debug_assertions))]
 #[inline]
@@ -11,10 +12,10 @@ pub async fn fault(_point: &str) {}
 #[cfg(debug_assertions)]
 #[allow(clippy::disallowed_methods)] // test builds only
 pub async fn fault(point: &str) {
-    let Ok(armed) = std::env::var(FAULT_ENV) else { return };
-    match armed.split_once('=') {
-        Some((name, "exit")) if name == point => std::process::exit(137),
-        Some((name, "stall")) if name == point => std::future::pending().await,
-        _ => {}
+    // Removing a file succeeds for one process only.
+    if let Ok(dir) = std::env::var(FAULT_ENV)
+        && std::fs::remove_file(std::path::Path::new(&dir).join(point)).is_ok()
+    {
+        std::process::exit(137);
     }
 }

@@ -140,3 +140,64 @@ async fn a_goal_survives_kill_of_every_process() {
     assert_eq!(sandboxes, 0);
     assert_eq!(workspaces(&stack), 0, "no workspace left behind");
 }
+
+/// Every place in the code where a crash is the most awkward.
+const POINTS: &[&str] = &[
+    "goal.before_commit",
+    "goal.after_commit",
+    "submit.before_commit",
+    "submit.after_commit",
+    "claim.before_commit",
+    "claim.after_commit",
+    "finish.before_commit",
+    "finish.after_commit",
+    "result.after_commit_before_ack",
+    "step.after_intent",
+    "step.after_effect",
+    "inbox.before_commit",
+    "inbox.after_commit_before_ack",
+    "outbox.after_publish_before_delete",
+    "deployment.before_spawn",
+    "deployment.after_spawn",
+];
+
+#[tokio::test]
+async fn a_goal_survives_a_crash_at_every_fault_point() {
+    let armed = tempfile::tempdir().unwrap();
+    let stack = Stack::up(17_400, &[("TITAN_FAULTS", &armed.path().to_string_lossy())]).await;
+    for point in POINTS {
+        std::fs::write(armed.path().join(point), "").unwrap();
+    }
+    let body = json!({ "sentence": "Build a REST API for boxes with a name and a weight" });
+    let goal = post(&stack, "/api/v1/goals", "goal", &body).await["id"].as_str().unwrap().to_owned();
+    let deadline = Instant::now() + Duration::from_secs(150);
+    loop {
+        let shown = match stack.request("GET", &format!("/api/v1/goals/{goal}")).send().await {
+            Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
+            Err(_) => Value::Null,
+        };
+        match shown["state"].as_str() {
+            Some("done") => break,
+            Some("failed") => panic!("{shown}"),
+            _ => assert!(Instant::now() < deadline, "{shown}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let left: Vec<_> = std::fs::read_dir(armed.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(left.is_empty(), "no process came to {left:?}");
+    let database = stack.database();
+    assert_eq!(database.count("SELECT count(*) FROM orchestrator.goal").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM orchestrator.task").await, 4);
+    assert_eq!(database.count("SELECT count(*) FROM deployment.deployment WHERE state = 'running'").await, 1);
+    let told = "SELECT count(*) FROM gateway.event_log WHERE name = 'task.completed'";
+    eventually("every event, once", async || (database.count(told).await == 4).then_some(())).await;
+    assert_eq!(database.count("SELECT count(*) - count(DISTINCT event->>'id') FROM gateway.event_log").await, 0);
+    let id = stack.get("/api/v1/deployments").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let outermost = |line: &String| line.starts_with("/usr/bin/bwrap");
+    eventually("one process of the app", async || {
+        // bwrap keeps a copy of itself inside.
+        let copies = processes(&id).into_iter().filter(outermost).count();
+        (1..=2).contains(&copies).then_some(())
+    })
+    .await;
+}
