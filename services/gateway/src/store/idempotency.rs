@@ -17,7 +17,7 @@ pub(crate) struct Known {
 pub(crate) async fn take(db: &impl ConnectionTrait, org: OrgId, key: &str, request: &[u8]) -> Result<bool> {
     let insert = "INSERT INTO idempotency_key AS k (org_id, key, request) VALUES ($1, $2, $3)
         ON CONFLICT (org_id, key) DO UPDATE SET created_at = now()
-        WHERE k.status IS NULL AND k.request = $3 AND k.created_at < now() - interval '1 minute'";
+        WHERE k.status IS NULL AND k.request = $3 AND k.created_at < now() - interval '10 seconds'";
     Ok(db.execute_raw(sql(insert, [org.into(), key.into(), request.to_vec().into()])).await?.rows_affected() == 1)
 }
 
