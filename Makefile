@@ -40,4 +40,5 @@ check: ## Format and lints, warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings
 
 images: ## Build the container image of every service (needs a container engine)
-	docker build -f docker/Dockerfile -t titanforge .
+	for name in gateway orchestrator agent-worker deployment monitoring titan; do \
+	  docker build -f docker/Dockerfile --target $$name -t titanforge/$$name . || exit 1; done

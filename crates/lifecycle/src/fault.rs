@@ -3,7 +3,8 @@
 
 /// Names a directory. A file in it, called like a point, arms the point once, for whichever process
 /// comes there first.
-pub const FAULT_ENV: &str = "TITAN_FAULTS";
+#[cfg(debug_assertions)]
+const FAULT_ENV: &str = "TITAN_FAULTS";
 
 #[cfg(not(debug_assertions))]
 #[inline]

@@ -10,9 +10,9 @@ mod tasks;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-pub use admin::serve_admin;
+pub use admin::{health_router, serve_admin};
 pub use backoff::Backoff;
-pub use fault::{FAULT_ENV, fault};
+pub use fault::fault;
 pub use health::{Check, Health};
 pub use tasks::Tasks;
 

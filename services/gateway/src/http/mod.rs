@@ -60,24 +60,16 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
     let git = Router::new().route("/git/{repo}/{*path}", any(crate::git::serve)).layer(DefaultBodyLimit::disable());
     api.merge(git)
         .route("/api/v1/openapi.json", document)
-        .route("/health/live", get(async || "ok\n"))
-        .route("/health/ready", get(async move || ready(&health)))
         .method_not_allowed_fallback(async || method_not_allowed())
         .fallback(async |request: Request| Error::not_found(request.uri().path()))
         .layer(CatchPanicLayer::custom(|_| Error::internal("a handler panicked").into_response()))
         .layer(TraceLayer::new_for_http().make_span_with(titan_telemetry::request_span))
         .with_state(app)
+        .merge(titan_lifecycle::health_router(health))
 }
 
 fn serve_document(document: utoipa::openapi::OpenApi) -> axum::routing::MethodRouter<Arc<App>> {
     get(async move |_: extract::Caller| Json(document))
-}
-
-fn ready(health: &Health) -> (StatusCode, String) {
-    match health.failing().as_slice() {
-        [] => (StatusCode::OK, "ok\n".to_owned()),
-        failing => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", failing.join(", "))),
-    }
 }
 
 fn method_not_allowed() -> Response {
