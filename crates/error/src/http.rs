@@ -56,8 +56,9 @@ impl IntoResponse for Error {
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if self.code() == Code::Unavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        let soon = (self.code() == Code::Unavailable).then_some(1);
+        if let Some(seconds) = self.0.retry_after_s.or(soon) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if self.code() == Code::Unauthenticated {
             let challenge = http::HeaderValue::from_static("Bearer, Basic realm=\"titan\"");

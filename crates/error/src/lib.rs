@@ -47,6 +47,7 @@ struct Inner {
     code: Code,
     message: String,
     fields: Vec<FieldError>,
+    retry_after_s: Option<u32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
     location: &'static Location<'static>,
 }
@@ -54,7 +55,14 @@ struct Inner {
 impl Error {
     #[track_caller]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), fields: Vec::new(), source: None, location: Location::caller() }))
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after_s: None,
+            source: None,
+            location: Location::caller(),
+        }))
     }
 
     #[track_caller]
@@ -89,6 +97,14 @@ impl Error {
     #[track_caller]
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, message)
+    }
+
+    /// A limit is reached; the caller may try again after so many seconds.
+    #[track_caller]
+    pub fn exhausted(message: impl Into<String>, retry_after_s: u32) -> Self {
+        let mut error = Self::new(Code::ResourceExhausted, message);
+        error.0.retry_after_s = Some(retry_after_s);
+        error
     }
 
     #[track_caller]

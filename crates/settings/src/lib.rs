@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use secret::Secret;
-pub use sections::{Bus, Database, Identity, Listen, LogFormat, Telemetry};
+pub use sections::{Bus, Counters, Database, Identity, Listen, LogFormat, Telemetry};
 
 /// Settings that can say what is wrong with themselves.
 pub trait Settings: DeserializeOwned + Serialize {

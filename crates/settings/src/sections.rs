@@ -63,6 +63,34 @@ impl Bus {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Counters {
+    /// Redis, e.g. `redis://:password@host:6379`; absent means that each process counts by itself.
+    pub redis_url: Option<Secret>,
+    /// Prefix of every key, so that several installations share a server.
+    pub prefix: String,
+    /// To Redis, at most.
+    pub connections: usize,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { redis_url: None, prefix: "titan".to_owned(), connections: 8 }
+    }
+}
+
+impl Counters {
+    pub fn problems(&self, problems: &mut Vec<String>) {
+        if self.redis_url.as_ref().is_some_and(|u| !u.reveal().starts_with("redis://") && !u.reveal().starts_with("rediss://")) {
+            problems.push("counters.redis_url: must look like redis://:password@host:6379".to_owned());
+        }
+        if !(1..=200).contains(&self.connections) {
+            problems.push("counters.connections: must be 1 to 200".to_owned());
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Key by which services sign principals for each other; the same in every service, 32 bytes or more.

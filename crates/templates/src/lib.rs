@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use render::{RenderError, RenderedFile, render, render_line};
+pub use render::{Library, LibraryError, RenderError, RenderedFile, render_line};
 pub use understand::{Refusal, understand};
 
 /// What a sentence asks for, as far as it was understood.

@@ -6,6 +6,7 @@ mod broker;
 mod database;
 mod otlp;
 mod service;
+mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ pub use broker::Broker;
 pub use database::TestDatabase;
 pub use otlp::{OtlpReceiver, Span};
 pub use service::{KEY, TestService, settings};
+pub use wire::Wire;
 
 /// PostgreSQL for tests: a superuser's URL.
 #[must_use]
@@ -25,6 +27,12 @@ pub fn database_url() -> String {
 #[must_use]
 pub fn amqp_url() -> String {
     titan_settings::env("TITAN_TEST_AMQP_URL").unwrap_or_else(|| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+/// Redis for tests.
+#[must_use]
+pub fn redis_url() -> String {
+    titan_settings::env("TITAN_TEST_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned())
 }
 
 /// Looks again and again until there is something, for at most half a minute.

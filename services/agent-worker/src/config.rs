@@ -41,6 +41,9 @@ pub struct Agents {
     pub workspaces: PathBuf,
     /// Directory of the blob store, the same for every service.
     pub blobs: PathBuf,
+    /// Directory of an operator's own templates: `<name>/files/…` replaces the built-in template of that name.
+    #[serde(default)]
+    pub templates: Option<PathBuf>,
 }
 
 impl Settings for Config {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use titan_service::ServiceSettings as _;
-use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
+use titan_settings::{Bus, Counters, Database, Identity, Listen, Settings, Telemetry};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +14,8 @@ pub struct Config {
     pub identity: Identity,
     #[serde(default)]
     pub telemetry: Telemetry,
+    #[serde(default)]
+    pub counters: Counters,
     pub peers: Peers,
     pub gateway: Gateway,
 }
@@ -38,6 +40,8 @@ pub struct Gateway {
     pub first_key_file: PathBuf,
     /// Largest request body, in bytes; pushes to git are not limited by it.
     pub body_limit: usize,
+    /// Requests a user may make in a minute, over all replicas; 0 means as many as they like.
+    pub requests_per_minute: u32,
 }
 
 impl Settings for Config {
@@ -57,10 +61,12 @@ impl Settings for Config {
         blobs = "/var/lib/titan/blobs"
         first_key_file = "/var/lib/titan/api-key"
         body_limit = 262144
+        requests_per_minute = 60000
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {
         self.frame().problems(problems);
+        self.counters.problems(problems);
         if self.gateway.body_limit < 1_024 {
             problems.push("gateway.body_limit: must be 1024 or more".to_owned());
         }

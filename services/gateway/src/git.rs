@@ -140,6 +140,7 @@ async fn access(app: &App, headers: &HeaderMap, name: &str) -> Result<Access> {
         return Ok(Access { project: attempt.project, refs });
     }
     let who = app.authenticate(&credential).await?;
+    app.admit(&who).await?;
     Ok(Access { project: project(app, &who, name).await?, refs: Vec::new() })
 }
 

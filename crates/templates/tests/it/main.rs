@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use titan_templates::{render, understand};
+use titan_templates::{Library, understand};
 
 fn write(dir: &Path, sentence: &str) {
-    for file in render(&understand(sentence).unwrap()).unwrap() {
+    for file in Library::open(None).unwrap().render(&understand(sentence).unwrap()).unwrap() {
         let path = dir.join(&file.path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, file.contents).unwrap();
@@ -46,4 +46,24 @@ fn every_type_and_awkward_names() {
 #[test]
 fn nothing_required() {
     passes_with_coverage("Build a REST API for measurements with a temperature and an optional note");
+}
+
+#[test]
+fn an_operators_own_template_replaces_the_built_in_one() {
+    let own = tempfile::tempdir().unwrap();
+    let files = own.path().join("rest-api/files/app");
+    std::fs::create_dir_all(&files).unwrap();
+    std::fs::write(files.join("name.txt.j2"), "{{ resource.plural }}\n").unwrap();
+    let rendered = Library::open(Some(own.path())).unwrap().render(&understand("Build a REST API for boxes").unwrap()).unwrap();
+    assert_eq!((rendered.len(), rendered[0].path.as_str(), rendered[0].contents.as_str()), (1, "app/name.txt", "boxes\n"));
+}
+
+#[test]
+fn a_directory_that_is_no_library_is_refused_by_name() {
+    let own = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(own.path().join("rest-apis/files")).unwrap();
+    let error = Library::open(Some(own.path())).unwrap_err().to_string();
+    assert!(error.contains("rest-apis") && error.contains("rest-api"), "{error}");
+    let absent = own.path().join("absent");
+    assert!(Library::open(Some(&absent)).unwrap_err().to_string().contains("absent"));
 }

@@ -1,5 +1,6 @@
 //! All five services in one process: a private PostgreSQL, the in-process bus, the same code as anywhere.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -29,11 +30,14 @@ pub(crate) struct Args {
     /// Prefix of the database roles, for several installations on one server.
     #[arg(long, default_value = "titan")]
     role_prefix: String,
+    /// Directory of your own templates: <name>/files/… replaces the built-in template of that name.
+    #[arg(long, env = "TITAN_TEMPLATES")]
+    templates: Option<PathBuf>,
 }
 
 impl Args {
     pub(crate) fn any_port() -> Self {
-        Self { port: 0, apps_port: 0, database_url: None, role_prefix: "titan".to_owned() }
+        Self { port: 0, apps_port: 0, database_url: None, role_prefix: "titan".to_owned(), templates: None }
     }
 }
 
@@ -111,6 +115,8 @@ async fn start_services(home: &Home, args: &Args, cluster: Option<&Cluster>) -> 
         monitorings: &urls[3..4],
         proxy: &proxy,
         first_app_port: 20_000,
+        redis_url: None,
+        templates: args.templates.as_deref(),
     };
     let mut launch = Launch {
         services: JoinSet::new(),

@@ -1,5 +1,7 @@
 //! The settings of the five services, as TOML, for an installation on this machine.
 
+use std::path::Path;
+
 use titan_store::Installation;
 use toml::{Table, Value};
 
@@ -22,6 +24,9 @@ pub(crate) struct Common<'a> {
     /// Where apps are reached.
     pub(crate) proxy: &'a str,
     pub(crate) first_app_port: u16,
+    pub(crate) redis_url: Option<&'a str>,
+    /// Of an operator's own.
+    pub(crate) templates: Option<&'a Path>,
 }
 
 /// The sections of one replica.
@@ -60,7 +65,10 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
             ];
             let key = common.home.key_file().to_string_lossy().into_owned();
             let own = [("repositories", home("repositories")), ("blobs", home("blobs")), ("first_key_file", key)];
-            vec![("peers", table(peers)), ("gateway", table(own.map(|(k, v)| (k, v.into()))))]
+            let mut counters = Table::new();
+            insert_some(&mut counters, "redis_url", common.redis_url);
+            insert_some(&mut counters, "prefix", common.redis_url.map(|_| common.bus_prefix));
+            vec![("peers", table(peers)), ("gateway", table(own.map(|(k, v)| (k, v.into())))), ("counters", counters)]
         }
         "agent-worker" => {
             let peers = [
@@ -70,7 +78,10 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
                 ("gateway", common.gateway.into()),
             ];
             let own = [("worker", replica.name.to_owned()), ("workspaces", home("workspaces")), ("blobs", home("blobs"))];
-            vec![("peers", table(peers)), ("agents", table(own.map(|(k, v)| (k, v.into()))))]
+            let mut agents = table(own.map(|(k, v)| (k, v.into())));
+            let templates = common.templates.map(std::path::absolute).transpose()?;
+            insert_some(&mut agents, "templates", templates.as_deref().and_then(Path::to_str));
+            vec![("peers", table(peers)), ("agents", agents)]
         }
         "deployment" => {
             let peers = [("orchestrator", urls(common.orchestrators)), ("gateway", common.gateway.into())];

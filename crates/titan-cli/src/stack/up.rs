@@ -24,6 +24,12 @@ pub(crate) struct Args {
     database_url: String,
     #[arg(long, env = "TITAN_AMQP_URL", default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
     amqp_url: String,
+    /// Where the gateways count requests together.
+    #[arg(long, env = "TITAN_REDIS_URL", default_value = "redis://127.0.0.1:6379")]
+    redis_url: String,
+    /// Directory of your own templates: <name>/files/… replaces the built-in template of that name.
+    #[arg(long, env = "TITAN_TEMPLATES")]
+    templates: Option<PathBuf>,
     /// Prefix of exchanges and queues.
     #[arg(long, default_value = "titan")]
     bus_prefix: String,
@@ -125,6 +131,8 @@ fn write_settings(
         monitorings: &monitorings,
         proxy: &format!("http://{}", local(PROXY)),
         first_app_port: args.apps_port,
+        redis_url: Some(&args.redis_url),
+        templates: args.templates.as_deref(),
     };
     let text = settings(&common, &Replica { service, name, address: &local(offset), admin: &local(offset + 1) })?;
     let file = home.join(&format!("run/{name}.toml"));

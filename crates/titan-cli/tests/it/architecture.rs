@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("titan-identity", &["ids", "error", "telemetry"]),
     ("titan-blobs", &["error"]),
     ("titan-git", &["error"]),
+    ("titan-counters", &["settings"]),
     ("titan-bus", &["lifecycle", "proto", "settings"]),
     ("titan-store", &["bus", "error", "ids", "lifecycle", "proto", "settings", "telemetry"]),
     ("titan-service", &["bus", "error", "identity", "lifecycle", "settings", "store", "telemetry"]),

@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod faults;
+mod gates;
 mod goal;
 mod stack;
 mod trace;

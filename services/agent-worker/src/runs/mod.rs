@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use sea_orm::DatabaseConnection;
 use titan_blobs::Blobs;
 use titan_error::{Code, Error, Result};
@@ -17,6 +18,7 @@ use titan_proto::worker::result::Outcome;
 use titan_proto::worker::{Assignment, AttemptRef, Completed, Failed, Rejected, Result as TaskResult};
 use titan_sandbox::Sandbox;
 use titan_service::{Frame, Peers};
+use titan_templates::Library;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tracing::Instrument as _;
@@ -35,6 +37,7 @@ pub(crate) struct Worker {
     pub(crate) db: DatabaseConnection,
     pub(crate) sandbox: Sandbox,
     pub(crate) blobs: Blobs,
+    pub(crate) templates: Library,
     pub(crate) orchestrator: Channel,
     pub(crate) deployment: Channel,
     pub(crate) monitoring: Channel,
@@ -69,6 +72,7 @@ impl Worker {
             db: frame.db.clone(),
             sandbox,
             blobs: Blobs::local(&config.agents.blobs)?,
+            templates: Library::open(config.agents.templates.as_deref()).context("agents.templates")?,
             orchestrator: Peers::new("peers.orchestrator", &peers.orchestrator)?.balanced(),
             deployment: Peers::new("peers.deployment", &peers.deployment)?.balanced(),
             monitoring: Peers::new("peers.monitoring", &peers.monitoring)?.balanced(),

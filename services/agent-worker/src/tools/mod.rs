@@ -136,7 +136,7 @@ impl Action {
             Self::PlanTasks { playbook, environment, understanding } => {
                 pure(plan_tasks::run(worker, attempt, seq, playbook, environment, understanding).await)
             }
-            Self::WriteTemplate { understanding } => write_template::run(attempt, workspace, understanding).await,
+            Self::WriteTemplate { understanding } => write_template::run(worker, attempt, workspace, understanding).await,
             Self::RunTests {} => pure(run_tests::run(worker, workspace).await),
             Self::Scan {} => pure(scan::run(worker, workspace).await),
             Self::Merge { commit } => merge::run(attempt, workspace, commit).await,

@@ -4,11 +4,16 @@ use serde_json::{Value, json};
 use titan_error::{Error, Result};
 use titan_templates::{RenderedFile, Understanding};
 
-use crate::runs::{Attempt, Workspace};
+use crate::runs::{Attempt, Worker, Workspace};
 
 /// In the workspace: makes its tree be what the template says, and saves it.
-pub(crate) async fn run(attempt: &Attempt, workspace: &mut Workspace, understanding: &Understanding) -> Result<(Value, Option<String>)> {
-    let rendered = titan_templates::render(understanding).map_err(|e| Error::invalid("template", e.to_string()))?;
+pub(crate) async fn run(
+    worker: &Worker,
+    attempt: &Attempt,
+    workspace: &mut Workspace,
+    understanding: &Understanding,
+) -> Result<(Value, Option<String>)> {
+    let rendered = worker.templates.render(understanding).map_err(|e| Error::invalid("template", e.to_string()))?;
     let files: Vec<String> = rendered.iter().map(|f| f.path.clone()).collect();
     let dir = workspace.tree().await?.path().to_owned();
     let written = tokio::task::spawn_blocking(move || write_tree(&dir, &rendered)).await.map_err(Error::internal)?;

@@ -3,9 +3,11 @@
 mod events;
 mod idempotency;
 mod keys;
+mod limits;
 
 use sea_orm::DatabaseConnection;
 use titan_blobs::Blobs;
+use titan_counters::Counters;
 use titan_identity::Signer;
 use titan_lifecycle::Tasks;
 use titan_service::Frame;
@@ -27,6 +29,8 @@ pub(crate) struct App {
     pub(crate) blobs: Blobs,
     pub(crate) tasks: Tasks,
     pub(crate) body_limit: usize,
+    counters: Counters,
+    requests_per_minute: u32,
     /// Changes whenever the log may have grown.
     grown: watch::Sender<()>,
 }
@@ -45,6 +49,8 @@ impl App {
             blobs: Blobs::local(&config.gateway.blobs)?,
             tasks: frame.tasks.clone(),
             body_limit: config.gateway.body_limit,
+            counters: Counters::new(&config.counters)?,
+            requests_per_minute: config.gateway.requests_per_minute,
             grown: watch::Sender::new(()),
         })
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::{header, request::Parts};
+use axum::middleware::Next;
+use axum::response::Response;
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use titan_error::{Code, Error};
@@ -12,17 +14,30 @@ use titan_identity::Principal;
 use crate::app::App;
 
 /// Who calls, by `Authorization: Bearer <API key>`.
+#[derive(Clone)]
 pub(crate) struct Caller(pub(crate) Principal);
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let Some(key) = header.and_then(|value| value.strip_prefix("Bearer ")) else {
             return Err(Error::new(Code::Unauthenticated, "an API key is required: `Authorization: Bearer titan_key_…`"));
         };
         app.authenticate(key).await.map(Self)
     }
+}
+
+/// Before everything else that a request wants: who it is from, found out and counted once.
+pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Error> {
+    let (mut parts, body) = request.into_parts();
+    let caller = Caller::from_request_parts(&mut parts, &app).await?;
+    app.admit(&caller.0).await?;
+    parts.extensions.insert(caller);
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// A JSON body; what is wrong with it is said by field.

@@ -56,10 +56,10 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(evidence::router())
         .layer(middleware::from_fn_with_state(app.clone(), idempotent::answer_once))
         .split_for_parts();
-    let document = serve_document(document);
+    let api = api.route("/api/v1/openapi.json", serve_document(document));
+    let api = api.route_layer(middleware::from_fn_with_state(app.clone(), extract::admit));
     let git = Router::new().route("/git/{repo}/{*path}", any(crate::git::serve)).layer(DefaultBodyLimit::disable());
     api.merge(git)
-        .route("/api/v1/openapi.json", document)
         .method_not_allowed_fallback(async || method_not_allowed())
         .fallback(async |request: Request| Error::not_found(request.uri().path()))
         .layer(CatchPanicLayer::custom(|_| Error::internal("a handler panicked").into_response()))

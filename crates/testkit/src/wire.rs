@@ -1,0 +1,67 @@
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// The network between a service and a server, which can be cut: what is open breaks off and nothing new
+/// gets through until it is mended.
+pub struct Wire {
+    url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    whole: watch::Sender<bool>,
+    open: watch::Sender<usize>,
+}
+
+impl Wire {
+    /// To the server of `url`: `scheme://user:password@host:port/…`.
+    pub async fn to(url: &str) -> Self {
+        let authority = url.split("://").nth(1).unwrap().split('/').next().unwrap();
+        let server = authority.rsplit('@').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = url.replacen(&server, &listener.local_addr().unwrap().to_string(), 1);
+        let state = Arc::new(State { whole: watch::Sender::new(true), open: watch::Sender::new(0) });
+        // On a thread of its own, so that a test may wait for programs without starving it.
+        let (listener, carried) = (listener.into_std().unwrap(), state.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { carry(TcpListener::from_std(listener).unwrap(), server, carried).await });
+        });
+        Self { url, state }
+    }
+
+    /// The server's URL through this wire.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Returns when nothing is open any more.
+    pub async fn cut(&self) {
+        self.state.whole.send_replace(false);
+        self.state.open.subscribe().wait_for(|open| *open == 0).await.unwrap();
+    }
+
+    pub fn mend(&self) {
+        self.state.whole.send_replace(true);
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // ends with its thread
+async fn carry(listener: TcpListener, server: String, state: Arc<State>) {
+    while let Ok((mut near, _)) = listener.accept().await {
+        let (server, state, mut whole) = (server.clone(), state.clone(), state.whole.subscribe());
+        state.open.send_modify(|open| *open += 1);
+        tokio::spawn(async move {
+            let through = async {
+                let mut far = TcpStream::connect(&server).await?;
+                tokio::io::copy_bidirectional(&mut near, &mut far).await
+            };
+            tokio::select! { _ = through => {}, _ = whole.wait_for(|whole| !whole) => {} }
+            drop(near);
+            state.open.send_modify(|open| *open -= 1);
+        });
+    }
+}

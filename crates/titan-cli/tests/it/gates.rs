@@ -1,0 +1,82 @@
+//! Work that does not pass its gates, from an operator's own template: it goes back, and the goal says why.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+const SENTENCE: &str = "Build a REST API for boxes with a name and a weight";
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target) } else { std::fs::copy(entry.path(), target).map(drop).unwrap() }
+    }
+}
+
+/// The built-in template, to be spoiled.
+fn own_template() -> (tempfile::TempDir, PathBuf) {
+    let own = tempfile::tempdir().unwrap();
+    let files = own.path().join("rest-api/files");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/library/rest-api/files"), &files);
+    (own, files)
+}
+
+fn kinds(tasks: &Value) -> Vec<(&str, &str)> {
+    let mut kinds: Vec<_> =
+        tasks["items"].as_array().unwrap().iter().map(|t| (t["kind"].as_str().unwrap(), t["state"].as_str().unwrap())).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+#[tokio::test]
+async fn work_below_the_gates_is_sent_back_with_the_findings() {
+    let (own, files) = own_template();
+    std::fs::remove_file(files.join("tests/test_http.py")).unwrap();
+    std::fs::write(files.join("app/keys.py"), "KEY = \"AKIAIOSFODNN7EXAMPLE\"\n").unwrap();
+    let stack = Stack::dev(&[("TITAN_TEMPLATES", &own.path().to_string_lossy())]);
+    let output = stack.titan(&["goal", SENTENCE, "--watch"]);
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    assert!(out.contains("sent back") && out.contains("coverage") && out.contains("90"), "{out}");
+    let tasks = stack.titan_json(&["tasks"]);
+    assert_eq!(
+        kinds(&tasks),
+        [("deploy", "cancelled"), ("plan-goal", "done"), ("verify", "cancelled"), ("write-code", "done"), ("write-code", "failed")]
+    );
+    let find = |kind: &str, state: &str| {
+        let task = tasks["items"].as_array().unwrap().iter().find(|t| t["kind"] == kind && t["state"] == state).unwrap();
+        stack.titan_json(&["task", task["id"].as_str().unwrap()])["task"].clone()
+    };
+    let fix = find("write-code", "failed");
+    assert!(fix["error"].as_str().unwrap().contains("change the template"), "{fix}");
+    let rework = fix["input"]["rework"].to_string();
+    assert!(rework.contains("app/keys.py") && rework.contains("coverage"), "the findings travel with it: {rework}");
+    assert_eq!(find("verify", "cancelled")["result"], json!(null), "no verdict in favour");
+    assert_eq!(stack.titan_json(&["deployments"])["items"], json!([]), "nothing was deployed");
+    let project = &stack.titan_json(&["projects"])["items"][0];
+    let url = format!("{}{}", stack.url, project["repository"].as_str().unwrap());
+    let helper = format!("credential.helper=!{} --home {} git-credential", env!("CARGO_BIN_EXE_titan"), stack.home.path().display());
+    let refs = std::process::Command::new("git").args(["-c", &helper, "ls-remote", &url]).output().unwrap();
+    let refs = String::from_utf8(refs.stdout).unwrap();
+    assert!(refs.contains("refs/heads/task/") && !refs.contains("refs/heads/main"), "main never moved: {refs}");
+}
+
+#[tokio::test]
+async fn a_template_whose_tests_fail_fails_the_goal_with_their_output() {
+    let (own, files) = own_template();
+    let broken = "import unittest\n\n\nclass Broken(unittest.TestCase):\n    def test_sum(self):\n        self.assertEqual(1 + 1, 3)\n";
+    std::fs::write(files.join("tests/test_broken.py"), broken).unwrap();
+    let stack = Stack::dev(&[("TITAN_TEMPLATES", &own.path().to_string_lossy())]);
+    let output = stack.titan(&["goal", SENTENCE, "--watch"]);
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    assert!(out.contains("tests fail") && out.contains("failed"), "{out}");
+    let tasks = stack.titan_json(&["tasks"]);
+    assert_eq!(kinds(&tasks), [("deploy", "cancelled"), ("plan-goal", "done"), ("verify", "cancelled"), ("write-code", "failed")]);
+    let task = tasks["items"].as_array().unwrap().iter().find(|t| t["kind"] == "write-code").unwrap();
+    let task = stack.titan_json(&["task", task["id"].as_str().unwrap()])["task"].clone();
+    assert!(task["error"].as_str().unwrap().contains("failures=1"), "{task}");
+}
