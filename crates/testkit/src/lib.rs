@@ -50,6 +50,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl
     }
 }
 
+/// A port nobody listens on at the moment, for settings that take no 0.
+#[must_use]
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// One TLS provider for the process; every test that makes a client calls it first.
 pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 /// gets through until it is mended.
 pub struct Wire {
     url: String,
+    server: String,
+    near: String,
     state: Arc<State>,
 }
 
@@ -21,21 +23,28 @@ impl Wire {
         let authority = url.split("://").nth(1).unwrap().split('/').next().unwrap();
         let server = authority.rsplit('@').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = url.replacen(&server, &listener.local_addr().unwrap().to_string(), 1);
+        let near = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State { whole: watch::Sender::new(true), open: watch::Sender::new(0) });
         // On a thread of its own, so that a test may wait for programs without starving it.
+        let far = server.clone();
         let (listener, carried) = (listener.into_std().unwrap(), state.clone());
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { carry(TcpListener::from_std(listener).unwrap(), server, carried).await });
         });
-        Self { url, state }
+        Self { url: url.to_owned(), server: far, near, state }
     }
 
     /// The server's URL through this wire.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url.clone()
+        self.url_of(&self.url)
+    }
+
+    /// Another URL of the same server through this wire.
+    #[must_use]
+    pub fn url_of(&self, url: &str) -> String {
+        url.replacen(&self.server, &self.near, 1)
     }
 
     /// Returns when nothing is open any more.

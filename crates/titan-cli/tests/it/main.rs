@@ -6,5 +6,6 @@ mod architecture;
 mod faults;
 mod gates;
 mod goal;
+mod outages;
 mod stack;
 mod trace;

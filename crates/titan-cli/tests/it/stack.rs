@@ -6,10 +6,24 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use titan_testkit::{TestDatabase, amqp_url, install_tls};
+use titan_testkit::{TestDatabase, Wire, amqp_url, install_tls, redis_url};
 
 pub(crate) fn titan() -> Command {
     Command::new(env!("CARGO_BIN_EXE_titan"))
+}
+
+/// How `titan up` reaches them.
+pub(crate) struct Servers<'a> {
+    /// Directly when none is given.
+    pub(crate) database: Option<&'a Wire>,
+    pub(crate) amqp: String,
+    pub(crate) redis: String,
+}
+
+impl Default for Servers<'_> {
+    fn default() -> Self {
+        Self { database: None, amqp: amqp_url(), redis: redis_url() }
+    }
 }
 
 /// `titan dev` or `titan up`, stopped with the test.
@@ -34,12 +48,18 @@ impl Stack {
 
     /// Seven processes on the test servers, on ports from `base` on.
     pub(crate) async fn up(base: u16, environment: &[(&str, &str)]) -> Self {
+        Self::up_on(base, Servers::default(), environment).await
+    }
+
+    pub(crate) async fn up_on(base: u16, servers: Servers<'_>, environment: &[(&str, &str)]) -> Self {
         let (home, database) = (home(), TestDatabase::empty().await);
         let role_prefix = format!("titan_up_{base}");
         let mut command = titan();
         command.arg("--home").arg(home.path()).args(["up", "--role-prefix", &role_prefix, "--bus-prefix", &format!("test-up-{base}")]);
         command.args(["--base-port", &base.to_string(), "--apps-port", &(base + 100).to_string()]);
-        command.args(["--database-url", &database.url, "--amqp-url", &amqp_url()]).envs(environment.iter().copied());
+        let database_url = servers.database.map_or(database.url.clone(), |wire| wire.url_of(&database.url));
+        command.args(["--database-url", &database_url, "--amqp-url", &servers.amqp, "--redis-url", &servers.redis]);
+        command.envs(environment.iter().copied());
         Self::start(command, home, Some(database), role_prefix)
     }
 

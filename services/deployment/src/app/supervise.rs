@@ -72,8 +72,8 @@ impl App {
                 if ended { self.clean_up(row).await } else { Ok(()) }
             }
             Step::Start => match self.start(row).await {
-                // The project cannot be started as it is; anything else may pass.
-                Err(error) if error.code() == Code::InvalidArgument => self.fail(row, error.message()).await,
+                // The project cannot be started as it is, or not here; anything else may pass.
+                Err(error) if matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => self.fail(row, error.message()).await,
                 result => result,
             },
             Step::Serve => self.serve(row).await,
