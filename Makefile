@@ -21,7 +21,7 @@ dev: ## All five services in one process on a private PostgreSQL, until Ctrl-C
 	@cargo build --workspace
 	@target/debug/titan dev
 
-up: ## The five services as seven processes on PostgreSQL and RabbitMQ, in the background
+up: ## The five services as seven processes on PostgreSQL, RabbitMQ and Redis, in the background
 	@scripts/servers.sh start
 	@cargo build --workspace
 	@scripts/up.sh start $(HOME_UP)
@@ -30,7 +30,7 @@ down: ## Stop what `make up` started
 	@scripts/up.sh stop $(HOME_UP)
 	@scripts/servers.sh stop
 
-test: ## Every test, against real PostgreSQL and RabbitMQ
+test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	cargo build --workspace
 	@scripts/servers.sh with cargo nextest run --workspace

@@ -106,7 +106,7 @@ start() {
   tools
   [ -n "${TITAN_TEST_DATABASE_URL:-}" ] || start_postgres
   [ -n "${TITAN_TEST_AMQP_URL:-}" ] || start_rabbitmq
-  start_redis
+  [ -n "${TITAN_TEST_REDIS_URL:-}" ] || start_redis
 }
 stop() {
   for name in postgres rabbitmq redis; do

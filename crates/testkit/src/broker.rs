@@ -4,35 +4,55 @@ use lapin::{Channel, Connection, ConnectionProperties};
 /// Exchanges and queues of one test, deleted with it.
 pub struct Broker {
     pub prefix: String,
-    _connection: Connection,
-    channel: Channel,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self { prefix: format!("test-{}", uuid::Uuid::new_v4().simple()) }
+    }
 }
 
 impl Broker {
-    pub async fn new() -> Self {
-        let connection = Connection::connect(&crate::amqp_url(), ConnectionProperties::default())
-            .await
-            .expect("RabbitMQ for tests answers (see README)");
-        let channel = connection.create_channel().await.unwrap();
-        Self { prefix: format!("test-{}", uuid::Uuid::new_v4().simple()), _connection: connection, channel }
+    /// Takes one message that was refused for good.
+    pub async fn take_dead(&self) -> Option<Vec<u8>> {
+        let (_connection, channel) = connect().await;
+        take(&channel, &self.prefix).await
     }
+}
 
-    /// Takes one message out of a queue of the prefix; none when it is empty.
-    pub async fn take(&self, queue: &str) -> Option<Vec<u8>> {
-        let name = format!("{}.{queue}", self.prefix);
-        let got = self.channel.basic_get(name.into(), BasicGetOptions { no_ack: true }).await.unwrap();
-        got.map(|message| message.delivery.data)
+impl Drop for Broker {
+    /// A dead letter that the test did not take fails it.
+    fn drop(&mut self) {
+        let prefix = std::mem::take(&mut self.prefix);
+        let cleaned = crate::apart(async move || {
+            let (_connection, channel) = connect().await;
+            let dead = take(&channel, &prefix).await;
+            let (_connection, channel) = connect().await;
+            for queue in titan_bus::QUEUES.iter().map(|q| q.name).chain(["dead"]) {
+                channel.queue_delete(format!("{prefix}.{queue}").into(), QueueDeleteOptions::default()).await.unwrap();
+            }
+            for exchange in ["events", "dead"] {
+                channel.exchange_delete(format!("{prefix}.{exchange}").into(), ExchangeDeleteOptions::default()).await.unwrap();
+            }
+            dead
+        });
+        if let Ok(Some(dead)) = cleaned.join()
+            && !std::thread::panicking()
+        {
+            panic!("a dead letter was left: {}", String::from_utf8_lossy(&dead));
+        }
     }
+}
 
-    /// Call it at the end: asynchronous work cannot be done in a destructor.
-    pub async fn clean_up(self) {
-        for queue in titan_bus::QUEUES.iter().map(|q| q.name).chain(["dead"]) {
-            let name = format!("{}.{queue}", self.prefix);
-            self.channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.unwrap();
-        }
-        for exchange in ["events", "dead"] {
-            let name = format!("{}.{exchange}", self.prefix);
-            self.channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await.unwrap();
-        }
-    }
+async fn connect() -> (Connection, Channel) {
+    let connection =
+        Connection::connect(&crate::amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ for tests answers (see README)");
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
+}
+
+/// None too when nothing was ever declared; the channel is of no use then.
+async fn take(channel: &Channel, prefix: &str) -> Option<Vec<u8>> {
+    let got = channel.basic_get(format!("{prefix}.dead").into(), BasicGetOptions { no_ack: true }).await.ok()?;
+    got.map(|message| message.delivery.data)
 }

@@ -1,4 +1,5 @@
 use std::str::FromStr as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::Migrator;
@@ -11,6 +12,7 @@ pub struct TestDatabase {
     name: String,
     /// A superuser's.
     pub url: String,
+    undelivered: AtomicBool,
 }
 
 /// Any constant: one process at a time makes templates.
@@ -27,7 +29,7 @@ impl TestDatabase {
         let template = template(&mut admin, migrations).await;
         let name = format!("titan_test_{}", uuid::Uuid::new_v4().simple());
         execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-        Self { url: in_database(&name), name }
+        Self { url: in_database(&name), name, undelivered: AtomicBool::new(false) }
     }
 
     /// One without anything in it, for an installation that prepares it itself.
@@ -35,7 +37,7 @@ impl TestDatabase {
         let mut admin = PgConnection::connect(&crate::database_url()).await.expect("PostgreSQL for tests answers (see README)");
         let name = format!("titan_test_{}", uuid::Uuid::new_v4().simple());
         execute(&mut admin, format!("CREATE DATABASE {name}")).await;
-        Self { url: in_database(&name), name }
+        Self { url: in_database(&name), name, undelivered: AtomicBool::new(false) }
     }
 
     /// Drops the database and the roles an installation made for it.
@@ -51,6 +53,11 @@ impl TestDatabase {
         titan_store::service_url(&self.url, schema, &installation()).unwrap()
     }
 
+    /// The test leaves events in outboxes that nobody takes, or refuses some.
+    pub fn expect_undelivered(&self) {
+        self.undelivered.store(true, Ordering::Relaxed);
+    }
+
     /// One number of the whole database, by a superuser.
     pub async fn count(&self, sql: &str) -> i64 {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
@@ -64,19 +71,46 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
+    /// What was committed but told to nobody fails the test. A database that stays behind does not.
     fn drop(&mut self) {
-        let name = self.name.clone();
-        as_admin(move |mut admin| async move { execute(&mut admin, format!("DROP DATABASE {name} WITH (FORCE)")).await });
+        let look = !self.undelivered.load(Ordering::Relaxed) && !std::thread::panicking();
+        let (name, url) = (self.name.clone(), self.url.clone());
+        let cleaned = crate::apart(async move || {
+            let undelivered = if look { undelivered(&url).await } else { Vec::new() };
+            let mut admin = PgConnection::connect(&crate::database_url()).await.unwrap();
+            execute(&mut admin, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            undelivered
+        });
+        if let Ok(undelivered) = cleaned.join() {
+            assert!(undelivered.is_empty(), "events were left in outboxes: {undelivered:?}");
+        }
     }
 }
 
-/// On a thread of its own: destructors cannot wait in the test's runtime. What stays behind fails no test.
+/// Destructors cannot wait in the test's runtime.
 fn as_admin<F: Future<Output = ()>>(work: impl FnOnce(PgConnection) -> F + Send + 'static) {
-    let cleaning = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { work(PgConnection::connect(&crate::database_url()).await.unwrap()).await });
-    });
+    let cleaning = crate::apart(async move || work(PgConnection::connect(&crate::database_url()).await.unwrap()).await);
     let _ = cleaning.join();
+}
+
+/// Events that were neither published nor taken within some seconds, with what was said about them.
+async fn undelivered(url: &str) -> Vec<String> {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let outboxes: Vec<String> =
+        sqlx::query_scalar("SELECT schemaname::text FROM pg_tables WHERE tablename = 'outbox'").fetch_all(&mut connection).await.unwrap();
+    let selects = outboxes.iter().map(|s| format!("SELECT '{s} ' || name || coalesce(': ' || dead_reason, '') FROM {s}.outbox"));
+    let selects = selects.collect::<Vec<_>>().join(" UNION ALL ");
+    for _ in 0..100 {
+        if selects.is_empty() {
+            return Vec::new();
+        }
+        let left: Vec<String> = sqlx::query_scalar(AssertSqlSafe(selects.clone())).fetch_all(&mut connection).await.unwrap();
+        if left.is_empty() {
+            return left;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    sqlx::query_scalar(AssertSqlSafe(selects)).fetch_all(&mut connection).await.unwrap()
 }
 
 /// Made once for each set of migrations.

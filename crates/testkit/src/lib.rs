@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use broker::Broker;
 pub use database::TestDatabase;
 pub use otlp::{OtlpReceiver, Span};
-pub use service::{KEY, TestService, settings};
+pub use service::{KEY, TestService, accepting_bus, settings};
 pub use wire::Wire;
 
 /// PostgreSQL for tests: a superuser's URL.
@@ -54,6 +54,18 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl
 #[must_use]
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A listener that a runtime can take over.
+fn listen() -> std::net::TcpListener {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+/// On a thread and a runtime of its own, so that it goes on while a test waits for programs or cleans up.
+fn apart<T: Send + 'static, F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> std::thread::JoinHandle<T> {
+    std::thread::spawn(move || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work()))
 }
 
 /// One TLS provider for the process; every test that makes a client calls it first.

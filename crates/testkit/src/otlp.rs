@@ -26,20 +26,15 @@ pub struct OtlpReceiver {
 struct Collector(Arc<Mutex<Vec<Span>>>);
 
 impl OtlpReceiver {
-    /// On a thread of its own, so that a test may wait for programs without starving it.
     #[must_use]
     pub fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let listener = crate::listen();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let spans = Arc::new(Mutex::new(Vec::new()));
         let service = TraceServiceServer::new(Collector(spans.clone())).max_decoding_message_size(64 << 20);
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
-                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await
-            })
+        crate::apart(async move || {
+            let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
+            tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await
         });
         Self { endpoint, spans }
     }

@@ -19,20 +19,15 @@ struct State {
 
 impl Wire {
     /// To the server of `url`: `scheme://user:password@host:port/…`.
-    pub async fn to(url: &str) -> Self {
+    pub fn to(url: &str) -> Self {
         let authority = url.split("://").nth(1).unwrap().split('/').next().unwrap();
         let server = authority.rsplit('@').next().unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = crate::listen();
         let near = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State { whole: watch::Sender::new(true), open: watch::Sender::new(0) });
-        // On a thread of its own, so that a test may wait for programs without starving it.
-        let far = server.clone();
-        let (listener, carried) = (listener.into_std().unwrap(), state.clone());
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { carry(TcpListener::from_std(listener).unwrap(), server, carried).await });
-        });
-        Self { url: url.to_owned(), server: far, near, state }
+        let (far, carried) = (server.clone(), state.clone());
+        crate::apart(async move || carry(TcpListener::from_std(listener).unwrap(), far, carried).await);
+        Self { url: url.to_owned(), server, near, state }
     }
 
     /// The server's URL through this wire.

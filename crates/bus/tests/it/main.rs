@@ -111,11 +111,9 @@ async fn waits_for_a_consumer(bus: &Bus) {
 
 async fn on_rabbitmq(test: impl AsyncFn(&Bus)) {
     titan_testkit::install_tls();
-    let broker = Broker::new().await;
+    let broker = Broker::default();
     let bus: Bus = Arc::new(RabbitMq::new(&amqp_url(), &broker.prefix));
     test(&bus).await;
-    assert_eq!(broker.take("dead").await, None, "nothing went to the dead letters");
-    broker.clean_up().await;
 }
 
 async fn in_process(test: impl AsyncFn(&Bus)) {
@@ -167,17 +165,16 @@ async fn rabbitmq_keeps_what_was_published_before_the_first_start_of_a_consumer(
 #[tokio::test]
 async fn rabbitmq_sends_what_is_rejected_to_the_dead_letters() {
     titan_testkit::install_tls();
-    let broker = Broker::new().await;
+    let broker = Broker::default();
     let bus: Bus = Arc::new(RabbitMq::new(&amqp_url(), &broker.prefix));
     let all = Recorder::answering(vec![Verdict::Reject("never".to_owned())]);
     let consumer = consume(&bus, &GATEWAY_EVENTS, &all).await;
     publish(&bus, "task.completed", &["1"]).await.unwrap();
     publish(&bus, "task.completed", &["2"]).await.unwrap();
     all.wait_for(&["2"]).await;
-    let dead = eventually("the dead letter", async || broker.take("dead").await).await;
+    let dead = eventually("the dead letter", async || broker.take_dead().await).await;
     assert_eq!(dead, prost::Message::encode_to_vec(&batch("task.completed", &["1"])));
     consumer.stop().await;
-    broker.clean_up().await;
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ async fn processes_count_together() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_delays_one_count_and_is_used_again() {
-    let wire = Wire::to(&redis_url()).await;
+    let wire = Wire::to(&redis_url());
     let counters = counters(Some(wire.url()), &prefix());
     assert_eq!(counters.count("a", MINUTE).await.count, 1);
     wire.cut().await;

@@ -159,10 +159,9 @@ async fn committed_events_arrive_once_in_process() {
 #[tokio::test]
 async fn committed_events_arrive_once_with_two_relays_over_rabbitmq() {
     titan_testkit::install_tls();
-    let broker = titan_testkit::Broker::new().await;
+    let broker = titan_testkit::Broker::default();
     let bus: Bus = Arc::new(titan_bus::RabbitMq::new(&titan_testkit::amqp_url(), &broker.prefix));
     deliver(&database().await, bus, 2, 1_500).await;
-    broker.clean_up().await;
 }
 
 /// Refuses what it is given.
@@ -179,6 +178,7 @@ impl titan_bus::Transport for Refusing {
 #[tokio::test]
 async fn what_is_refused_for_good_stays_with_the_reason() {
     let database = database().await;
+    database.expect_undelivered();
     let db = pool(&database, "orchestrator").await;
     outbox::append(&db, &[event("a")]).await.unwrap();
     let stop = CancellationToken::new();

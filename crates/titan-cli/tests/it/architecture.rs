@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("titan-bus", &["lifecycle", "proto", "settings"]),
     ("titan-store", &["bus", "error", "ids", "lifecycle", "proto", "settings", "telemetry"]),
     ("titan-service", &["bus", "error", "identity", "lifecycle", "settings", "store", "telemetry"]),
-    ("titan-testkit", &["bus", "service", "settings", "store"]),
+    ("titan-testkit", &["bus", "lifecycle", "proto", "service", "settings", "store"]),
 ];
 
 fn root() -> PathBuf {

@@ -51,7 +51,7 @@ async fn ready(stack: &Stack) -> u16 {
 
 #[tokio::test]
 async fn all_servers_away_for_longer_than_a_lease() {
-    let (database, amqp, redis) = (Wire::to(&database_url()).await, Wire::to(&amqp_url()).await, Wire::to(&redis_url()).await);
+    let (database, amqp, redis) = (Wire::to(&database_url()), Wire::to(&amqp_url()), Wire::to(&redis_url()));
     let servers = Servers { database: Some(&database), amqp: amqp.url(), redis: redis.url() };
     let stack = with_project(17_500, servers).await;
     submit(&stack, "short", 60, 700).await;

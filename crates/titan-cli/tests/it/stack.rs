@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use titan_testkit::{TestDatabase, Wire, amqp_url, install_tls, redis_url};
+use titan_testkit::{Broker, TestDatabase, Wire, amqp_url, install_tls, redis_url};
 
 pub(crate) fn titan() -> Command {
     Command::new(env!("CARGO_BIN_EXE_titan"))
@@ -35,6 +35,7 @@ pub(crate) struct Stack {
     /// Of `titan up`.
     database: Option<TestDatabase>,
     role_prefix: String,
+    _broker: Option<Broker>,
 }
 
 impl Stack {
@@ -43,7 +44,7 @@ impl Stack {
         let home = home();
         let mut command = titan();
         command.arg("--home").arg(home.path()).args(["dev", "--port", "0", "--apps-port", "0"]).envs(environment.iter().copied());
-        Self::start(command, home, None, String::new())
+        Self::start(command, home, None, String::new(), None)
     }
 
     /// Seven processes on the test servers, on ports from `base` on.
@@ -53,17 +54,23 @@ impl Stack {
 
     pub(crate) async fn up_on(base: u16, servers: Servers<'_>, environment: &[(&str, &str)]) -> Self {
         let (home, database) = (home(), TestDatabase::empty().await);
-        let role_prefix = format!("titan_up_{base}");
+        let (role_prefix, broker) = (format!("titan_up_{base}"), Broker::default());
         let mut command = titan();
-        command.arg("--home").arg(home.path()).args(["up", "--role-prefix", &role_prefix, "--bus-prefix", &format!("test-up-{base}")]);
+        command.arg("--home").arg(home.path()).args(["up", "--role-prefix", &role_prefix, "--bus-prefix", &broker.prefix]);
         command.args(["--base-port", &base.to_string(), "--apps-port", &(base + 100).to_string()]);
         let database_url = servers.database.map_or(database.url.clone(), |wire| wire.url_of(&database.url));
         command.args(["--database-url", &database_url, "--amqp-url", &servers.amqp, "--redis-url", &servers.redis]);
         command.envs(environment.iter().copied());
-        Self::start(command, home, Some(database), role_prefix)
+        Self::start(command, home, Some(database), role_prefix, Some(broker))
     }
 
-    fn start(mut command: Command, home: tempfile::TempDir, database: Option<TestDatabase>, role_prefix: String) -> Self {
+    fn start(
+        mut command: Command,
+        home: tempfile::TempDir,
+        database: Option<TestDatabase>,
+        role_prefix: String,
+        broker: Option<Broker>,
+    ) -> Self {
         install_tls();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -76,7 +83,7 @@ impl Stack {
         // What else it prints must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
-        Self { url, home, child, http, database, role_prefix }
+        Self { url, home, child, http, database, role_prefix, _broker: broker }
     }
 
     pub(crate) fn database(&self) -> &TestDatabase {

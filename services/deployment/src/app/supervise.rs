@@ -73,7 +73,9 @@ impl App {
             }
             Step::Start => match self.start(row).await {
                 // The project cannot be started as it is, or not here; anything else may pass.
-                Err(error) if matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => self.fail(row, error.message()).await,
+                Err(error) if matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
+                    self.fail(row, error.message()).await
+                }
                 result => result,
             },
             Step::Serve => self.serve(row).await,

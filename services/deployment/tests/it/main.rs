@@ -5,16 +5,14 @@ mod source;
 
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Arc;
 
 use source::Source;
-use titan_bus::{Bus, InProcess};
 use titan_deployment::{Config, MIGRATIONS};
 use titan_identity::{Principal, Signer};
 use titan_ids::{OrgId, ProjectId, UserId};
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
 use titan_proto::deployment::{DeployRequest, Deployment, DeploymentState, GetDeploymentRequest};
-use titan_testkit::{KEY, TestDatabase, TestService, eventually, free_port};
+use titan_testkit::{KEY, TestDatabase, TestService, accepting_bus, eventually, free_port};
 use tonic::transport::Channel;
 
 /// Answers 200 on every path.
@@ -64,8 +62,7 @@ impl Fixture {
         let settings = titan_testkit::settings(&self.database, "deployment")
             + &format!("[peers]\ngateway = \"{}\"\n[proxy]\naddress = \"{proxy}\"\npublic_url = \"http://{proxy}\"\n", self.source.url)
             + &format!("[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\nhealthy_within_s = 3\n", ports.0, ports.1);
-        let bus: Bus = Arc::new(InProcess::default());
-        let service = TestService::start::<Config, _>(&settings, bus, titan_deployment::run).await;
+        let service = TestService::start::<Config, _>(&settings, accepting_bus(), titan_deployment::run);
         let client = DeploymentServiceClient::new(Channel::from_shared(service.url.clone()).unwrap().connect_lazy());
         Replica { service, client, proxy: format!("http://{proxy}") }
     }
@@ -118,9 +115,10 @@ async fn an_app_that_is_never_healthy_fails_and_the_one_before_it_goes_on_servin
     fixture.until(&replica, &well.id, DeploymentState::Running).await;
     let url = format!("{}/boxes/", replica.proxy);
     assert_eq!(body(&url).await.as_deref(), Some("version 1"));
-    for (source, environment, why, output) in
-        [(WELL, [("STATUS", "503")].as_slice(), "not healthy within 3 s", "listening"), (ENDS, &[], "ended on its own", "no such table: boxes")]
-    {
+    for (source, environment, why, output) in [
+        (WELL, [("STATUS", "503")].as_slice(), "not healthy within 3 s", "listening"),
+        (ENDS, &[], "ended on its own", "no such table: boxes"),
+    ] {
         let sick = fixture.deploy(&replica, &fixture.source.commit(source, environment)).await;
         let sick = fixture.until(&replica, &sick.id, DeploymentState::Failed).await;
         assert!(sick.error.contains(why) && sick.error.contains(output), "{}", sick.error);

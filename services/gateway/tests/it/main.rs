@@ -1,12 +1,9 @@
 //! The gateway by itself: its own `run()`, real PostgreSQL and Redis, HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
-use std::sync::Arc;
-
 use futures::future::join_all;
-use titan_bus::{Bus, InProcess};
 use titan_gateway::{Config, MIGRATIONS};
-use titan_testkit::{TestDatabase, TestService, eventually, redis_url};
+use titan_testkit::{TestDatabase, TestService, accepting_bus, eventually, redis_url};
 
 struct Replica {
     service: TestService,
@@ -23,8 +20,7 @@ impl Replica {
             redis_url()
         );
         let settings = titan_testkit::settings(database, "gateway") + &own;
-        let bus: Bus = Arc::new(InProcess::default());
-        let service = TestService::start::<Config, _>(&settings, bus, titan_gateway::run).await;
+        let service = TestService::start::<Config, _>(&settings, accepting_bus(), titan_gateway::run);
         let key = eventually("the first key", async || std::fs::read_to_string(format!("{home}/key")).ok()).await;
         Self { service, http: reqwest::Client::builder().no_proxy().build().unwrap(), key }
     }

@@ -4,16 +4,13 @@
 mod sessions;
 mod submissions;
 
-use std::sync::Arc;
-
-use titan_bus::{Bus, InProcess};
 use titan_identity::{Principal, Signer};
 use titan_ids::{OrgId, UserId};
 use titan_orchestrator::{Config, MIGRATIONS};
 use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{CreateProjectRequest, GetTaskRequest, NewTask, SubmitTasksRequest, Task};
-use titan_testkit::{KEY, TestDatabase, TestService};
+use titan_testkit::{KEY, TestDatabase, TestService, accepting_bus};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
@@ -32,7 +29,7 @@ impl Fixture {
     async fn new() -> Self {
         titan_testkit::install_tls();
         let database = TestDatabase::new(&[("orchestrator", &MIGRATIONS)]).await;
-        let service = start(&database).await;
+        let service = start(&database);
         let channel = Channel::from_shared(service.url.clone()).unwrap().connect_lazy();
         let who = Principal::user(UserId::generate(), OrgId::DEFAULT);
         let fixture = Self { database, service, channel, signer: Signer::new("gateway", KEY), who };
@@ -61,10 +58,9 @@ impl Fixture {
     }
 }
 
-async fn start(database: &TestDatabase) -> TestService {
+fn start(database: &TestDatabase) -> TestService {
     let settings = titan_testkit::settings(database, "orchestrator") + ENGINE;
-    let bus: Bus = Arc::new(InProcess::default());
-    TestService::start::<Config, _>(&settings, bus, titan_orchestrator::run).await
+    TestService::start::<Config, _>(&settings, accepting_bus(), titan_orchestrator::run)
 }
 
 fn noop(key: &str, depends_on: &[&str]) -> NewTask {

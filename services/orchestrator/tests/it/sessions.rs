@@ -292,7 +292,7 @@ async fn of_the_tasks_with_one_key_one_runs() {
 #[tokio::test]
 async fn a_task_stored_through_one_replica_is_pushed_by_another() {
     let fixture = Fixture::new().await;
-    let other = super::start(&fixture.database).await;
+    let other = super::start(&fixture.database);
     let mut far = Fixture { channel: tonic::transport::Channel::from_shared(other.url.clone()).unwrap().connect_lazy(), ..fixture };
     let mut worker = None;
     while worker.is_none() {
