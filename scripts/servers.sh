@@ -81,7 +81,8 @@ start_rabbitmq() {
   answers 5672 && return 0
   echo '[].' >"$run/rabbitmq-plugins"
   # `-detached` answers before the node is up; wait for its port.
-  (cd "$run" && rabbit setsid /usr/lib/rabbitmq/bin/rabbitmq-server >"$run/rabbitmq.out" 2>&1 </dev/null &)
+  # The shell that waits for it must not hold what our caller reads from.
+  (cd "$run" && rabbit setsid /usr/lib/rabbitmq/bin/rabbitmq-server) >"$run/rabbitmq.out" 2>&1 </dev/null &
   touch "$run/rabbitmq.ours"
   wait_for 5672 60 RabbitMQ
 }

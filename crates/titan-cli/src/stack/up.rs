@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::json;
 use titan_lifecycle::Backoff;
 use titan_store::Installation;
 use tokio::process::{Child, Command};
@@ -93,10 +92,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         supervised.spawn(process.supervise(signal.clone()));
     }
     let base = args.base_port;
-    for (_, name, offset) in PROCESSES {
-        wait_until_ready(&format!("http://127.0.0.1:{}/health/ready", base + offset + 1))
-            .await
-            .with_context(|| format!("{name}; its log is {}/{name}.log", run_dir.display()))?;
+    if let Err(error) = all_ready(base, &run_dir).await {
+        signal.cancel();
+        while supervised.join_next().await.is_some() {}
+        return Err(error);
     }
     println!("TitanForge is ready at http://127.0.0.1:{base} ({} processes, logs in {})", PROCESSES.len(), run_dir.display());
     println!("API key     {}", home.key_file().display());
@@ -104,6 +103,19 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         ended??;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn all_ready(base: u16, run_dir: &Path) -> anyhow::Result<()> {
+    for (_, name, offset) in PROCESSES {
+        let ready = wait_until_ready(&format!("http://127.0.0.1:{}/health/ready", base + offset + 1)).await;
+        ready.with_context(|| format!("{name} says last: {}", last_line(&run_dir.join(format!("{name}.log")))))?;
+    }
+    Ok(())
+}
+
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    format!("{} ({})", text.lines().last().unwrap_or_default(), log.display())
 }
 
 fn write_settings(
@@ -173,7 +185,7 @@ impl Process {
                 status = child.wait() => status?,
                 () = shutdown.cancelled() => return stop(self.name, child).await,
             };
-            eprintln!("{}", json!({ "process": self.name, "ended": status.to_string(), "log": self.log }));
+            eprintln!("{} ended with {status}; its last words: {}", self.name, last_line(&self.log));
             if started.elapsed() > Duration::from_secs(10) {
                 backoff.reset();
             }
