@@ -11,11 +11,10 @@ mod app;
 mod config;
 mod dispatch;
 mod domain;
+mod group_commit;
 mod grpc;
 mod reconcile;
 mod store;
-
-use std::sync::Arc;
 
 use titan_bus::Bus;
 use titan_service::{Frame, Listeners, serve_grpc};
@@ -34,7 +33,7 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     let frame = titan_service::ServiceSettings::frame(&config);
     let frame = Frame::start("orchestrator", frame, &MIGRATIONS, bus, listeners.admin, shutdown.clone()).await?;
     let (dispatcher, commands) = dispatch::channel();
-    let app = Arc::new(app::App::new(&frame, config.engine, dispatcher)?);
+    let app = app::App::start(&frame, config.engine, dispatcher)?;
     frame.tasks.spawn_loop("dispatcher", dispatch::run(app.clone(), commands, shutdown.clone()));
     let wakes = frame.health.check("wake-ups");
     frame.tasks.spawn_loop("wake-ups", dispatch::listen(app.clone(), config.database.direct().clone(), wakes, shutdown.clone()));

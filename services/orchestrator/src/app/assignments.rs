@@ -14,7 +14,8 @@ use titan_store::outbox::{self, About};
 use super::App;
 use crate::domain::matching::{Choice, Slot, assign};
 use crate::domain::session::AttemptKey;
-use crate::store::tasks::{self, AssignmentRow, Change};
+use crate::store::claims::{self, AssignmentRow};
+use crate::store::transitions::{self, Change};
 
 /// The credential must outlive the attempt by the time its last effect may take.
 const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
@@ -29,28 +30,27 @@ impl App {
         if roles.is_empty() {
             return Ok(Vec::new());
         }
-        let candidates = tasks::ready(&self.db, roles, self.engine.claim_batch).await?;
+        let candidates = claims::ready(&self.db, roles, self.engine.claim_batch).await?;
         let choices = assign(candidates, slots);
         if choices.is_empty() {
             return Ok(Vec::new());
         }
         let tx = self.db.begin().await?;
-        let taken = tasks::claim(&tx, &choices).await?;
+        let taken = claims::claim(&tx, &choices).await?;
         let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
-        let rows = tasks::assignments(&tx, &taken).await?;
+        let rows = claims::assignments(&tx, &taken).await?;
         let mut claimed = Vec::with_capacity(rows.len());
-        let mut events = Vec::with_capacity(rows.len());
+        let (mut events, mut changes) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
             let Some(choice) = by_task.remove(&row.id) else { continue };
             let why = serde_json::to_value(&choice.factors).map_err(Error::internal)?;
-            tasks::store_choice(&tx, row.id, why).await?;
-            let actor = choice.slot.agent.to_string();
-            let (from, to) = (choice.candidate.task.state, choice.next.state);
+            let (from, to, actor) = (choice.candidate.task.state, choice.next.state, choice.slot.agent.to_string());
             let reason = format!("claimed for {}", row.agent_name);
-            tasks::record(&tx, Change { task: row.id, from, to, attempt: row.attempt, actor: &actor, reason: &reason }, now).await?;
+            changes.push(Change { task: row.id, from, to, attempt: row.attempt, actor, reason, choice: Some(why) });
             events.push(assigned(&row, now));
             claimed.push((choice, self.assignment(row)?));
         }
+        transitions::record(&tx, &changes, now).await?;
         outbox::append(&tx, &events).await?;
         titan_lifecycle::fault("claim.before_commit").await;
         tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
@@ -62,7 +62,7 @@ impl App {
     /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.
     pub(crate) async fn redeliver(&self, attempts: &[AttemptKey]) -> Result<Vec<Assignment>> {
         let ids: Vec<TaskId> = attempts.iter().map(|(task, _)| *task).collect();
-        let rows = tasks::assignments(&self.db, &ids).await?;
+        let rows = claims::assignments(&self.db, &ids).await?;
         rows.into_iter().filter(|row| attempts.contains(&(row.id, row.attempt))).map(|row| self.assignment(row)).collect()
     }
 

@@ -15,7 +15,7 @@ use super::submissions::task_submitted;
 use super::{App, text};
 use crate::store::entity::goal::{Model, State};
 use crate::store::goals::{self, GoalOf};
-use crate::store::tasks::{self, NewTask, Scope};
+use crate::store::submissions::{self, NewTask, Scope};
 
 const SENTENCE_MOST: usize = 2_000;
 
@@ -72,11 +72,11 @@ impl App {
         }
         let plan = plan_task(&sentence);
         let scope = Scope { org: who.org, project: project.id, goal: Some(goal.id), traceparent };
-        tasks::insert(&tx, &scope, std::slice::from_ref(&plan), now).await?;
+        submissions::insert(&tx, &[(&scope, &plan)], now).await?;
         events.push(outbox::event(about(&goal), Body::GoalSubmitted(GoalSubmitted { sentence }), now));
         events.push(task_submitted(&scope, &plan, now));
         outbox::append(&tx, &events).await?;
-        tasks::notify_ready(&tx).await?;
+        submissions::notify_ready(&tx).await?;
         titan_lifecycle::fault("goal.before_commit").await;
         tx.commit().await?;
         titan_lifecycle::fault("goal.after_commit").await;

@@ -2,13 +2,14 @@
 
 mod agents;
 mod assignments;
-mod finish;
 mod goals;
 mod projects;
+mod reports;
 mod sessions;
 mod submissions;
 mod tasks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
@@ -20,12 +21,14 @@ use titan_telemetry::prometheus::IntCounterVec;
 
 use crate::config::Engine;
 use crate::dispatch::Dispatcher;
+use crate::group_commit::{self, Writer};
+use crate::store::tasks::TaskRow;
 
-pub(crate) use finish::Outcome;
 pub(crate) use goals::GoalIn;
 pub(crate) use projects::{ProjectIn, ProjectPatch};
+pub(crate) use reports::{Outcome, Report, What};
 pub(crate) use sessions::{Hello, Opened};
-pub(crate) use submissions::{SubmissionIn, TaskIn};
+pub(crate) use submissions::{Submission, SubmissionIn, TaskIn};
 
 pub(crate) struct App {
     pub(crate) db: DatabaseConnection,
@@ -35,15 +38,32 @@ pub(crate) struct App {
     pub(crate) dispatcher: Dispatcher,
     /// Attempts by how they ended; `stale` counts what the fence refused.
     pub(crate) ended: IntCounterVec,
+    reports: Writer<Report, bool>,
+    submissions: Writer<Submission, Option<Vec<TaskRow>>>,
     tasks: Tasks,
 }
 
 impl App {
-    pub(crate) fn new(frame: &Frame, engine: Engine, dispatcher: Dispatcher) -> anyhow::Result<Self> {
+    /// Starts the writers too.
+    pub(crate) fn start(frame: &Frame, engine: Engine, dispatcher: Dispatcher) -> anyhow::Result<Arc<Self>> {
         let options = titan_telemetry::prometheus::Opts::new("titan_task_attempts_ended_total", "Attempts by how they ended.");
         let ended = frame.metrics.register(IntCounterVec::new(options, &["outcome"])?)?;
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
-        Ok(Self { db, outbox, signer, engine, dispatcher, ended, tasks: frame.tasks.clone() })
+        let ((reports, reported), (submissions, submitted)) = (group_commit::channel(), group_commit::channel());
+        let app = Arc::new(Self { db, outbox, signer, engine, dispatcher, ended, reports, submissions, tasks: frame.tasks.clone() });
+        let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());
+        let commit = move |batch| {
+            let app = writer.clone();
+            async move { app.commit_reports(batch).await }
+        };
+        frame.tasks.spawn_loop("report writer", group_commit::run(reported, commit, stop));
+        let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());
+        let commit = move |batch| {
+            let app = writer.clone();
+            async move { app.commit_submissions(batch).await }
+        };
+        frame.tasks.spawn_loop("submission writer", group_commit::run(submitted, commit, stop));
+        Ok(app)
     }
 
     pub(crate) fn lease(&self) -> Duration {

@@ -1,21 +1,26 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde_json::Value;
 use titan_error::{Code, Error, FieldError, Result};
 use titan_identity::Principal;
-use titan_ids::{GoalId, TaskId};
+use titan_ids::{GoalId, OrgId, ProjectId, TaskId};
 use titan_proto::events::event::Body;
 use titan_proto::events::{Event, TaskSubmitted};
 use titan_store::outbox::{self, About};
+use uuid::Uuid;
 
 use super::assignments::{MERGE_QUEUE, exclusive_key};
 use super::{App, text};
 use crate::domain::graph::{self, Edge, GraphError};
 use crate::domain::task::TaskState;
-use crate::store::entity::goal::State;
+use crate::store::entity::goal::{self, State};
 use crate::store::entity::project;
-use crate::store::goals;
-use crate::store::tasks::{self, NewTask, Scope, TaskRow};
+use crate::store::submissions::{self, NewKey, NewTask, Parent, Scope};
+use crate::store::tasks::{self, TaskRow};
+use crate::store::{goals, projects};
 
 const TASKS_MOST: usize = 1_000;
 const PAYLOAD_MOST: usize = 64 << 10;
@@ -48,61 +53,159 @@ pub(crate) struct TaskIn {
     pub(crate) run_after: Option<DateTime<Utc>>,
 }
 
+/// Checked as far as that needs no database.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    who: Principal,
+    given: SubmissionIn,
+    new: Vec<NewTask>,
+    traceparent: String,
+}
+
 impl App {
     /// Stores a graph of tasks, all or none.
-    pub(crate) async fn submit_tasks(&self, who: &Principal, submission: SubmissionIn, now: DateTime<Utc>) -> Result<Vec<TaskRow>> {
-        let mut new = validate(&submission.tasks)?;
-        let project = self.active_project(who, &submission.project).await?;
-        if submission.goal.is_some() {
-            let (attempt, _) = self.verify_attempt(who, &submission.attempt_credential).await?;
-            if tasks::identity(&self.db, attempt.task).await?.goal_id != submission.goal {
+    pub(crate) async fn submit_tasks(&self, who: &Principal, given: SubmissionIn) -> Result<Vec<TaskRow>> {
+        let new = validate(&given.tasks)?;
+        if given.goal.is_some() {
+            let (attempt, _) = self.verify_attempt(who, &given.attempt_credential).await?;
+            if tasks::find(&self.db, attempt.org, attempt.task).await?.goal_id != given.goal {
                 return Err(Error::new(Code::PermissionDenied, "the attempt is for another goal"));
             }
         }
-        for (i, task) in new.iter_mut().enumerate() {
-            if submission.goal.is_none() && task.exclusive_key.as_deref() == Some(MERGE_QUEUE) {
-                return Err(Error::invalid(format!("tasks[{i}].exclusive_key"), "\"merge\" is the project's merge queue; use another key"));
-            }
-            task.exclusive_key = task.exclusive_key.as_ref().map(|key| exclusive_key(project.id, key));
+        let merges = |task: &TaskIn| given.goal.is_none() && task.exclusive_key == MERGE_QUEUE;
+        if let Some(i) = given.tasks.iter().position(merges) {
+            return Err(Error::invalid(format!("tasks[{i}].exclusive_key"), "\"merge\" is the project's merge queue; use another key"));
         }
-        let key = submission.idempotency_key;
-        if !key.is_empty()
-            && let Some(ids) = tasks::submission(&self.db, project.id, &key).await?
-        {
-            return tasks::find_all(&self.db, &ids).await;
-        }
-        let tx = self.db.begin().await?;
-        if let Some(goal) = submission.goal {
-            check_goal(&tx, &project, goal).await?;
-        }
-        if !key.is_empty() && !tasks::insert_submission(&tx, project.id, &key, &new).await? {
-            tx.rollback().await?;
-            let ids = tasks::submission(&self.db, project.id, &key).await?;
-            return tasks::find_all(&self.db, &ids.ok_or_else(|| Error::unavailable("try again"))?).await;
-        }
-        count_unfinished(&tx, &project, &submission.tasks, &mut new).await?;
+        let (project, key) = (given.project.clone(), given.idempotency_key.clone());
         let traceparent = titan_telemetry::traceparent().unwrap_or_default();
-        let scope = Scope { org: who.org, project: project.id, goal: submission.goal, traceparent };
-        tasks::insert(&tx, &scope, &new, now).await?;
-        let events: Vec<_> = new.iter().map(|task| task_submitted(&scope, task, now)).collect();
-        outbox::append(&tx, &events).await?;
-        tasks::notify_ready(&tx).await?;
+        match self.submissions.write(Submission { who: who.clone(), given, new, traceparent }).await {
+            Ok(Some(rows)) => Ok(rows),
+            // Stored before, under the same key.
+            outcome if !key.is_empty() => {
+                let project = self.project(who, &project).await?;
+                match submissions::submission(&self.db, project.id, &key).await? {
+                    Some(ids) => tasks::find_all(&self.db, &ids).await,
+                    None => Err(outcome.err().unwrap_or_else(|| Error::unavailable("try again"))),
+                }
+            }
+            outcome => Err(outcome.err().unwrap_or_else(|| Error::internal("a submission without a key was stored before"))),
+        }
+    }
+
+    /// One batch, in one transaction. An outcome is none when the submission's key is taken.
+    pub(crate) async fn commit_submissions(&self, batch: Vec<Arc<Submission>>) -> Result<Vec<Result<Option<Vec<TaskRow>>>>> {
+        let now = titan_lifecycle::now();
+        let tx = self.db.begin().await?;
+        let around = Around::lock(&tx, &batch).await?;
+        let prepared: Vec<Result<(Scope, Vec<NewTask>)>> = batch.iter().map(|submission| around.prepare(submission)).collect();
+        let keyed = |(submission, prepared): (&Arc<Submission>, &Result<(Scope, Vec<NewTask>)>)| match prepared {
+            Ok((scope, new)) if !submission.given.idempotency_key.is_empty() => Some(NewKey {
+                project_id: scope.project.uuid(),
+                idempotency_key: submission.given.idempotency_key.clone(),
+                task_ids: new.iter().map(|t| t.id).collect(),
+            }),
+            _ => None,
+        };
+        let keys: Vec<_> = batch.iter().zip(&prepared).map(keyed).collect();
+        let given: Vec<NewKey> = keys.into_iter().flatten().collect();
+        let taken = submissions::take_keys(&tx, &given).await?;
+        let doubles: HashSet<_> = given.iter().zip(taken).filter(|(_, taken)| !taken).filter_map(|(key, _)| key.task_ids.first()).collect();
+        let fresh = |new: &[NewTask]| new.first().is_some_and(|task| !doubles.contains(&task.id));
+        let stored: Vec<(&Scope, &NewTask)> = prepared
+            .iter()
+            .flatten()
+            .filter(|(_, new)| fresh(new))
+            .flat_map(|(scope, new)| new.iter().map(move |task| (scope, task)))
+            .collect();
+        if !stored.is_empty() {
+            submissions::insert(&tx, &stored, now).await?;
+            let events: Vec<_> = stored.iter().map(|(scope, task)| task_submitted(scope, task, now)).collect();
+            outbox::append(&tx, &events).await?;
+            submissions::notify_ready(&tx).await?;
+        }
         titan_lifecycle::fault("submit.before_commit").await;
         tx.commit().await?;
         titan_lifecycle::fault("submit.after_commit").await;
         self.committed();
-        let ids: Vec<_> = new.iter().map(|t| t.id).collect();
-        tasks::find_all(&self.db, &ids).await
+        let row = |scope: &Scope, task: NewTask| TaskRow::new(scope, task, now);
+        let outcome = |prepared: Result<(Scope, Vec<NewTask>)>| {
+            let (scope, new) = prepared?;
+            Ok(fresh(&new).then(|| new.into_iter().map(|task| row(&scope, task)).collect()))
+        };
+        Ok(prepared.into_iter().map(outcome).collect())
     }
 }
 
-async fn check_goal(tx: &DatabaseTransaction, project: &project::Model, goal: GoalId) -> Result<()> {
-    let found = goals::lock(tx, goal).await?.filter(|g| g.project_id == project.id);
-    let found = found.ok_or_else(|| Error::not_found(format!("goal {goal}")))?;
-    if found.state != State::Running {
-        return Err(Error::precondition(format!("goal {goal} is finished; nothing can be added to it")));
+/// What submissions refer to, read and locked for all of a batch: goals, then tasks, each by id.
+struct Around {
+    projects: HashMap<(OrgId, String), project::Model>,
+    goals: BTreeMap<GoalId, Option<goal::Model>>,
+    parents: HashMap<Uuid, Parent>,
+}
+
+impl Around {
+    async fn lock(tx: &DatabaseTransaction, batch: &[Arc<Submission>]) -> Result<Self> {
+        let named: HashSet<_> = batch.iter().map(|s| (s.who.org, s.given.project.clone())).collect();
+        let projects = projects::find_all(tx, named).await?;
+        let mut goals = BTreeMap::new();
+        for goal in batch.iter().filter_map(|s| s.given.goal).collect::<BTreeSet<_>>() {
+            goals.insert(goal, goals::lock(tx, goal).await?);
+        }
+        let outside: BTreeSet<Uuid> = batch.iter().flat_map(|s| outside(&s.new)).collect();
+        let outside: Vec<Uuid> = outside.into_iter().collect();
+        let parents = if outside.is_empty() { Vec::new() } else { submissions::lock_parents(tx, &outside).await? };
+        Ok(Self { projects, goals, parents: parents.into_iter().map(|p| (p.id, p)).collect() })
     }
-    Ok(())
+
+    fn prepare(&self, submission: &Submission) -> Result<(Scope, Vec<NewTask>)> {
+        let Submission { who, given, new, traceparent } = submission;
+        let project = self.projects.get(&(who.org, given.project.clone()));
+        let project = project.ok_or_else(|| Error::not_found(format!("project {:?}", given.project)))?;
+        who.may_touch(project.id)?;
+        if project.status == project::Status::Archived {
+            return Err(Error::precondition(format!("the project {:?} is archived", project.slug)));
+        }
+        if let Some(goal) = given.goal {
+            let found = self.goals.get(&goal).and_then(Option::as_ref).filter(|g| g.project_id == project.id);
+            let found = found.ok_or_else(|| Error::not_found(format!("goal {goal}")))?;
+            if found.state != State::Running {
+                return Err(Error::precondition(format!("goal {goal} is finished; nothing can be added to it")));
+            }
+        }
+        let mut new = new.clone();
+        self.count_unfinished(project.id, &given.tasks, &mut new)?;
+        for task in &mut new {
+            task.exclusive_key = task.exclusive_key.as_ref().map(|key| exclusive_key(project.id, key));
+        }
+        Ok((Scope { org: who.org, project: project.id, goal: given.goal, traceparent: traceparent.clone() }, new))
+    }
+
+    /// Leaves dependencies outside the submission that are done out of the count.
+    fn count_unfinished(&self, project: ProjectId, given: &[TaskIn], new: &mut [NewTask]) -> Result<()> {
+        let outside: HashSet<Uuid> = outside(new).collect();
+        for (i, task) in new.iter_mut().enumerate() {
+            for on in task.depends_on.iter().filter(|id| outside.contains(id)) {
+                let shown = TaskId::from(*on).to_string();
+                let j = given[i].depends_on.iter().position(|d| *d == shown).unwrap_or(0);
+                let field = format!("tasks[{i}].depends_on[{j}]");
+                match self.parents.get(on).filter(|parent| parent.project_id == project).map(|parent| parent.state) {
+                    None => return Err(Error::invalid(field, format!("{shown} is not a task of this project"))),
+                    Some(TaskState::Done) => task.waiting_on -= 1,
+                    Some(TaskState::Failed | TaskState::Cancelled) => {
+                        return Err(Error::invalid(field, format!("{shown} has failed and will never be done")));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Dependencies on tasks that were there before.
+fn outside(new: &[NewTask]) -> impl Iterator<Item = Uuid> {
+    let own: HashSet<_> = new.iter().map(|t| t.id).collect();
+    new.iter().flat_map(|t| t.depends_on.clone()).filter(move |id| !own.contains(id))
 }
 
 /// Checks what needs no database, and gives each task its id; edges inside the submission are set.
@@ -180,34 +283,6 @@ fn validate_one(i: usize, task: &TaskIn) -> Result<NewTask> {
         depends_on: Vec::new(),
         waiting_on: 0,
     })
-}
-
-/// Locks the dependencies outside the submission and leaves out of the count those that are done.
-async fn count_unfinished(tx: &DatabaseTransaction, project: &project::Model, given: &[TaskIn], new: &mut [NewTask]) -> Result<()> {
-    let own: std::collections::HashSet<_> = new.iter().map(|t| t.id).collect();
-    let mut outside: Vec<_> = new.iter().flat_map(|t| t.depends_on.iter().copied()).filter(|id| !own.contains(id)).collect();
-    outside.sort_unstable();
-    outside.dedup();
-    if outside.is_empty() {
-        return Ok(());
-    }
-    let states: std::collections::HashMap<_, _> = tasks::lock_parents(tx, project.id, &outside).await?.into_iter().collect();
-    for (i, task) in new.iter_mut().enumerate() {
-        for on in task.depends_on.iter().filter(|id| !own.contains(id)) {
-            let shown = TaskId::from(*on).to_string();
-            let j = given[i].depends_on.iter().position(|d| *d == shown).unwrap_or(0);
-            let field = format!("tasks[{i}].depends_on[{j}]");
-            match states.get(on) {
-                None => return Err(Error::invalid(field, format!("{shown} is not a task of this project"))),
-                Some(TaskState::Done) => task.waiting_on -= 1,
-                Some(TaskState::Failed | TaskState::Cancelled) => {
-                    return Err(Error::invalid(field, format!("{shown} has failed and will never be done")));
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn task_submitted(scope: &Scope, task: &NewTask, now: DateTime<Utc>) -> Event {

@@ -1,5 +1,4 @@
 use titan_identity::{Effects, Principal};
-use titan_lifecycle::now;
 use titan_proto::orchestrator::task_service_server::TaskService;
 use titan_proto::orchestrator::{
     GetTaskHistoryResponse, GetTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, SubmitTasksRequest, SubmitTasksResponse, Task,
@@ -19,7 +18,7 @@ impl TaskService for Api {
         let goal = optional_id("goal_id", &goal_id)?;
         let tasks = tasks.into_iter().map(task_in).collect();
         let submission = SubmissionIn { project, goal, idempotency_key, attempt_credential, tasks };
-        let tasks = self.app.submit_tasks(&who, submission, now()).await?;
+        let tasks = self.app.submit_tasks(&who, submission).await?;
         Ok(Response::new(SubmitTasksResponse { tasks: tasks.into_iter().map(convert::task).collect() }))
     }
 

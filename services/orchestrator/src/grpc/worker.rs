@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
 use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
-use titan_ids::SessionId;
+use titan_ids::{SessionId, TaskId};
 use titan_proto::worker::orchestrator_message::Body as Out;
 use titan_proto::worker::result::Outcome as ProtoOutcome;
 use titan_proto::worker::worker_message::Body as In;
@@ -17,7 +18,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Api, id};
-use crate::app::{Hello, Opened, Outcome};
+use crate::app::{Hello, Opened, Outcome, Report, What};
 use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
 use crate::domain::session::AttemptKey;
 use crate::store::agents::Hosted;
@@ -26,6 +27,8 @@ use crate::store::agents::Hosted;
 const PROTOCOL: u32 = 1;
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 const RESULT_MOST: usize = 64 << 10;
+/// Of one worker, on their way to the writer; it is not read from meanwhile.
+const REPORTS_MOST: usize = 1_000;
 
 type OutStream = futures::stream::BoxStream<'static, Result<OrchestratorMessage, Status>>;
 
@@ -80,7 +83,7 @@ impl Api {
         let resume = Resume { epoch, lease_ms: self.app.engine.lease_ms, keep: keep_refs };
         say(&outgoing, Out::Resume(resume));
         for result in results {
-            self.settle(session, result, &outgoing).await?;
+            self.settle(session, result, outgoing.clone()).await?;
         }
         for assignment in self.app.redeliver(&redeliver).await? {
             say(&outgoing, Out::Assignment(assignment));
@@ -91,37 +94,53 @@ impl Api {
     }
 
     /// Until the worker leaves, the connection breaks or the service stops. An error closes the stream; the worker
-    /// connects again and says once more what was not acknowledged.
+    /// connects again and says once more what was not acknowledged. What it reports is on its way to the writer while
+    /// the next messages are read.
     async fn read(&self, session: SessionId, epoch: i64, mut incoming: Streaming<WorkerMessage>, weak: &WeakOutgoing) -> Result<()> {
+        let mut reports = FuturesOrdered::new();
         loop {
             let message = tokio::select! {
-                message = incoming.message() => message?,
-                () = self.app.stopping() => return Ok(()),
+                message = incoming.message(), if reports.len() < REPORTS_MOST => message?,
+                Some(reported) = reports.next() => {
+                    let () = reported?;
+                    continue;
+                }
+                () = self.app.stopping() => break,
             };
-            let Some(WorkerMessage { body }) = message else { return Ok(()) };
+            let Some(WorkerMessage { body }) = message else { break };
             let Some(outgoing) = weak.upgrade() else { return Ok(()) };
             match body {
                 Some(In::Heartbeat(beat)) => self.app.dispatcher.heartbeat(session, epoch, beat.sequence),
+                Some(In::Drain(proto::Drain {})) => self.app.dispatcher.draining(session),
+                Some(In::Hello(_)) => return Err(Error::invalid("hello", "comes once a stream")),
                 Some(In::Started(started)) => {
                     let (task, attempt) = attempt_key(started.attempt)?;
-                    if !self.app.start(task, attempt).await? {
-                        self.app.dispatcher.revoke(task, attempt);
-                    }
+                    reports.push_back(self.said(task, attempt, What::Started).boxed());
                 }
                 Some(In::Progress(progress)) => {
                     let (task, attempt) = attempt_key(progress.attempt)?;
-                    self.app.progress(task, attempt, &clean(&progress.message)).await?;
+                    reports.push_back(self.said(task, attempt, What::Progressed(clean(&progress.message))).boxed());
                 }
-                Some(In::Result(result)) => self.settle(session, result, &outgoing).await?,
-                Some(In::Drain(proto::Drain {})) => self.app.dispatcher.draining(session),
-                Some(In::Hello(_)) => return Err(Error::invalid("hello", "comes once a stream")),
+                Some(In::Result(result)) => reports.push_back(self.settle(session, result, outgoing).boxed()),
                 // A newer worker says something this build does not know; it must not depend on it.
                 None => {}
             }
         }
+        while let Some(reported) = reports.next().await {
+            reported?;
+        }
+        Ok(())
     }
 
-    async fn settle(&self, session: SessionId, result: proto::Result, outgoing: &Outgoing) -> Result<()> {
+    async fn said(&self, task: TaskId, attempt: i32, what: What) -> Result<()> {
+        let begins = matches!(what, What::Started);
+        if !self.app.report(Report { task, attempt, what }).await? && begins {
+            self.app.dispatcher.revoke(task, attempt);
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, session: SessionId, result: proto::Result, outgoing: Outgoing) -> Result<()> {
         let (task, attempt) = attempt_key(result.attempt.clone())?;
         let outcome = outcome(result.outcome);
         let accepted = match self.app.finish(task, attempt, outcome).await {
@@ -135,7 +154,7 @@ impl Api {
             accepted => accepted?,
         };
         titan_lifecycle::fault("result.after_commit_before_ack").await;
-        say(outgoing, Out::ResultAck(ResultAck { attempt: Some(attempt_ref(&(task, attempt))), accepted }));
+        say(&outgoing, Out::ResultAck(ResultAck { attempt: Some(attempt_ref(&(task, attempt))), accepted }));
         self.app.dispatcher.ended(session, (task, attempt));
         Ok(())
     }

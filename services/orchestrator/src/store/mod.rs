@@ -1,8 +1,12 @@
-//! Queries, one file a noun.
+//! Queries, one file a noun. `submissions`, `claims` and `transitions` are the hot path: a statement a batch, rows in the
+//! order of their ids.
 
 pub(crate) mod agents;
+pub(crate) mod claims;
 pub(crate) mod entity;
 pub(crate) mod goals;
 pub(crate) mod projects;
 pub(crate) mod sessions;
+pub(crate) mod submissions;
 pub(crate) mod tasks;
+pub(crate) mod transitions;

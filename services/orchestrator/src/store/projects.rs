@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use titan_error::{Error, Result};
 use titan_ids::{OrgId, ProjectId};
@@ -7,12 +9,30 @@ use super::entity::project::{Column, Entity, Model, Status};
 
 /// By id or slug, in the organisation; an archived one only by id.
 pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id_or_slug: &str) -> Result<Model> {
+    one(db, org, id_or_slug).await?.ok_or_else(|| Error::not_found(format!("project {id_or_slug:?}")))
+}
+
+async fn one(db: &impl ConnectionTrait, org: OrgId, id_or_slug: &str) -> Result<Option<Model>> {
     let scoped = Entity::find().filter(Column::OrgId.eq(org));
     let query = match id_or_slug.parse::<ProjectId>() {
         Ok(id) => scoped.filter(Column::Id.eq(id)),
         Err(_) => scoped.filter(Column::Slug.eq(id_or_slug)),
     };
-    query.one(db).await?.ok_or_else(|| Error::not_found(format!("project {id_or_slug:?}")))
+    Ok(query.one(db).await?)
+}
+
+/// Those of the named (organisation, id or slug) that there are, under the names given.
+pub(crate) async fn find_all(
+    db: &impl ConnectionTrait,
+    named: impl IntoIterator<Item = (OrgId, String)>,
+) -> Result<HashMap<(OrgId, String), Model>> {
+    let mut found = HashMap::new();
+    for (org, name) in named {
+        if let Some(project) = one(db, org, &name).await? {
+            found.insert((org, name), project);
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) async fn by_key(db: &impl ConnectionTrait, org: OrgId, key: &str) -> Result<Option<Model>> {

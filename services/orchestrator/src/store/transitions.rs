@@ -1,0 +1,252 @@
+//! Tasks that move from state to state, a batch at a time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, DbErr, FromQueryResult, QueryResult};
+use serde_json::Value;
+use titan_error::{Error, Result};
+use titan_ids::{AgentId, ChangeId, GoalId, OrgId, ProjectId, TaskId};
+use titan_store::sql;
+use uuid::Uuid;
+
+use crate::domain::task::{Task, TaskState, Transition};
+
+impl FromQueryResult for Task {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> std::result::Result<Self, DbErr> {
+        Ok(Self {
+            state: row.try_get(prefix, "state")?,
+            attempt: row.try_get(prefix, "attempt")?,
+            failures: row.try_get(prefix, "failures")?,
+            losses: row.try_get(prefix, "losses")?,
+            rejections: row.try_get(prefix, "rejections")?,
+            max_attempts: row.try_get(prefix, "max_attempts")?,
+        })
+    }
+}
+
+/// The goals these tasks belong to, which never changes.
+pub(crate) async fn goals_of(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<GoalId>> {
+    let select = "SELECT DISTINCT goal_id FROM task WHERE id = ANY($1) AND goal_id IS NOT NULL ORDER BY 1";
+    let rows = db.query_all_raw(sql(select, [ids.to_vec().into()])).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "goal_id")?)).collect()
+}
+
+/// A task nobody else can change before the caller's commit.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Locked {
+    pub(crate) id: TaskId,
+    #[sea_orm(nested)]
+    pub(crate) task: Task,
+    pub(crate) org_id: OrgId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) goal_id: Option<GoalId>,
+    pub(crate) kind: String,
+    pub(crate) title: String,
+    pub(crate) traceparent: String,
+    pub(crate) agent_id: Option<AgentId>,
+    pub(crate) agent_name: Option<String>,
+    /// Of the accepted result.
+    pub(crate) digest: Option<String>,
+}
+
+/// In id order; those that do not exist are left out.
+pub(crate) async fn lock(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Locked>> {
+    let select = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, t.org_id, t.project_id, t.goal_id,
+            t.kind, p.title, p.traceparent, t.agent_id, a.name AS agent_name, p.digest
+        FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id
+        WHERE t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t";
+    Ok(Locked::find_by_statement(sql(select, [ids.to_vec().into()])).all(db).await?)
+}
+
+/// What a task becomes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write {
+    pub(crate) id: TaskId,
+    pub(crate) next: Transition,
+    /// Its attempt began now.
+    pub(crate) started: bool,
+}
+
+pub(crate) async fn write(db: &impl ConnectionTrait, writes: &[Write], now: DateTime<Utc>) -> Result<()> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&Write) -> i32| writes.iter().map(of).collect::<Vec<i32>>();
+    let ids: Vec<Uuid> = writes.iter().map(|w| w.id.uuid()).collect();
+    let states: Vec<String> = writes.iter().map(|w| w.next.task.state.to_value()).collect();
+    let started: Vec<bool> = writes.iter().map(|w| w.started).collect();
+    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    // -1: no pause before the next claim.
+    let waits: Vec<i64> = writes.iter().map(|w| w.next.retry_after.map_or(-1, millis)).collect();
+    let update = "UPDATE task t SET state = w.state, failures = w.failures, losses = w.losses, rejections = w.rejections,
+            started_at = CASE WHEN w.started THEN $8 ELSE t.started_at END,
+            finished_at = CASE WHEN w.state IN ('done', 'failed', 'cancelled') THEN $8 END,
+            run_after = CASE WHEN w.wait_ms < 0 THEN t.run_after ELSE now() + w.wait_ms * interval '1 millisecond' END,
+            session_id = CASE WHEN w.state = 'in_progress' THEN t.session_id END,
+            attempt_deadline = CASE WHEN w.state = 'in_progress' THEN t.attempt_deadline END
+        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bool[], $7::bigint[])
+            AS w(id, state, failures, losses, rejections, started, wait_ms)
+        WHERE t.id = w.id";
+    let values = [
+        ids.into(),
+        states.into(),
+        column(|w| w.next.task.failures).into(),
+        column(|w| w.next.task.losses).into(),
+        column(|w| w.next.task.rejections).into(),
+        started.into(),
+        waits.into(),
+        now.into(),
+    ];
+    db.execute_raw(sql(update, values)).await?;
+    Ok(())
+}
+
+/// How an attempt ended, for those who ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) id: TaskId,
+    pub(crate) result: Option<Value>,
+    pub(crate) digest: Option<String>,
+    pub(crate) error: String,
+}
+
+pub(crate) async fn write_results(db: &impl ConnectionTrait, ended: &[Ended]) -> Result<()> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = ended.iter().map(|e| e.id.uuid()).collect();
+    // Arrays without nulls: an empty text stands for none.
+    let results: Vec<String> = ended.iter().map(|e| e.result.as_ref().map(Value::to_string).unwrap_or_default()).collect();
+    let digests: Vec<String> = ended.iter().map(|e| e.digest.clone().unwrap_or_default()).collect();
+    let errors: Vec<String> = ended.iter().map(|e| e.error.clone()).collect();
+    let update = "UPDATE task_payload p SET result = coalesce(nullif(e.result, '')::jsonb, p.result),
+            digest = coalesce(nullif(e.digest, ''), p.digest), error = e.error
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS e(id, result, digest, error) WHERE p.task_id = e.id";
+    db.execute_raw(sql(update, [ids.into(), results.into(), digests.into(), errors.into()])).await?;
+    Ok(())
+}
+
+/// One line of a task's history.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) task: TaskId,
+    pub(crate) from: TaskState,
+    pub(crate) to: TaskState,
+    pub(crate) attempt: i32,
+    pub(crate) actor: String,
+    pub(crate) reason: String,
+    /// Of a claim: why this agent.
+    pub(crate) choice: Option<Value>,
+}
+
+pub(crate) async fn record(db: &impl ConnectionTrait, changes: &[Change], now: DateTime<Utc>) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let text = |of: fn(&Change) -> String| changes.iter().map(of).collect::<Vec<String>>();
+    let ids: Vec<Uuid> = changes.iter().map(|_| ChangeId::generate().uuid()).collect();
+    let tasks: Vec<Uuid> = changes.iter().map(|c| c.task.uuid()).collect();
+    let attempts: Vec<i32> = changes.iter().map(|c| c.attempt).collect();
+    let choices: Vec<String> = changes.iter().map(|c| c.choice.as_ref().map(Value::to_string).unwrap_or_default()).collect();
+    let insert = "INSERT INTO task_change (id, task_id, at, from_state, to_state, attempt, actor, reason, choice)
+        SELECT c.id, c.task, $8, c.from_state, c.to_state, c.attempt, c.actor, c.reason, nullif(c.choice, '')::jsonb
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $9::text[])
+            AS c(id, task, from_state, to_state, attempt, actor, reason, choice)";
+    let values = [
+        ids.into(),
+        tasks.into(),
+        text(|c| c.from.to_value()).into(),
+        text(|c| c.to.to_value()).into(),
+        attempts.into(),
+        text(|c| c.actor.clone()).into(),
+        text(|c| c.reason.clone()).into(),
+        now.into(),
+        choices.into(),
+    ];
+    db.execute_raw(sql(insert, values)).await?;
+    Ok(())
+}
+
+/// A task that another one's end has an effect on, locked.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub(crate) struct Affected {
+    pub(crate) id: TaskId,
+    #[sea_orm(nested)]
+    pub(crate) task: Task,
+}
+
+const AFFECTED: &str = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
+    WHERE t.state IN ('inbox', 'blocked')";
+
+/// The tasks that wait for one of `parents`. Called after the parents' locks were taken, as a second
+/// statement, so that it sees every dependent that was added before.
+pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid]) -> Result<Vec<Affected>> {
+    let select =
+        format!("{AFFECTED} AND t.id IN (SELECT task_id FROM task_dependency WHERE depends_on = ANY($1)) ORDER BY t.id FOR UPDATE");
+    Ok(Affected::find_by_statement(sql(&select, [parents.to_vec().into()])).all(db).await?)
+}
+
+/// What can no longer happen after `failed`: everything below it, and the rest of its goal.
+pub(crate) async fn lock_unreachable(db: &impl ConnectionTrait, failed: TaskId, goal: Option<GoalId>) -> Result<Vec<Affected>> {
+    let select = format!(
+        "{AFFECTED} AND (t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
+            UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))
+        ORDER BY t.id FOR UPDATE"
+    );
+    Ok(Affected::find_by_statement(sql(&select, [failed.into(), goal.into()])).all(db).await?)
+}
+
+/// Counts `parents`, which are done now, off the tasks that wait for them. Returns the tasks that wait for nothing any more.
+pub(crate) async fn count_down(db: &impl ConnectionTrait, tasks: &[Affected], parents: &[Uuid]) -> Result<Vec<TaskId>> {
+    let ids: Vec<Uuid> = tasks.iter().map(|t| t.id.uuid()).collect();
+    let update = "UPDATE task t SET waiting_on = t.waiting_on - d.n
+        FROM (SELECT task_id, count(*)::int AS n FROM task_dependency WHERE task_id = ANY($1) AND depends_on = ANY($2) GROUP BY 1) d
+        WHERE t.id = d.task_id RETURNING t.id, t.waiting_on";
+    let rows = db.query_all_raw(sql(update, [ids.into(), parents.to_vec().into()])).await?;
+    let mut free = Vec::new();
+    for row in rows {
+        if row.try_get::<i32>("", "waiting_on")? == 0 {
+            free.push(row.try_get("", "id")?);
+        }
+    }
+    Ok(free)
+}
+
+/// Adds one unfinished dependency to a task that waits.
+pub(crate) async fn add_dependency(db: &impl ConnectionTrait, task: TaskId, on: Uuid) -> Result<()> {
+    db.execute_raw(sql("INSERT INTO task_dependency (task_id, depends_on) VALUES ($1, $2)", [task.into(), on.into()])).await?;
+    db.execute_raw(sql("UPDATE task SET waiting_on = waiting_on + 1 WHERE id = $1", [task.into()])).await?;
+    Ok(())
+}
+
+/// The newest task this one depends on: the work it judges.
+pub(crate) async fn judged(db: &impl ConnectionTrait, task: TaskId) -> Result<Option<TaskId>> {
+    let select = "SELECT depends_on AS id FROM task_dependency WHERE task_id = $1 ORDER BY depends_on DESC LIMIT 1";
+    let row = db.query_one_raw(sql(select, [task.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "id")).transpose()?)
+}
+
+/// What a task was asked to do, for one that does it again.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(crate) struct Work {
+    pub(crate) org_id: OrgId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) goal_id: Option<GoalId>,
+    pub(crate) kind: String,
+    pub(crate) role: String,
+    pub(crate) title: String,
+    pub(crate) input: Value,
+    pub(crate) priority: i32,
+    pub(crate) max_attempts: i32,
+    pub(crate) timeout_s: i32,
+    pub(crate) traceparent: String,
+}
+
+pub(crate) async fn work(db: &impl ConnectionTrait, id: TaskId) -> Result<Work> {
+    let select =
+        "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.role, p.title, p.input, t.priority, t.max_attempts, t.timeout_s, p.traceparent
+        FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.id = $1";
+    let row = Work::find_by_statement(sql(select, [id.into()])).one(db).await?;
+    row.ok_or_else(|| Error::not_found(format!("task {id}")))
+}
