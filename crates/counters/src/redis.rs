@@ -2,12 +2,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use deadpool_redis::{Config, Pool, PoolConfig, PoolError, Runtime, redis};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisResult};
 
 use crate::Counted;
 
+/// One connection that many requests share; it is made anew when it breaks.
 pub(crate) struct Redis {
-    pool: Pool,
+    client: Client,
+    connection: Mutex<Option<ConnectionManager>>,
     prefix: String,
     /// Not asked before then, since it did not answer.
     away_until: Mutex<Option<Instant>>,
@@ -22,42 +25,45 @@ impl Redis {
     /// None when no server is named.
     pub(crate) fn from_settings(settings: &titan_settings::Counters) -> anyhow::Result<Option<Self>> {
         let Some(url) = &settings.redis_url else { return Ok(None) };
-        let mut config = Config::from_url(url.reveal());
-        let mut pool = PoolConfig::new(settings.connections);
-        pool.timeouts.wait = Some(ANSWER_WITHIN);
-        pool.timeouts.create = Some(ANSWER_WITHIN);
-        pool.timeouts.recycle = Some(ANSWER_WITHIN);
-        config.pool = Some(pool);
-        let pool = config.create_pool(Some(Runtime::Tokio1)).context("counters.redis_url")?;
-        Ok(Some(Self { pool, prefix: settings.prefix.clone(), away_until: Mutex::new(None) }))
+        let client = Client::open(url.reveal()).context("counters.redis_url")?;
+        let prefix = settings.prefix.clone();
+        Ok(Some(Self { client, connection: Mutex::new(None), prefix, away_until: Mutex::new(None) }))
     }
 
     /// None while the server does not answer.
     pub(crate) async fn count(&self, key: &str, window: Duration) -> Option<Counted> {
-        let away = *self.away();
-        if away.is_some_and(|until| Instant::now() < until) {
-            return None;
-        }
-        let counted = self.ask(key, window).await;
-        let mut since = self.away();
-        match &counted {
-            Ok(_) => {
-                if since.take().is_some() {
+        let was_away = {
+            let mut away = lock(&self.away_until);
+            if away.is_some_and(|until| Instant::now() < until) {
+                return None;
+            }
+            // Of those who come now one tries for all.
+            away.as_mut().map(|until| *until = Instant::now() + AWAY).is_some()
+        };
+        let counted = tokio::time::timeout(ANSWER_WITHIN, self.ask(key, window)).await;
+        let error = match counted {
+            Ok(Ok(counted)) => {
+                if was_away {
+                    *lock(&self.away_until) = None;
                     tracing::info!("Redis answers again");
                 }
+                return Some(counted);
             }
-            Err(error) => {
-                if since.replace(Instant::now() + AWAY).is_none() {
-                    tracing::warn!(%error, "Redis does not answer; each process counts by itself until it does");
-                }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => {
+                // A connection whose other end is gone without a word stays silent for ever.
+                *lock(&self.connection) = None;
+                format!("no answer within {} ms", ANSWER_WITHIN.as_millis())
             }
+        };
+        if lock(&self.away_until).replace(Instant::now() + AWAY).is_none() {
+            tracing::warn!(error, "Redis does not answer; each process counts by itself until it does");
         }
-        counted.ok()
+        None
     }
 
-    async fn ask(&self, key: &str, window: Duration) -> Result<Counted, PoolError> {
+    async fn ask(&self, key: &str, window: Duration) -> RedisResult<Counted> {
         let key = format!("{}:count:{key}", self.prefix);
-        let mut connection = self.pool.get().await?;
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         // One transaction: a counter without an end would count for ever.
         let (count, ends_in_ms): (u64, i64) = redis::pipe()
@@ -72,14 +78,27 @@ impl Redis {
             .incr(&key, 1)
             .cmd("PTTL")
             .arg(&key)
-            .query_async(&mut connection)
+            .query_async(&mut self.connection()?)
             .await?;
         Ok(Counted { count, ends_in: Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0)) })
     }
 
-    fn away(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Connects with the first command.
+    fn connection(&self) -> RedisResult<ConnectionManager> {
+        let mut known = lock(&self.connection);
+        if let Some(connection) = &*known {
+            return Ok(connection.clone());
+        }
+        let config =
+            ConnectionManagerConfig::new().set_number_of_retries(0).set_connection_timeout(Some(ANSWER_WITHIN)).set_response_timeout(None);
+        let connection = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
+        *known = Some(connection.clone());
+        Ok(connection)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Redis {

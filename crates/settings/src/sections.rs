@@ -69,13 +69,11 @@ pub struct Counters {
     pub redis_url: Option<Secret>,
     /// Prefix of every key, so that several installations share a server.
     pub prefix: String,
-    /// To Redis, at most.
-    pub connections: usize,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { redis_url: None, prefix: "titan".to_owned(), connections: 8 }
+        Self { redis_url: None, prefix: "titan".to_owned() }
     }
 }
 
@@ -83,9 +81,6 @@ impl Counters {
     pub fn problems(&self, problems: &mut Vec<String>) {
         if self.redis_url.as_ref().is_some_and(|u| !u.reveal().starts_with("redis://") && !u.reveal().starts_with("rediss://")) {
             problems.push("counters.redis_url: must look like redis://:password@host:6379".to_owned());
-        }
-        if !(1..=200).contains(&self.connections) {
-            problems.push("counters.connections: must be 1 to 200".to_owned());
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct RenderedFile {
 pub enum LibraryError {
     #[error("{name:?} is not the name of a template it could replace: {known}")]
     Unknown { name: String, known: String },
+    #[error("{} is neither a file nor a directory", path.display())]
+    NoFile { path: PathBuf },
+    #[error("{name} has no files")]
+    Empty { name: String },
     #[error("{file} is not UTF-8")]
     NotText { file: String },
     #[error("{} cannot be read: {source}", path.display())]
@@ -65,6 +69,9 @@ impl Library {
             }
             let mut files = Vec::new();
             on_disk(&path.join(FILES), "", &mut files)?;
+            if files.is_empty() {
+                return Err(LibraryError::Empty { name });
+            }
             templates.insert(name, files);
         }
         Ok(Self(templates))
@@ -133,6 +140,8 @@ fn on_disk(dir: &Path, below: &str, files: &mut Vec<RenderedFile>) -> Result<(),
             on_disk(&path, &format!("{name}/"), files)?;
         } else if kind.is_file() {
             files.push(text(name, std::fs::read(&path).map_err(|e| unreadable(&path, e))?)?);
+        } else {
+            return Err(LibraryError::NoFile { path });
         }
     }
     Ok(())

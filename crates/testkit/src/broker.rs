@@ -26,7 +26,7 @@ impl Drop for Broker {
         let prefix = std::mem::take(&mut self.prefix);
         let cleaned = crate::apart(async move || {
             let (_connection, channel) = connect().await;
-            let dead = take(&channel, &prefix).await;
+            let dead = settled(&channel, &prefix).await;
             let (_connection, channel) = connect().await;
             for queue in titan_bus::QUEUES.iter().map(|q| q.name).chain(["dead"]) {
                 channel.queue_delete(format!("{prefix}.{queue}").into(), QueueDeleteOptions::default()).await.unwrap();
@@ -36,10 +36,10 @@ impl Drop for Broker {
             }
             dead
         });
-        if let Ok(Some(dead)) = cleaned.join()
-            && !std::thread::panicking()
-        {
-            panic!("a dead letter was left: {}", String::from_utf8_lossy(&dead));
+        let dead = cleaned.join();
+        if !std::thread::panicking() {
+            let dead = dead.expect("the broker answers");
+            assert_eq!(dead.as_deref().map(String::from_utf8_lossy), None, "a dead letter was left");
         }
     }
 }
@@ -53,6 +53,23 @@ async fn connect() -> (Connection, Channel) {
 
 /// None too when nothing was ever declared; the channel is of no use then.
 async fn take(channel: &Channel, prefix: &str) -> Option<Vec<u8>> {
-    let got = channel.basic_get(format!("{prefix}.dead").into(), BasicGetOptions { no_ack: true }).await.ok()?;
-    got.map(|message| message.delivery.data)
+    match channel.basic_get(format!("{prefix}.dead").into(), BasicGetOptions { no_ack: true }).await {
+        Ok(got) => got.map(|message| message.delivery.data),
+        Err(error) if error.to_string().contains("NOT-FOUND") || error.to_string().contains("NOT_FOUND") => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The broker moves what is refused in its own time.
+async fn settled(channel: &Channel, prefix: &str) -> Option<Vec<u8>> {
+    for _ in 0..3 {
+        if let Some(dead) = take(channel, prefix).await {
+            return Some(dead);
+        }
+        if !channel.status().connected() {
+            return None;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    None
 }

@@ -59,7 +59,7 @@ enum Command {
     Doctor,
     /// Run all five services in this process on a private PostgreSQL, until Ctrl-C.
     Dev(stack::dev::Args),
-    /// Run the five services as separate processes on PostgreSQL and RabbitMQ, until Ctrl-C.
+    /// Run the five services as separate processes on PostgreSQL, RabbitMQ and Redis, until Ctrl-C.
     Up(stack::up::Args),
     /// Make the roles and schemas in a database, for services started by compose or Kubernetes.
     Provision(stack::up::ProvisionArgs),

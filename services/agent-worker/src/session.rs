@@ -49,6 +49,7 @@ pub(crate) async fn run(worker: Arc<Worker>, config: Config, tasks: Tasks, conne
                 backoff.reset();
                 let error = session.serve(stream, outgoing, &mut received).await;
                 connected.set(false);
+                session.expecting = false;
                 if let Err(error) = error {
                     tracing::warn!(%error, "the stream to the orchestrator broke");
                 }
@@ -95,6 +96,8 @@ struct Session {
     sent: VecDeque<(u64, Instant)>,
     sequence: u64,
     drain_until: Option<Instant>,
+    /// The stream is up, and the orchestrator may still send work on it.
+    expecting: bool,
 }
 
 type Outgoing = mpsc::UnboundedSender<WorkerMessage>;
@@ -115,6 +118,7 @@ impl Session {
             sent: VecDeque::new(),
             sequence: 0,
             drain_until: None,
+            expecting: false,
         }
     }
 
@@ -126,7 +130,7 @@ impl Session {
     }
 
     fn drained(&self) -> bool {
-        let idle = self.running.is_empty() && self.unacknowledged.is_empty();
+        let idle = self.running.is_empty() && self.unacknowledged.is_empty() && !self.expecting;
         self.tasks.shutdown().is_cancelled() && (idle || self.drain_until.is_some_and(|until| Instant::now() >= until))
     }
 
@@ -179,6 +183,10 @@ impl Session {
         let say =
             |body: Out| outgoing.send(WorkerMessage { body: Some(body) }).map_err(|_| tonic::Status::unavailable("the stream is closed"));
         let shutdown = self.tasks.shutdown().clone();
+        self.expecting = true;
+        if self.drain_until.is_some() {
+            say(Out::Drain(Drain {}))?;
+        }
         loop {
             tokio::select! {
                 message = stream.message() => match message? {
@@ -250,6 +258,7 @@ impl Session {
                     self.cancel(&(attempt.task_id, attempt.attempt), &revoke.reason);
                 }
             }
+            Some(In::DrainAck(_)) => self.expecting = false,
             Some(In::Resume(_)) | None => {}
         }
     }

@@ -40,7 +40,8 @@ pub struct Gateway {
     pub first_key_file: PathBuf,
     /// Largest request body, in bytes; pushes to git are not limited by it.
     pub body_limit: usize,
-    /// Requests a user may make in a minute, over all replicas; 0 means as many as they like.
+    /// Requests a user may make in a window of a minute, over all replicas (to each replica while Redis is away or not set);
+    /// 0 means as many as they like.
     pub requests_per_minute: u32,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use titan_ids::{AgentId, SessionId, TaskId};
 use titan_lifecycle::{Backoff, Check};
 use titan_proto::worker::orchestrator_message::Body;
-use titan_proto::worker::{AttemptRef, HeartbeatAck, OrchestratorMessage, Revoke};
+use titan_proto::worker::{AttemptRef, DrainAck, HeartbeatAck, OrchestratorMessage, Revoke};
 use titan_settings::Secret;
 use titan_store::sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
@@ -192,6 +192,7 @@ impl State {
             Command::Draining { session } => {
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.draining = true;
+                    session.say(Body::DrainAck(DrainAck {}));
                 }
             }
             Command::Heartbeat { session, epoch, sequence } => {

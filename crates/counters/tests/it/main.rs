@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn counters(url: Option<String>, prefix: &str) -> Counters {
     let redis_url = url.map(titan_settings::Secret::new);
-    Counters::new(&titan_settings::Counters { redis_url, prefix: prefix.to_owned(), connections: 4 }).unwrap()
+    Counters::new(&titan_settings::Counters { redis_url, prefix: prefix.to_owned() }).unwrap()
 }
 
 fn prefix() -> String {
@@ -68,8 +68,28 @@ async fn a_server_that_is_gone_delays_one_count_and_is_used_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_stands_still_delays_one_count() {
+    let (wire, prefix) = (Wire::to(&redis_url()), prefix());
+    let (counters, direct) = (counters(Some(wire.url()), &prefix), counters(Some(redis_url()), &prefix));
+    counters.count("a", MINUTE).await;
+    wire.stall();
+    let started = Instant::now();
+    join_all((0..50).map(|_| counters.count("a", MINUTE))).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let started = Instant::now();
+    join_all((0..50).map(|_| counters.count("a", MINUTE))).await;
+    assert!(started.elapsed() < Duration::from_millis(200), "nobody waits for it now: {:?}", started.elapsed());
+    wire.mend();
+    let together = async || {
+        counters.count("b", MINUTE).await;
+        (direct.count("b", MINUTE).await.count > direct.count("c", MINUTE).await.count).then_some(())
+    };
+    eventually("Redis to count on", together).await;
+}
+
+#[tokio::test]
 async fn a_url_that_is_none_is_refused() {
     let redis_url = Some(titan_settings::Secret::new("redis//nowhere".to_owned()));
-    let error = Counters::new(&titan_settings::Counters { redis_url, prefix: "x".to_owned(), connections: 1 }).unwrap_err();
+    let error = Counters::new(&titan_settings::Counters { redis_url, prefix: "x".to_owned() }).unwrap_err();
     assert!(format!("{error:#}").contains("counters.redis_url"), "{error:#}");
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use titan_store::Installation;
 use toml::{Table, Value};
 
@@ -80,7 +81,8 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
             let own = [("worker", replica.name.to_owned()), ("workspaces", home("workspaces")), ("blobs", home("blobs"))];
             let mut agents = table(own.map(|(k, v)| (k, v.into())));
             let templates = common.templates.map(std::path::absolute).transpose()?;
-            insert_some(&mut agents, "templates", templates.as_deref().and_then(Path::to_str));
+            let templates = templates.as_deref().map(|dir| dir.to_str().context("--templates: the path must be UTF-8")).transpose()?;
+            insert_some(&mut agents, "templates", templates);
             vec![("peers", table(peers)), ("agents", agents)]
         }
         "deployment" => {

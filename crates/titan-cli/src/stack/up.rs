@@ -92,10 +92,14 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         supervised.spawn(process.supervise(signal.clone()));
     }
     let base = args.base_port;
-    if let Err(error) = all_ready(base, &run_dir).await {
+    let started = tokio::select! {
+        ready = all_ready(base, &run_dir) => ready,
+        Some(ended) = supervised.join_next() => ended.map_err(anyhow::Error::from).and_then(|ended| ended),
+    };
+    if started.is_err() || signal.is_cancelled() {
         signal.cancel();
         while supervised.join_next().await.is_some() {}
-        return Err(error);
+        return started.map(|()| ExitCode::SUCCESS);
     }
     println!("TitanForge is ready at http://127.0.0.1:{base} ({} processes, logs in {})", PROCESSES.len(), run_dir.display());
     println!("API key     {}", home.key_file().display());
@@ -113,8 +117,15 @@ async fn all_ready(base: u16, run_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Of the last few KiB.
 fn last_line(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
+    use std::io::{Read as _, Seek as _};
+    let mut tail = Vec::new();
+    if let Ok(mut file) = std::fs::File::open(log) {
+        let from = file.metadata().map_or(0, |m| m.len()).saturating_sub(4 << 10);
+        let _ = file.seek(std::io::SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut tail)); // an empty line then
+    }
+    let text = String::from_utf8_lossy(&tail);
     format!("{} ({})", text.lines().last().unwrap_or_default(), log.display())
 }
 
@@ -202,6 +213,7 @@ impl Process {
         // A Ctrl-C is for us; we pass it on.
         let child = command
             .process_group(0)
+            .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} does not start; build it with `make build`", program.display()))?;
         std::fs::write(&self.pid_file, child.id().unwrap_or_default().to_string())?;

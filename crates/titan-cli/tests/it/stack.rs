@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use titan_testkit::{Broker, TestDatabase, Wire, amqp_url, install_tls, redis_url};
+use serde_json::{Value, json};
+use titan_testkit::{Broker, TestDatabase, Wire, amqp_url, eventually, install_tls, redis_url};
 
 pub(crate) fn titan() -> Command {
     Command::new(env!("CARGO_BIN_EXE_titan"))
@@ -127,16 +127,88 @@ impl Stack {
         std::fs::read_to_string(self.home.path().join(format!("run/{name}.pid"))).unwrap().parse().unwrap()
     }
 
-    pub(crate) fn kill(&self, name: &str) {
-        let pid = self.pid(name);
-        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-        assert!(killed.success(), "{name}");
+    /// Posts until it is accepted, as a patient client would; the key makes the tries one.
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let answer = self.request("POST", path).header("idempotency-key", key).json(body).send().await;
+            if let Ok(answer) = answer {
+                let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default());
+                assert!(status < 300 || status == 409 || status >= 500, "{status} {body}");
+                if status < 300 {
+                    return body;
+                }
+            }
+            assert!(Instant::now() < deadline, "POST {path} was not accepted in time");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Tasks that do nothing for a while, into the project `stream`.
+    pub(crate) async fn submit_noops(&self, key: &str, count: usize, wait_ms: u64) {
+        let noop =
+            |i: usize| json!({ "key": i.to_string(), "kind": "noop", "role": "runner", "title": "noop", "input": { "wait_ms": wait_ms } });
+        let tasks: Vec<_> = (0..count).map(noop).collect();
+        self.post("/api/v1/tasks", key, &json!({ "project": "stream", "tasks": tasks })).await;
+    }
+
+    /// Until every one of `expected` tasks is done, each once, and told of once; nothing else is there.
+    pub(crate) async fn all_done_once(&self, expected: usize) {
+        let (expected, database) = (i64::try_from(expected).unwrap(), self.database());
+        let done = "SELECT count(*) FROM orchestrator.task WHERE state = 'done'";
+        eventually("every task done", async || (database.count(done).await == expected).then_some(())).await;
+        assert_eq!(database.count("SELECT count(*) FROM orchestrator.task").await, expected, "submitted once");
+        let twice = "SELECT count(*) FROM (SELECT task_id FROM orchestrator.task_change WHERE to_state = 'done' AND from_state <> 'done' GROUP BY 1 HAVING count(*) <> 1) x";
+        assert_eq!(database.count(twice).await, 0, "done once");
+        assert_eq!(database.count("SELECT count(*) FROM agent_worker.step WHERE outcome IS NULL").await, 0, "no step is open");
+        let told = "SELECT count(*) FROM gateway.event_log WHERE name = 'task.completed'";
+        eventually("every event told", async || (database.count(told).await == expected).then_some(())).await;
+        let subjects = "SELECT count(DISTINCT subject) FROM gateway.event_log WHERE name = 'task.completed'";
+        assert_eq!(database.count(subjects).await, expected, "told once each");
+    }
+
+    /// Until the goal is done, whatever is away meanwhile.
+    pub(crate) async fn goal_done(&self, id: &str, within: Duration) {
+        let deadline = Instant::now() + within;
+        loop {
+            let goal = match self.request("GET", &format!("/api/v1/goals/{id}")).send().await {
+                Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
+                Err(_) => Value::Null,
+            };
+            match goal["state"].as_str() {
+                Some("done") => return,
+                Some("failed") => panic!("{goal}"),
+                _ => assert!(Instant::now() < deadline, "{goal}"),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// For `git -c`.
+    pub(crate) fn credential_helper(&self) -> String {
+        format!("credential.helper=!{} --home {} git-credential", env!("CARGO_BIN_EXE_titan"), self.home.path().display())
+    }
+
+    pub(crate) fn signal(&self, name: &str, signal: &str) {
+        send(self.pid(name), signal);
     }
 
     pub(crate) fn log_dir(&self) -> PathBuf {
         self.home.path().join("run")
     }
 }
+
+pub(crate) fn send(pid: u32, signal: &str) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// bwrap keeps a copy of itself inside.
+pub(crate) fn outermost_sandboxes(text: &str) -> usize {
+    processes(text).into_iter().filter(|line| line.starts_with("/usr/bin/bwrap")).count()
+}
+
+/// Of `titan up`.
+pub(crate) const PROCESSES: &[&str] = &["gateway", "orchestrator-1", "orchestrator-2", "worker-1", "worker-2", "deployment", "monitoring"];
 
 fn home() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("titan-it-").tempdir().unwrap()

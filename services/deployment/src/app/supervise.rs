@@ -72,8 +72,8 @@ impl App {
                 if ended { self.clean_up(row).await } else { Ok(()) }
             }
             Step::Start => match self.start(row).await {
-                // The project cannot be started as it is, or not here; anything else may pass.
-                Err(error) if matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
+                // The project cannot be started as it is, or not here; anything else may pass, and so may all of it for an app that ran.
+                Err(error) if row.state != State::Running && matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
                     self.fail(row, error.message()).await
                 }
                 result => result,
@@ -115,7 +115,7 @@ impl App {
 
     /// The process is gone: its port and its files are given back. Data and log stay.
     async fn clean_up(&self, row: &Row) -> Result<()> {
-        deployments::forget_process(&self.db, row.id).await?;
+        deployments::forget_process(&self.db, row.id, &self.owner).await?;
         match tokio::fs::remove_dir_all(self.release_dir(row)).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::internal(e)),
             _ => Ok(()),
@@ -123,10 +123,12 @@ impl App {
     }
 
     async fn start(&self, row: &Row) -> Result<()> {
-        let release = self.release(row).await?;
         let port = self.free_port(row).await?;
+        let release = self.release(row).await?;
         if !deployments::starting(&self.db, row.id, &self.owner, i32::from(port), pause(row.restarts)).await? {
-            return Ok(()); // stopped meanwhile, or somebody else's by now
+            // Stopped meanwhile, or somebody else's by now.
+            let ended = deployments::find(&self.db, row.org_id, row.id).await?.state == State::Stopped;
+            return if ended { self.clean_up(row).await } else { Ok(()) };
         }
         if row.state == State::Pending {
             deployments::record(&self.db, row.id, State::Starting, &format!("starting on port {port}"), now()).await?;
@@ -201,6 +203,9 @@ impl App {
     async fn serve(&self, row: &Row) -> Result<()> {
         let health = self.release(row).await?.manifest.app.health;
         let tx = self.db.begin().await?;
+        if !deployments::lock_owned(&tx, row.id, &self.owner).await? {
+            return Ok(());
+        }
         let now = now();
         let mut events = Vec::new();
         if let Some(before) = deployments::serving(&tx, row.project_id, &row.environment).await? {
@@ -232,6 +237,9 @@ impl App {
 
     async fn fail(&self, row: &Row, error: &str) -> Result<()> {
         let tx = self.db.begin().await?;
+        if !deployments::lock_owned(&tx, row.id, &self.owner).await? {
+            return Ok(());
+        }
         let now = now();
         if deployments::set_state(&tx, row.id, &[State::Pending, State::Starting], State::Failed, error, now).await? {
             deployments::record(&tx, row.id, State::Failed, error, now).await?;
@@ -240,7 +248,8 @@ impl App {
         }
         tx.commit().await?;
         self.outbox.wake();
-        Ok(())
+        // With a port it is seen to when its process is gone.
+        if row.port.is_none() { self.clean_up(row).await } else { Ok(()) }
     }
 }
 

@@ -137,9 +137,16 @@ pub(crate) async fn started(db: &impl ConnectionTrait, id: DeploymentId, owner: 
 }
 
 /// The process is gone for good, and the port is free again.
-pub(crate) async fn forget_process(db: &impl ConnectionTrait, id: DeploymentId) -> Result<()> {
-    db.execute_raw(sql("UPDATE deployment SET pid = NULL, pid_started = NULL, port = NULL WHERE id = $1", [id.into()])).await?;
+pub(crate) async fn forget_process(db: &impl ConnectionTrait, id: DeploymentId, owner: &str) -> Result<()> {
+    let update = "UPDATE deployment SET pid = NULL, pid_started = NULL, port = NULL WHERE id = $1 AND owner = $2 AND owner_until > now()";
+    db.execute_raw(sql(update, [id.into(), owner.into()])).await?;
     Ok(())
+}
+
+/// Locks the row until the commit; false when the deployment is somebody else's by now.
+pub(crate) async fn lock_owned(db: &impl ConnectionTrait, id: DeploymentId, owner: &str) -> Result<bool> {
+    let select = "SELECT FROM deployment WHERE id = $1 AND owner = $2 AND owner_until > now() FOR UPDATE";
+    Ok(db.query_one_raw(sql(select, [id.into(), owner.into()])).await?.is_some())
 }
 
 /// False when the deployment is no longer in one of the states `from`.

@@ -18,6 +18,9 @@ use tonic::transport::Channel;
 /// Answers 200 on every path.
 const WELL: &str = "import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
     def do_GET(self):
         self.send_response(int(os.environ.get('STATUS', '200')))
         self.end_headers()
@@ -57,11 +60,14 @@ impl Fixture {
         }
     }
 
-    async fn replica(&self, ports: (u16, u16)) -> Replica {
+    async fn replica(&self, ports: (u16, u16), healthy_within_s: u32) -> Replica {
         let (proxy, home) = (format!("127.0.0.1:{}", free_port()), self.home.path().display());
         let settings = titan_testkit::settings(&self.database, "deployment")
             + &format!("[peers]\ngateway = \"{}\"\n[proxy]\naddress = \"{proxy}\"\npublic_url = \"http://{proxy}\"\n", self.source.url)
-            + &format!("[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\nhealthy_within_s = 3\n", ports.0, ports.1);
+            + &format!(
+                "[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\nhealthy_within_s = {healthy_within_s}\n",
+                ports.0, ports.1
+            );
         let service = TestService::start::<Config, _>(&settings, accepting_bus(), titan_deployment::run);
         let client = DeploymentServiceClient::new(Channel::from_shared(service.url.clone()).unwrap().connect_lazy());
         Replica { service, client, proxy: format!("http://{proxy}") }
@@ -103,6 +109,12 @@ impl Drop for Fixture {
     }
 }
 
+/// The proxy hears of a new route a moment after the table.
+async fn serves(replica: &Replica, text: &str) {
+    let url = format!("{}/boxes/", replica.proxy);
+    eventually(text, async || body(&url).await.filter(|body| body == text)).await;
+}
+
 async fn body(url: &str) -> Option<String> {
     reqwest::get(url).await.ok()?.text().await.ok()
 }
@@ -110,13 +122,13 @@ async fn body(url: &str) -> Option<String> {
 #[tokio::test]
 async fn an_app_that_is_never_healthy_fails_and_the_one_before_it_goes_on_serving() {
     let fixture = Fixture::new().await;
-    let replica = fixture.replica((24_000, 24_019)).await;
+    let replica = fixture.replica((24_000, 24_019), 5).await;
     let well = fixture.deploy(&replica, &fixture.source.commit(&WELL.replace("VERSION", "1"), &[])).await;
     fixture.until(&replica, &well.id, DeploymentState::Running).await;
     let url = format!("{}/boxes/", replica.proxy);
-    assert_eq!(body(&url).await.as_deref(), Some("version 1"));
+    serves(&replica, "version 1").await;
     for (source, environment, why, output) in [
-        (WELL, [("STATUS", "503")].as_slice(), "not healthy within 3 s", "listening"),
+        (WELL, [("STATUS", "503")].as_slice(), "not healthy within 5 s", "listening"),
         (ENDS, &[], "ended on its own", "no such table: boxes"),
     ] {
         let sick = fixture.deploy(&replica, &fixture.source.commit(source, environment)).await;
@@ -134,35 +146,37 @@ async fn a_taken_port_is_passed_over_and_none_left_is_said() {
     let fixture = Fixture::new().await;
     // Somebody else sits on the first of two ports.
     let _taken = TcpListener::bind(("127.0.0.1", 24_020)).unwrap();
-    let replica = fixture.replica((24_020, 24_021)).await;
+    let replica = fixture.replica((24_020, 24_021), 20).await;
     let first = fixture.deploy(&replica, &fixture.source.commit(&WELL.replace("VERSION", "1"), &[])).await;
     fixture.until(&replica, &first.id, DeploymentState::Running).await;
     assert_eq!(fixture.database.count("SELECT port::bigint FROM deployment.deployment").await, 24_021);
     let second = fixture.deploy(&replica, &fixture.source.commit(&WELL.replace("VERSION", "2"), &[])).await;
     let second = fixture.until(&replica, &second.id, DeploymentState::Failed).await;
     assert!(second.error.contains("apps.first_port"), "{}", second.error);
-    assert_eq!(body(&format!("{}/boxes/", replica.proxy)).await.as_deref(), Some("version 1"));
+    serves(&replica, "version 1").await;
+    let left = std::fs::read_dir(fixture.home.path().join("apps/releases")).unwrap().count();
+    assert_eq!(left, 1, "the one that failed left no files");
     replica.service.stop().await;
 }
 
 #[tokio::test]
 async fn replicas_take_over_from_each_other_and_the_app_goes_on() {
     let fixture = Fixture::new().await;
-    let (one, other) = (fixture.replica((24_030, 24_039)).await, fixture.replica((24_030, 24_039)).await);
+    let one = fixture.replica((24_030, 24_039), 20).await;
     let deployed = fixture.deploy(&one, &fixture.source.commit(&WELL.replace("VERSION", "1"), &[])).await;
-    fixture.until(&other, &deployed.id, DeploymentState::Running).await;
+    fixture.until(&one, &deployed.id, DeploymentState::Running).await;
+    let other = fixture.replica((24_030, 24_039), 20).await;
     let pid = fixture.pid().await;
     let owner = "SELECT count(*) FROM deployment.deployment WHERE owner IS NOT NULL AND owner_until > now()";
     one.service.stop().await;
     eventually("the other one's lease", async || (fixture.database.count(owner).await == 1).then_some(())).await;
     assert_eq!(fixture.pid().await, pid, "the same process");
-    assert_eq!(body(&format!("{}/boxes/", other.proxy)).await.as_deref(), Some("version 1"));
-    let third = fixture.replica((24_030, 24_039)).await;
+    serves(&other, "version 1").await;
+    let third = fixture.replica((24_030, 24_039), 20).await;
     other.service.stop().await;
     Command::new("pkill").args(["-9", "-f", &deployed.id]).status().unwrap();
     let restarted = eventually("a new process", async || Some(fixture.pid().await).filter(|now| *now != pid && *now != 0)).await;
-    let answers = async || body(&format!("{}/boxes/", third.proxy)).await.filter(|text| text == "version 1");
-    eventually("the app behind the third replica", answers).await;
+    serves(&third, "version 1").await;
     assert_eq!((fixture.pid().await, fixture.get(&third, &deployed.id).await.restarts), (restarted, 1));
     third.service.stop().await;
 }

@@ -23,6 +23,7 @@ use titan_lifecycle::Health;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi as _;
+use utoipa::openapi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -39,14 +40,27 @@ struct Document;
 struct Bearer;
 
 impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, document: &mut openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     }
 }
 
+/// What every operation may answer, said once.
+fn add_common_responses(document: &mut openapi::OpenApi) {
+    let common = [("401", "No API key, or not a valid one."), ("429", "Too many requests; `retry-after` says when to try again.")];
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            for (status, description) in common {
+                operation.responses.responses.insert(status.to_owned(), openapi::Response::new(description).into());
+            }
+        }
+    }
+}
+
 pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
-    let (api, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (api, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(projects::router())
         .merge(goals::router())
         .merge(tasks::router())
@@ -56,6 +70,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(evidence::router())
         .layer(middleware::from_fn_with_state(app.clone(), idempotent::answer_once))
         .split_for_parts();
+    add_common_responses(&mut document);
     let api = api.route("/api/v1/openapi.json", serve_document(document));
     let api = api.route_layer(middleware::from_fn_with_state(app.clone(), extract::admit));
     let git = Router::new().route("/git/{repo}/{*path}", any(crate::git::serve)).layer(DefaultBodyLimit::disable());
@@ -68,7 +83,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(titan_lifecycle::health_router(health))
 }
 
-fn serve_document(document: utoipa::openapi::OpenApi) -> axum::routing::MethodRouter<Arc<App>> {
+fn serve_document(document: openapi::OpenApi) -> axum::routing::MethodRouter<Arc<App>> {
     get(async move |_: extract::Caller| Json(document))
 }
 
