@@ -1,6 +1,6 @@
 # Thin verbs; what they do is in scripts/ and crates/titan-cli.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down build test check images
+.PHONY: help demo dev up down build test bench check images
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 HOME_UP := $(if $(TITAN_HOME),$(TITAN_HOME),$(CURDIR)/.run/titan)
@@ -34,6 +34,11 @@ test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	cargo build --workspace
 	@scripts/servers.sh with cargo nextest run --workspace
+
+bench: ## Build release and measure the task engine (BENCH_SECONDS=60); the table goes to docs/benchmarks.md too
+	@scripts/servers.sh tools
+	cargo build --workspace --release
+	@scripts/servers.sh with target/release/titan-bench --output docs/benchmarks-last-run.md
 
 check: ## Format and lints, warnings denied
 	cargo fmt --all --check

@@ -1,22 +1,26 @@
 //! The consuming half of exactly-once effects: an event's id is written in the transaction of its
 //! handler, so the second delivery finds it there.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
 use titan_bus::{Consume, Verdict};
 use titan_error::{Code, Error, Result};
 use titan_ids::EventId;
 use titan_proto::events::{Event, EventBatch};
-use tracing::Instrument as _;
+use uuid::Uuid;
 
 use crate::sql;
 
-/// Handles one event inside the transaction that also marks it as handled.
+/// Handles events inside the transaction that also marks them as handled.
 #[async_trait]
 pub trait Handle: Send + Sync {
+    /// Events of one name, none of which was handled before.
+    ///
     /// # Errors
     /// `Unavailable` is tried again; anything else sends the batch to the dead letters.
-    async fn handle(&self, tx: &DatabaseTransaction, event: &Event) -> Result<()>;
+    async fn handle(&self, tx: &DatabaseTransaction, events: &[&Event]) -> Result<()>;
 
     /// After the commit: wake whoever waits for the change.
     fn committed(&self) {}
@@ -33,12 +37,15 @@ pub struct Inbox<H> {
 impl<H: Handle> Inbox<H> {
     async fn take(&self, batch: &EventBatch) -> Result<()> {
         let tx = self.db.begin().await?;
-        for event in &batch.events {
-            if first_time(&tx, self.consumer, event).await? {
+        let new = first_times(&tx, self.consumer, &batch.events).await?;
+        if !new.is_empty() {
+            // Each event goes on with the trace it came from.
+            let span = |event: &&Event| {
                 let span = tracing::info_span!("consume", consumer = self.consumer, event.name = event.name, event.id = event.id);
-                let span = titan_telemetry::child_of(span, Some(&event.traceparent));
-                self.handler.handle(&tx, event).instrument(span).await?;
-            }
+                titan_telemetry::child_of(span, Some(&event.traceparent))
+            };
+            let _spans: Vec<_> = new.iter().map(span).collect();
+            self.handler.handle(&tx, &new).await?;
         }
         titan_lifecycle::fault("inbox.before_commit").await;
         tx.commit().await?;
@@ -74,8 +81,12 @@ impl<H: Handle> Consume for Inbox<H> {
     }
 }
 
-async fn first_time(tx: &impl ConnectionTrait, consumer: &str, event: &Event) -> Result<bool> {
-    let id: EventId = event.id.parse().map_err(|e| Error::invalid("event.id", format!("{e}")))?;
-    let insert = "INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    Ok(tx.execute_raw(sql(insert, [consumer.into(), id.into()])).await?.rows_affected() == 1)
+/// Marks the events as handled; returns those that were not, each once.
+async fn first_times<'a>(tx: &impl ConnectionTrait, consumer: &str, events: &'a [Event]) -> Result<Vec<&'a Event>> {
+    let id = |event: &Event| event.id.parse::<EventId>().map_err(|e| Error::invalid("event.id", e.to_string()));
+    let ids = events.iter().map(|event| Ok(id(event)?.uuid())).collect::<Result<Vec<Uuid>>>()?;
+    let insert = "INSERT INTO inbox (consumer, event_id) SELECT $1, id FROM unnest($2::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id";
+    let rows = tx.query_all_raw(sql(insert, [consumer.into(), ids.clone().into()])).await?;
+    let mut new = rows.iter().map(|row| Ok(row.try_get("", "event_id")?)).collect::<Result<HashSet<Uuid>>>()?;
+    Ok(events.iter().zip(ids).filter(|(_, id)| new.remove(id)).map(|(event, _)| event).collect())
 }

@@ -10,7 +10,7 @@ mod provision;
 
 use sea_orm::{DbBackend, Statement, Value};
 
-pub use migrations::migrate;
+pub use migrations::{MESSAGING, migrate};
 pub use outbox::Outbox;
 pub use paging::{Page, PageOf};
 pub use pool::connect;

@@ -6,13 +6,15 @@ use sqlx::migrate::{MigrateError, Migrator};
 use titan_lifecycle::Backoff;
 use titan_settings::Database;
 
+/// The tables of outbox and inbox, which every service's schema has.
+pub static MESSAGING: Migrator = sqlx::migrate!();
+
 /// Brings the service's schema up to date: the messaging tables every service has, then its own. Replicas
 /// that start together take turns by an advisory lock; a database that is away is waited for.
 ///
 /// # Errors
 /// A migration failed, or the schema is newer than this build knows.
 pub async fn migrate(settings: &Database, own: &Migrator) -> Result<(), MigrateError> {
-    static MESSAGING: Migrator = sqlx::migrate!();
     let mut all: Vec<_> = MESSAGING.iter().cloned().collect();
     all.extend(own.iter().cloned());
     // A schema migrated by the next release may already be there during a rolling upgrade.

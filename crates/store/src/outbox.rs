@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sql;
 
-const BATCH: i64 = 500;
+/// Rows taken at once.
+const ROWS: i64 = 100;
+/// Events in one message, at most; beyond that a larger one saves nothing.
+const EVENTS: usize = 500;
 /// Finds what a crashed replica left and what a lost wake-up missed.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Longer than any broker keeps a message it could deliver twice.
@@ -60,7 +63,7 @@ pub fn event(about: About, body: Body, now: DateTime<Utc>) -> Event {
     }
 }
 
-/// Writes events into the transaction of the change.
+/// Writes events into the transaction of the change: a row for each name among them, in the order of their first events.
 ///
 /// # Errors
 /// The database.
@@ -68,10 +71,17 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = events.iter().map(|e| e.name.clone()).collect();
-    let bodies: Vec<Vec<u8>> = events.iter().map(prost::Message::encode_to_vec).collect();
-    let insert = "INSERT INTO outbox (name, event) SELECT * FROM unnest($1::text[], $2::bytea[])";
-    tx.execute_raw(sql(insert, [names.into(), bodies.into()])).await?;
+    let mut batches: Vec<(&str, EventBatch)> = Vec::new();
+    for event in events {
+        match batches.iter_mut().rev().find(|(name, _)| *name == event.name).filter(|(_, batch)| batch.events.len() < EVENTS) {
+            Some((_, batch)) => batch.events.push(event.clone()),
+            None => batches.push((&event.name, EventBatch { events: vec![event.clone()] })),
+        }
+    }
+    let names: Vec<String> = batches.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let batches: Vec<Vec<u8>> = batches.iter().map(|(_, batch)| batch.encode_to_vec()).collect();
+    let insert = "INSERT INTO outbox (name, batch) SELECT * FROM unnest($1::text[], $2::bytea[])";
+    tx.execute_raw(sql(insert, [names.into(), batches.into()])).await?;
     Ok(())
 }
 
@@ -109,7 +119,7 @@ pub struct Outbox {
 struct Row {
     seq: i64,
     name: String,
-    event: Vec<u8>,
+    batch: Vec<u8>,
 }
 
 impl Outbox {
@@ -165,36 +175,36 @@ impl Outbox {
     }
 
     async fn flush(&self) -> std::result::Result<(), Failure> {
-        while self.publish_some().await? == BATCH {}
+        while self.publish_some().await? == ROWS {}
         Ok(())
     }
 
     async fn publish_some(&self) -> std::result::Result<i64, Failure> {
         let tx = self.db.begin().await?;
-        let select = "SELECT seq, name, event FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
-        let rows = Row::find_by_statement(sql(select, [BATCH.into()])).all(&tx).await?;
-        let count = i64::try_from(rows.len()).unwrap_or(BATCH);
-        // One batch for each run of events with the same name: they arrive in the order they were written.
+        let select = "SELECT seq, name, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
+        let rows = Row::find_by_statement(sql(select, [ROWS.into()])).all(&tx).await?;
+        let count = i64::try_from(rows.len()).unwrap_or(ROWS);
+        // One message for each run of rows with the same name: they arrive in the order they were written.
         let mut batches: Vec<(String, Vec<i64>, EventBatch)> = Vec::new();
-        for Row { seq, name, event } in rows {
-            let event = Event::decode(event.as_slice()).map_err(Error::internal)?;
-            match batches.last_mut().filter(|(last, _, _)| *last == name) {
+        for Row { seq, name, batch: more } in rows {
+            let more = EventBatch::decode(more.as_slice()).map_err(Error::internal)?;
+            match batches.last_mut().filter(|(last, _, batch)| *last == name && batch.events.len() + more.events.len() <= EVENTS) {
                 Some((_, seqs, batch)) => {
                     seqs.push(seq);
-                    batch.events.push(event);
+                    batch.events.extend(more.events);
                 }
-                None => batches.push((name, vec![seq], EventBatch { events: vec![event] })),
+                None => batches.push((name, vec![seq], more)),
             }
         }
         for (name, seqs, batch) in batches {
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
                     titan_lifecycle::fault("outbox.after_publish_before_delete").await;
-                    self.metrics.published.inc_by(seqs.len() as u64);
+                    self.metrics.published.inc_by(batch.events.len() as u64);
                     tx.execute_raw(sql("DELETE FROM outbox WHERE seq = ANY($1)", [seqs.into()])).await?;
                 }
                 Err(PublishError::Rejected(reason)) => {
-                    self.metrics.dead.inc_by(seqs.len() as u64);
+                    self.metrics.dead.inc_by(batch.events.len() as u64);
                     tracing::error!(reason, name, "events are dead; they stay in the outbox with the reason");
                     let update = "UPDATE outbox SET dead_reason = $2 WHERE seq = ANY($1)";
                     tx.execute_raw(sql(update, [seqs.into(), reason.into()])).await?;

@@ -121,6 +121,7 @@ async fn undelivered(url: &str) -> Vec<String> {
 /// Made once for each set of migrations.
 async fn template(admin: &mut PgConnection, migrations: &[(&str, &Migrator)]) -> String {
     let mut hash = Sha256::new();
+    titan_store::MESSAGING.iter().for_each(|migration| hash.update(&migration.checksum));
     for (schema, migrator) in migrations {
         hash.update(schema);
         migrator.iter().for_each(|migration| hash.update(&migration.checksum));

@@ -30,13 +30,31 @@ pub(crate) fn channel<I, O>() -> (Writer<I, O>, Queue<I, O>) {
 }
 
 impl<I, O> Writer<I, O> {
-    /// Returns when the item is committed, or was refused. Items are written in the order of these calls.
+    /// Returns when the item is committed, or was refused.
     pub(crate) async fn write(&self, item: I) -> Result<O> {
-        let (reply, written) = oneshot::channel();
-        let stopping = || Error::unavailable("the service is stopping; try again");
-        self.0.send(Waiting { item: Arc::new(item), reply }).await.map_err(|_| stopping())?;
-        written.await.map_err(|_| stopping())?
+        self.hand_in(item).await?.outcome().await
     }
+
+    /// Returns when the item has its place: items are written in the order in which these calls return.
+    pub(crate) async fn hand_in(&self, item: I) -> Result<Written<O>> {
+        let (reply, written) = oneshot::channel();
+        self.0.send(Waiting { item: Arc::new(item), reply }).await.map_err(|_| stopping())?;
+        Ok(Written(written))
+    }
+}
+
+/// An item on its way.
+pub(crate) struct Written<O>(oneshot::Receiver<Result<O>>);
+
+impl<O> Written<O> {
+    /// Returns when the item is committed, or was refused.
+    pub(crate) async fn outcome(self) -> Result<O> {
+        self.0.await.map_err(|_| stopping())?
+    }
+}
+
+fn stopping() -> Error {
+    Error::unavailable("the service is stopping; try again")
 }
 
 /// Writes batches until `shutdown`; what is queued by then is written too. `commit` gives an outcome for each item, or an

@@ -50,10 +50,12 @@ struct Things;
 
 #[async_trait]
 impl Handle for Things {
-    async fn handle(&self, tx: &DatabaseTransaction, event: &Event) -> Result<()> {
+    async fn handle(&self, tx: &DatabaseTransaction, events: &[&Event]) -> Result<()> {
         let upsert = "INSERT INTO thing (name, times) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET times = thing.times + 1";
-        tx.execute_raw(sql(upsert, [event.subject.clone().into()])).await?;
-        if event.subject == "poison" { Err(Error::invalid("subject", "is poison")) } else { Ok(()) }
+        for event in events {
+            tx.execute_raw(sql(upsert, [event.subject.clone().into()])).await?;
+        }
+        if events.iter().any(|event| event.subject == "poison") { Err(Error::invalid("subject", "is poison")) } else { Ok(()) }
     }
 }
 
@@ -91,7 +93,7 @@ async fn replicas_that_migrate_at_once_do_it_once() {
         titan_store::migrate(&settings, &THINGS)
     );
     assert!(results.0.is_ok() && results.1.is_ok() && results.2.is_ok(), "{results:?}");
-    assert_eq!(database.count("SELECT count(*) FROM gateway._sqlx_migrations").await, 2);
+    assert_eq!(database.count("SELECT count(*) FROM gateway._sqlx_migrations").await, 3);
 }
 
 #[tokio::test]

@@ -117,6 +117,7 @@ async fn start_services(home: &Home, args: &Args, cluster: Option<&Cluster>) -> 
         first_app_port: 20_000,
         redis_url: None,
         templates: args.templates.as_deref(),
+        runner_slots: None,
     };
     let mut launch = Launch {
         services: JoinSet::new(),

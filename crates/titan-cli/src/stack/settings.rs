@@ -28,6 +28,8 @@ pub(crate) struct Common<'a> {
     pub(crate) redis_url: Option<&'a str>,
     /// Of an operator's own.
     pub(crate) templates: Option<&'a Path>,
+    /// In place of the default.
+    pub(crate) runner_slots: Option<u32>,
 }
 
 /// The sections of one replica.
@@ -83,6 +85,9 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
             let templates = common.templates.map(std::path::absolute).transpose()?;
             let templates = templates.as_deref().map(|dir| dir.to_str().context("--templates: the path must be UTF-8")).transpose()?;
             insert_some(&mut agents, "templates", templates);
+            if let Some(slots) = common.runner_slots {
+                agents.insert("roles".to_owned(), table([("runner", i64::from(slots).into())]).into());
+            }
             vec![("peers", table(peers)), ("agents", agents)]
         }
         "deployment" => {

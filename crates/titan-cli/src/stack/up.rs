@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Directory of your own templates: <name>/files/… replaces the built-in template of that name.
     #[arg(long, env = "TITAN_TEMPLATES")]
     templates: Option<PathBuf>,
+    /// Tasks of the role runner that each worker takes at once.
+    #[arg(long, env = "TITAN_RUNNER_SLOTS")]
+    runner_slots: Option<u32>,
     /// Prefix of exchanges and queues.
     #[arg(long, default_value = "titan")]
     bus_prefix: String,
@@ -156,6 +159,7 @@ fn write_settings(
         first_app_port: args.apps_port,
         redis_url: Some(&args.redis_url),
         templates: args.templates.as_deref(),
+        runner_slots: args.runner_slots,
     };
     let text = settings(&common, &Replica { service, name, address: &local(offset), admin: &local(offset + 1) })?;
     let file = home.join(&format!("run/{name}.toml"));

@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("titan-identity", &["ids", "error", "telemetry"]),
     ("titan-blobs", &["error"]),
     ("titan-git", &["error"]),
+    ("titan-bench", &["identity", "ids", "proto", "service"]),
     ("titan-counters", &["settings"]),
     ("titan-bus", &["lifecycle", "proto", "settings"]),
     ("titan-store", &["bus", "error", "ids", "lifecycle", "proto", "settings", "telemetry"]),

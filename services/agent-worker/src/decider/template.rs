@@ -34,7 +34,7 @@ pub(super) fn decide(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
 /// `{"wait_ms": n}` keeps it busy for a while.
 fn noop(attempt: &Attempt, steps: &[Done]) -> Next {
     let wait = attempt.input["wait_ms"].as_u64().unwrap_or(0).min(WAIT_MOST_MS);
-    if steps.is_empty() { Next::Act(Action::Wait { ms: wait }) } else { Next::Complete(json!({ "waited_ms": wait })) }
+    if steps.is_empty() && wait > 0 { Next::Act(Action::Wait { ms: wait }) } else { Next::Complete(json!({ "waited_ms": wait })) }
 }
 
 fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {

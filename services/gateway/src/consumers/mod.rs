@@ -17,19 +17,23 @@ pub(crate) fn event_log(db: &DatabaseConnection) -> Inbox<EventLog> {
 
 #[async_trait]
 impl Handle for EventLog {
-    async fn handle(&self, tx: &DatabaseTransaction, event: &Event) -> Result<()> {
-        let bad = |field: &'static str| move |e: titan_ids::ParseIdError| Error::invalid(field, e.to_string());
-        let at = event.at.as_ref().and_then(titan_proto::time::from_proto);
-        let entry = NewEntry {
-            org: event.org_id.parse().map_err(bad("org_id"))?,
-            project: if event.project_id.is_empty() { None } else { Some(event.project_id.parse().map_err(bad("project_id"))?) },
-            name: event.name.clone(),
-            subject: event.subject.clone(),
-            causation: event.causation_id.clone(),
-            at: at.ok_or_else(|| Error::invalid("at", "is missing"))?,
-            event: serde_json::to_value(event).map_err(Error::internal)?,
-        };
-        events::append(tx, entry).await?;
+    async fn handle(&self, tx: &DatabaseTransaction, events: &[&Event]) -> Result<()> {
+        let entries = events.iter().map(|event| entry(event)).collect::<Result<Vec<_>>>()?;
+        events::append(tx, &entries).await?;
         events::notify(tx).await
     }
+}
+
+fn entry(event: &Event) -> Result<NewEntry> {
+    let bad = |field: &'static str| move |e: titan_ids::ParseIdError| Error::invalid(field, e.to_string());
+    let at = event.at.as_ref().and_then(titan_proto::time::from_proto);
+    Ok(NewEntry {
+        org: event.org_id.parse().map_err(bad("org_id"))?,
+        project: if event.project_id.is_empty() { None } else { Some(event.project_id.parse().map_err(bad("project_id"))?) },
+        name: event.name.clone(),
+        subject: event.subject.clone(),
+        causation: event.causation_id.clone(),
+        at: at.ok_or_else(|| Error::invalid("at", "is missing"))?,
+        event: serde_json::to_string(event).map_err(Error::internal)?,
+    })
 }

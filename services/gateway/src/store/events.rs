@@ -4,6 +4,7 @@ use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_ids::{OrgId, ProjectId};
 use titan_store::sql;
+use uuid::Uuid;
 
 /// An event to be logged.
 #[derive(Debug)]
@@ -14,17 +15,33 @@ pub(crate) struct NewEntry {
     pub(crate) subject: String,
     pub(crate) causation: String,
     pub(crate) at: DateTime<Utc>,
-    pub(crate) event: Value,
+    /// As JSON.
+    pub(crate) event: String,
 }
 
-/// Appends under the next number. The counter's row stays locked until the commit, so numbers become
+/// Appends under the next numbers. The counter's row stays locked until the commit, so numbers become
 /// visible in their order.
-pub(crate) async fn append(db: &impl ConnectionTrait, entry: NewEntry) -> Result<()> {
-    let NewEntry { org, project, name, subject, causation, at, event } = entry;
-    let insert = "WITH next AS (UPDATE event_counter SET last = last + 1 RETURNING last)
+pub(crate) async fn append(db: &impl ConnectionTrait, entries: &[NewEntry]) -> Result<()> {
+    let text = |of: fn(&NewEntry) -> &str| entries.iter().map(|e| of(e).to_owned()).collect::<Vec<String>>();
+    let orgs: Vec<Uuid> = entries.iter().map(|e| e.org.uuid()).collect();
+    // Arrays without nulls: an empty text stands for no project.
+    let projects: Vec<String> = entries.iter().map(|e| e.project.map(|p| p.uuid().to_string()).unwrap_or_default()).collect();
+    let times: Vec<DateTime<Utc>> = entries.iter().map(|e| e.at).collect();
+    let insert =
+        "WITH next AS (UPDATE event_counter SET last = last + cardinality($1::uuid[]) RETURNING last - cardinality($1::uuid[]) AS before)
         INSERT INTO event_log (seq, org_id, project_id, name, subject, causation, at, event)
-        SELECT last, $1, $2, $3, $4, $5, $6, $7 FROM next";
-    let values = [org.into(), project.into(), name.into(), subject.into(), causation.into(), at.into(), event.into()];
+        SELECT next.before + e.n, e.org, nullif(e.project, '')::uuid, e.name, e.subject, e.causation, e.at, e.event::jsonb
+        FROM next, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[])
+            WITH ORDINALITY AS e(org, project, name, subject, causation, at, event, n)";
+    let values = [
+        orgs.into(),
+        projects.into(),
+        text(|e| &e.name).into(),
+        text(|e| &e.subject).into(),
+        text(|e| &e.causation).into(),
+        times.into(),
+        text(|e| &e.event).into(),
+    ];
     db.execute_raw(sql(insert, values)).await?;
     Ok(())
 }

@@ -21,7 +21,20 @@ pub(crate) fn deployments(app: Arc<App>) -> Inbox<Deployments> {
 
 #[async_trait]
 impl Handle for Deployments {
-    async fn handle(&self, tx: &DatabaseTransaction, event: &Event) -> Result<()> {
+    async fn handle(&self, tx: &DatabaseTransaction, events: &[&Event]) -> Result<()> {
+        for event in events {
+            self.handle_one(tx, event).await?;
+        }
+        Ok(())
+    }
+
+    fn committed(&self) {
+        self.0.wake.notify_one();
+    }
+}
+
+impl Deployments {
+    async fn handle_one(&self, tx: &DatabaseTransaction, event: &Event) -> Result<()> {
         let bad = |field: &'static str| move |e: titan_ids::ParseIdError| Error::invalid(field, e.to_string());
         let url = match &event.body {
             Some(Body::DeploymentSucceeded(succeeded)) => succeeded.health_url.as_str(),
@@ -42,9 +55,5 @@ impl Handle for Deployments {
             Some(Body::DeploymentStarted(_)) => Ok(()),
             _ => Err(Error::invalid("body", format!("{} is not known to this version", event.name))),
         }
-    }
-
-    fn committed(&self) {
-        self.0.wake.notify_one();
     }
 }

@@ -20,6 +20,7 @@ use super::App;
 use super::goals::about as about_goal;
 use super::submissions::task_submitted;
 use crate::domain::task::{Command, Illegal, TaskState, Transition};
+use crate::group_commit::Written;
 use crate::store::entity::goal::State;
 use crate::store::goals;
 use crate::store::submissions::{self, NewTask, Scope};
@@ -96,6 +97,11 @@ impl App {
     /// of an end is recorded.
     pub(crate) async fn report(&self, report: Report) -> Result<bool> {
         self.reports.write(report).await
+    }
+
+    /// The same in two steps: reports count in the order in which they are handed in.
+    pub(crate) async fn hand_in(&self, report: Report) -> Result<Written<bool>> {
+        self.reports.hand_in(report).await
     }
 
     /// Ends the attempt, as [`App::report`].

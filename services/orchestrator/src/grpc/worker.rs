@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::stream::FuturesOrdered;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use serde_json::Value;
 use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
@@ -21,6 +21,7 @@ use super::{Api, id};
 use crate::app::{Hello, Opened, Outcome, Report, What};
 use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
 use crate::domain::session::AttemptKey;
+use crate::group_commit::Written;
 use crate::store::agents::Hosted;
 
 /// The version of the worker protocol spoken here.
@@ -83,7 +84,10 @@ impl Api {
         let resume = Resume { epoch, lease_ms: self.app.engine.lease_ms, keep: keep_refs };
         say(&outgoing, Out::Resume(resume));
         for result in results {
-            self.settle(session, result, outgoing.clone()).await?;
+            let (task, attempt) = attempt_key(result.attempt)?;
+            let what = What::Ended(outcome(result.outcome));
+            let written = self.app.hand_in(Report { task, attempt, what }).await?;
+            self.ended(session, (task, attempt), written, outgoing.clone()).await?;
         }
         for assignment in self.app.redeliver(&redeliver).await? {
             say(&outgoing, Out::Assignment(assignment));
@@ -115,13 +119,21 @@ impl Api {
                 Some(In::Hello(_)) => return Err(Error::invalid("hello", "comes once a stream")),
                 Some(In::Started(started)) => {
                     let (task, attempt) = attempt_key(started.attempt)?;
-                    reports.push_back(self.said(task, attempt, What::Started).boxed());
+                    let written = self.app.hand_in(Report { task, attempt, what: What::Started }).await?;
+                    reports.push_back(self.begun(task, attempt, written).boxed());
                 }
                 Some(In::Progress(progress)) => {
                     let (task, attempt) = attempt_key(progress.attempt)?;
-                    reports.push_back(self.said(task, attempt, What::Progressed(clean(&progress.message))).boxed());
+                    let what = What::Progressed(clean(&progress.message));
+                    let written = self.app.hand_in(Report { task, attempt, what }).await?;
+                    reports.push_back(written.outcome().map_ok(drop).boxed());
                 }
-                Some(In::Result(result)) => reports.push_back(self.settle(session, result, outgoing).boxed()),
+                Some(In::Result(result)) => {
+                    let (task, attempt) = attempt_key(result.attempt)?;
+                    let what = What::Ended(outcome(result.outcome));
+                    let written = self.app.hand_in(Report { task, attempt, what }).await?;
+                    reports.push_back(self.ended(session, (task, attempt), written, outgoing).boxed());
+                }
                 // A newer worker says something this build does not know; it must not depend on it.
                 None => {}
             }
@@ -132,18 +144,17 @@ impl Api {
         Ok(())
     }
 
-    async fn said(&self, task: TaskId, attempt: i32, what: What) -> Result<()> {
-        let begins = matches!(what, What::Started);
-        if !self.app.report(Report { task, attempt, what }).await? && begins {
+    async fn begun(&self, task: TaskId, attempt: i32, written: Written<bool>) -> Result<()> {
+        if !written.outcome().await? {
             self.app.dispatcher.revoke(task, attempt);
         }
         Ok(())
     }
 
-    async fn settle(&self, session: SessionId, result: proto::Result, outgoing: Outgoing) -> Result<()> {
-        let (task, attempt) = attempt_key(result.attempt.clone())?;
-        let outcome = outcome(result.outcome);
-        let accepted = match self.app.finish(task, attempt, outcome).await {
+    /// Acknowledges a result once it is committed or refused.
+    async fn ended(&self, session: SessionId, key: AttemptKey, written: Written<bool>, outgoing: Outgoing) -> Result<()> {
+        let (task, attempt) = key;
+        let accepted = match written.outcome().await {
             // A result that cannot be stored must end its attempt, not the stream with everything else on it.
             Err(error) if error.code() != Code::Unavailable => {
                 tracing::warn!(?error, task.id = %task, attempt, "a result could not be stored");
@@ -154,8 +165,8 @@ impl Api {
             accepted => accepted?,
         };
         titan_lifecycle::fault("result.after_commit_before_ack").await;
-        say(&outgoing, Out::ResultAck(ResultAck { attempt: Some(attempt_ref(&(task, attempt))), accepted }));
-        self.app.dispatcher.ended(session, (task, attempt));
+        say(&outgoing, Out::ResultAck(ResultAck { attempt: Some(attempt_ref(&key)), accepted }));
+        self.app.dispatcher.ended(session, key);
         Ok(())
     }
 }

@@ -1,0 +1,60 @@
+use std::str::FromStr as _;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
+
+/// A database of the benchmark's own.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) pool: PgPool,
+    name: String,
+    admin: PgPool,
+}
+
+/// What a stretch of work cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) wal_bytes: f64,
+    pub(crate) transactions: f64,
+}
+
+impl Database {
+    pub(crate) async fn create(admin_url: &str) -> anyhow::Result<Self> {
+        let admin = PgPoolOptions::new().max_connections(2).connect(admin_url).await?;
+        let name = format!("titan_bench_{}", std::process::id());
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await?;
+        let url = PgConnectOptions::from_str(admin_url)?.database(&name).to_url_lossy().to_string();
+        let pool = PgPoolOptions::new().max_connections(6).connect(&url).await?;
+        Ok(Self { url, pool, name, admin })
+    }
+
+    pub(crate) async fn drop_it(self) -> anyhow::Result<()> {
+        self.pool.close().await;
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {} WITH (FORCE)", self.name))).execute(&self.admin).await?;
+        let roles = ["gateway", "orchestrator", "agent_worker", "deployment", "monitoring"].map(|s| format!("titan_bench_{s}"));
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE IF EXISTS {}", roles.join(", ")))).execute(&self.admin).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn number(&self, sql: &str) -> anyhow::Result<i64> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await?)
+    }
+
+    pub(crate) async fn numbers(&self, sql: &str) -> anyhow::Result<Vec<f64>> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.pool).await?)
+    }
+
+    /// Since the server's start; the difference of two is what lay between them.
+    pub(crate) async fn cost(&self) -> anyhow::Result<Cost> {
+        let wal = self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await?;
+        let transactions = self.number("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").await?;
+        Ok(Cost { wal_bytes: wal as f64, transactions: transactions as f64 })
+    }
+
+    /// Of the server, with the settings that decide how durable a commit is.
+    pub(crate) async fn versions(&self) -> anyhow::Result<String> {
+        let sql = "SELECT 'PostgreSQL ' || current_setting('server_version') || ', fsync ' || current_setting('fsync')
+            || ', synchronous_commit ' || current_setting('synchronous_commit')";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+    }
+}

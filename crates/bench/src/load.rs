@@ -1,0 +1,187 @@
+//! The loads. A task counts when its result is committed; a load ends when the last one is and every event is delivered.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::ensure;
+use futures::future::join_all;
+use titan_identity::{Principal, Signer};
+use titan_ids::{OrgId, UserId};
+use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
+use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_proto::orchestrator::{CreateProjectRequest, NewTask, SubmitTasksRequest, Task};
+use tonic::transport::Channel;
+
+use crate::database::{Cost, Database};
+use crate::installation::Installation;
+
+pub(crate) struct Client {
+    /// One each replica.
+    channels: Vec<Channel>,
+    signer: Signer,
+    who: Principal,
+    keys: AtomicU64,
+}
+
+pub(crate) struct Figures {
+    pub(crate) singles: Throughput,
+    pub(crate) bulk: Throughput,
+    pub(crate) latency: Latency,
+    pub(crate) graph_s: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Throughput {
+    pub(crate) tasks: i64,
+    pub(crate) tasks_per_s: f64,
+    /// Until the last event was in the gateway's log, after the last result.
+    pub(crate) events_behind_s: f64,
+    pub(crate) lost: i64,
+    pub(crate) duplicated: i64,
+    pub(crate) wal_bytes: f64,
+    pub(crate) transactions: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latency {
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
+}
+
+/// Tasks submitted a second by the open loop.
+pub(crate) const RATE: u32 = 1_000;
+const PROJECT: &str = "bench";
+const BULK: usize = 100;
+const BULK_CLIENTS: usize = 32;
+
+impl Client {
+    pub(crate) fn new(installation: &Installation) -> anyhow::Result<Self> {
+        let peers = titan_service::Peers::new("orchestrators", &installation.orchestrators())?;
+        let signer = Signer::new("gateway", &installation.signing_key()?);
+        let who = Principal::user(UserId::generate(), OrgId::DEFAULT);
+        Ok(Self { channels: vec![peers.one(0), peers.one(1)], signer, who, keys: AtomicU64::new(0) })
+    }
+
+    pub(crate) async fn project(&self) -> anyhow::Result<()> {
+        let request = CreateProjectRequest { name: PROJECT.to_owned(), slug: PROJECT.to_owned(), ..Default::default() };
+        ProjectServiceClient::new(self.channels[0].clone()).create_project(self.signer.request(&self.who, request)?).await?;
+        Ok(())
+    }
+
+    async fn submit(&self, replica: usize, tasks: Vec<NewTask>) -> anyhow::Result<Vec<Task>> {
+        let idempotency_key = self.keys.fetch_add(1, Relaxed).to_string();
+        let request = SubmitTasksRequest { project: PROJECT.to_owned(), tasks, idempotency_key, ..Default::default() };
+        let mut client = TaskServiceClient::new(self.channels[replica % self.channels.len()].clone());
+        Ok(client.submit_tasks(self.signer.request(&self.who, request)?).await?.into_inner().tasks)
+    }
+}
+
+fn noop(key: String) -> NewTask {
+    NewTask { key, kind: "noop".to_owned(), role: "runner".to_owned(), title: "noop".to_owned(), ..Default::default() }
+}
+
+/// Many clients, one task at a time, each submitted with a key.
+pub(crate) async fn singles(client: &Client, database: &Database, clients: usize, lasting: Duration) -> anyhow::Result<Throughput> {
+    closed_loop(client, database, clients, 1, lasting).await
+}
+
+/// A hundred tasks at a time.
+pub(crate) async fn bulk(client: &Client, database: &Database, lasting: Duration) -> anyhow::Result<Throughput> {
+    closed_loop(client, database, BULK_CLIENTS, BULK, lasting).await
+}
+
+async fn closed_loop(client: &Client, database: &Database, clients: usize, size: usize, lasting: Duration) -> anyhow::Result<Throughput> {
+    let (started, before, known) = (Instant::now(), database.cost().await?, submitted(database).await?);
+    let one = async |number: usize| {
+        let mut accepted = 0_i64;
+        while started.elapsed() < lasting {
+            let tasks = client.submit(number, (0..size).map(|i| noop(i.to_string())).collect()).await?;
+            accepted += i64::try_from(tasks.len())?;
+        }
+        anyhow::Ok(accepted)
+    };
+    let accepted = join_all((0..clients).map(one)).await.into_iter().sum::<anyhow::Result<i64>>()?;
+    let expected = known + accepted;
+    until(database, DONE, expected).await?;
+    let done = started.elapsed();
+    until(database, TOLD, expected).await?;
+    let told = started.elapsed();
+    let Cost { wal_bytes, transactions } = database.cost().await?;
+    let tasks = accepted as f64;
+    Ok(Throughput {
+        tasks: accepted,
+        tasks_per_s: tasks / done.as_secs_f64(),
+        events_behind_s: (told - done).as_secs_f64(),
+        lost: expected - database.number(DONE).await?,
+        duplicated: submitted(database).await? - expected + database.number(TWICE).await?,
+        wal_bytes: (wal_bytes - before.wal_bytes) / tasks,
+        transactions: (transactions - before.transactions) / tasks,
+    })
+}
+
+const DONE: &str = "SELECT count(*) FROM orchestrator.task WHERE state = 'done'";
+const TOLD: &str = "SELECT count(*) FROM gateway.event_log WHERE name = 'task.completed'";
+const TWICE: &str = "SELECT count(*) FROM (SELECT FROM orchestrator.task_change WHERE to_state = 'done' AND from_state <> 'done' GROUP BY task_id HAVING count(*) > 1) x";
+const WITHIN: Duration = Duration::from_secs(120);
+
+async fn submitted(database: &Database) -> anyhow::Result<i64> {
+    database.number("SELECT count(*) FROM orchestrator.task").await
+}
+
+async fn until(database: &Database, sql: &str, expected: i64) -> anyhow::Result<()> {
+    let (deadline, mut last) = (Instant::now() + WITHIN, 0);
+    while last < expected {
+        ensure!(Instant::now() < deadline, "{last} of {expected} after {} s: {sql}", WITHIN.as_secs());
+        last = database.number(sql).await?;
+        // Counting costs what is measured.
+        tokio::time::sleep(Duration::from_millis(if expected - last > 1_000 { 250 } else { 20 })).await;
+    }
+    Ok(())
+}
+
+/// At a fixed rate, whether earlier ones were answered or not. The start counts from the time it was meant to be
+/// submitted, so that waiting for a slow submission is not left out.
+pub(crate) async fn open_loop(client: &Client, database: &Database, lasting: Duration) -> anyhow::Result<Latency> {
+    let count = RATE * u32::try_from(lasting.as_secs().max(1))?;
+    let (started, began) = (tokio::time::Instant::now(), SystemTime::now());
+    let one = async |number: u32| {
+        let offset = Duration::from_secs(1) / RATE * number;
+        tokio::time::sleep_until(started + offset).await;
+        let meant = (began + offset).duration_since(UNIX_EPOCH)?.as_micros();
+        // The time travels as the title: the database then tells how long the start took.
+        let task = NewTask { title: meant.to_string(), ..noop("latency".to_owned()) };
+        client.submit(number as usize, vec![task]).await.map(drop)
+    };
+    join_all((0..count).map(one)).await.into_iter().collect::<anyhow::Result<()>>()?;
+    let sql = "SELECT (extract(epoch FROM t.started_at) * 1000 - p.title::numeric / 1000)::float8 AS ms
+        FROM orchestrator.task t JOIN orchestrator.task_payload p ON p.task_id = t.id WHERE p.title <> 'noop' AND t.state = 'done' ORDER BY 1";
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let started = database.numbers(sql).await?;
+        if started.len() == count as usize {
+            let at = |share: f64| started[((started.len() - 1) as f64 * share) as usize];
+            return Ok(Latency { p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999) });
+        }
+        ensure!(Instant::now() < deadline, "{} of {count} were started", started.len());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+const LAYERS: usize = 5;
+const WIDTH: usize = 100;
+
+/// Each task depends on two of the layer before. Seconds from the submission to the last result.
+pub(crate) async fn graph(client: &Client, database: &Database) -> anyhow::Result<f64> {
+    let known = submitted(database).await?;
+    let key = |layer: usize, i: usize| format!("{layer}-{}", i % WIDTH);
+    let task = |layer: usize, i: usize| {
+        let depends_on = if layer == 0 { Vec::new() } else { vec![key(layer - 1, i), key(layer - 1, i + 1)] };
+        NewTask { depends_on, ..noop(key(layer, i)) }
+    };
+    let tasks = (0..LAYERS).flat_map(|layer| (0..WIDTH).map(move |i| (layer, i))).map(|(layer, i)| task(layer, i)).collect();
+    let started = Instant::now();
+    client.submit(0, tasks).await?;
+    until(database, DONE, known + i64::try_from(LAYERS * WIDTH)?).await?;
+    Ok(started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,76 @@
+//! `titan-bench`: measures the task engine as its users meet it — the release programs of `titan up`, gRPC, real
+//! PostgreSQL, RabbitMQ and Redis — and prints one table and one line of JSON.
+#![allow(clippy::print_stdout)] // it is what a benchmark is for
+
+mod database;
+mod installation;
+mod limit;
+mod load;
+mod report;
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use database::Database;
+use installation::Installation;
+use load::{Client, Figures};
+use report::Report;
+
+/// Measures the task engine: submit, claim, run and commit of tasks that do nothing.
+#[derive(Parser)]
+#[command(name = "titan-bench", version, max_term_width = 100)]
+struct Args {
+    /// How long each load lasts.
+    #[arg(long, env = "BENCH_SECONDS", default_value_t = 60)]
+    seconds: u64,
+    /// A superuser's URL; the benchmark makes a database of its own and drops it.
+    #[arg(long, env = "TITAN_DATABASE_URL", default_value = "postgres://postgres:postgres@127.0.0.1:5432/postgres")]
+    database_url: String,
+    /// Clients that submit one task at a time, each waiting for its answer.
+    #[arg(long, default_value_t = 256)]
+    clients: usize,
+    /// Also write the table here.
+    #[arg(long)]
+    output: Option<std::path::PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    // One TLS provider for the process; only a second call can fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let database = Database::create(&args.database_url).await?;
+    let result = measure(&args, &database).await;
+    database.drop_it().await?;
+    let report = result?;
+    let table = report.table();
+    println!("{table}\n{}", report.json());
+    if let Some(output) = args.output {
+        std::fs::write(output, table)?;
+    }
+    Ok(())
+}
+
+async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
+    let installation = Installation::start(&database.url).await?;
+    let client = Client::new(&installation)?;
+    let lasting = Duration::from_secs(args.seconds);
+    client.project().await?;
+    // Caches, plans and connections.
+    load::singles(&client, database, 64, Duration::from_secs(3)).await?;
+    eprintln!("single tasks from {} clients for {} s …", args.clients, args.seconds);
+    let singles = load::singles(&client, database, args.clients, lasting).await?;
+    eprintln!("bulk …");
+    let bulk = load::bulk(&client, database, lasting / 2).await?;
+    eprintln!("start latency at {} a second …", load::RATE);
+    let latency = load::open_loop(&client, database, lasting / 2).await?;
+    eprintln!("a graph of 5 × 100 …");
+    let graph_s = load::graph(&client, database).await?;
+    let memory = installation.memory_mib()?;
+    installation.stop().await?;
+    eprintln!("what PostgreSQL alone can do …");
+    let limit = limit::lifecycles(database, Duration::from_secs((args.seconds / 4).clamp(3, 15))).await?;
+    let figures = Figures { singles, bulk, latency, graph_s };
+    Ok(Report { versions: database.versions().await?, clients: args.clients, seconds: args.seconds, figures, limit, memory })
+}
