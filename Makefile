@@ -38,7 +38,7 @@ test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
 bench: ## Build release and measure the task engine (BENCH_SECONDS=60); the table goes to docs/benchmarks.md too
 	@scripts/servers.sh tools
 	cargo build --workspace --release
-	@scripts/servers.sh with target/release/titan-bench --output docs/benchmarks-last-run.md
+	@scripts/servers.sh with target/release/titan-bench --page docs/benchmarks.md
 
 check: ## Format and lints, warnings denied
 	cargo fmt --all --check

@@ -10,6 +10,7 @@ mod report;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use database::Database;
@@ -30,9 +31,9 @@ struct Args {
     /// Clients that submit one task at a time, each waiting for its answer.
     #[arg(long, default_value_t = 256)]
     clients: usize,
-    /// Also write the table here.
+    /// Also write the table into this page, between its marks.
     #[arg(long)]
-    output: Option<std::path::PathBuf>,
+    page: Option<std::path::PathBuf>,
 }
 
 #[tokio::main]
@@ -46,11 +47,17 @@ async fn main() -> anyhow::Result<()> {
     let report = result?;
     let table = report.table();
     println!("{table}\n{}", report.json());
-    if let Some(output) = args.output {
-        std::fs::write(output, table)?;
+    if let Some(page) = args.page {
+        let text = std::fs::read_to_string(&page)?;
+        let (before, after) =
+            text.split_once(BEGIN).and_then(|(b, rest)| Some((b, rest.split_once(END)?.1))).context("the page has no marks")?;
+        std::fs::write(page, format!("{before}{BEGIN}\n{table}{END}{after}"))?;
     }
     Ok(())
 }
+
+const BEGIN: &str = "<!-- titan-bench writes from here -->";
+const END: &str = "<!-- to here -->";
 
 async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     let installation = Installation::start(&database.url).await?;

@@ -9,6 +9,7 @@ impl Body {
             Self::ProjectCreated(_) => "project.created",
             Self::GoalSubmitted(_) => "goal.submitted",
             Self::GoalFinished(_) => "goal.finished",
+            Self::GoalReopened(_) => "goal.reopened",
             Self::TaskSubmitted(_) => "task.submitted",
             Self::TaskAssigned(_) => "task.assigned",
             Self::TaskStarted(_) => "task.started",

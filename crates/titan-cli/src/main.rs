@@ -51,6 +51,10 @@ enum Command {
     Deployments(commands::lists::Args),
     /// Show one task: history, evidence, why this agent.
     Task(commands::task::Args),
+    /// End a task that has not ended, and everything that cannot happen without it.
+    Cancel(commands::task::ActArgs),
+    /// Give a task that failed or was cancelled another life; its goal goes on.
+    Retry(commands::task::ActArgs),
     /// Show what a deployed app printed.
     Logs(commands::logs::Args),
     /// Stop a deployed app.
@@ -102,6 +106,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
         Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,
         Command::Task(args) => commands::task::run(&client()?, args, cli.json).await,
+        Command::Cancel(args) => commands::task::act(&client()?, "cancel", args, cli.json).await,
+        Command::Retry(args) => commands::task::act(&client()?, "retry", args, cli.json).await,
         Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
         Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,
         Command::Doctor => commands::doctor::run(&cli.url, &home, cli.json).await,

@@ -133,18 +133,33 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
     }
 }
 
-/// Wakes the dispatcher for tasks that other replicas stored.
+const READY: &str = "titan_ready";
+const REVOKED: &str = "titan_revoked";
+
+/// `task/attempt`, from whichever replica ended it.
+fn revoke(dispatcher: &Dispatcher, payload: &str) {
+    let attempt = payload.split_once('/').and_then(|(task, attempt)| Some((task.parse().ok()?, attempt.parse().ok()?)));
+    match attempt {
+        Some((task, attempt)) => dispatcher.revoke(task, attempt),
+        None => tracing::warn!(payload, "a revocation that is none"),
+    }
+}
+
+/// Wakes the dispatcher for tasks that other replicas stored, and tells it which attempts others ended.
 pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !shutdown.is_cancelled() {
         let listening = async {
             let mut listener = PgListener::connect(url.reveal()).await?;
-            listener.listen("titan_ready").await?;
+            listener.listen_all([READY, REVOKED]).await?;
             check.set(true);
             loop {
-                // None: the connection was lost and made anew; something may have been missed.
-                listener.try_recv().await?;
-                app.dispatcher.wake();
+                match listener.try_recv().await? {
+                    Some(told) if told.channel() == REVOKED => revoke(&app.dispatcher, told.payload()),
+                    Some(_) => app.dispatcher.wake(),
+                    // The connection was lost and made anew; what was missed is found when workers say hello again.
+                    None => app.dispatcher.resync(),
+                }
             }
         };
         let error: Result<(), titan_store::sqlx::Error> = tokio::select! { r = listening => r, () = shutdown.cancelled() => return };

@@ -59,6 +59,25 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
+#[derive(clap::Args)]
+pub(crate) struct ActArgs {
+    /// As shown by `titan tasks`.
+    id: String,
+    /// For the history.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+pub(crate) async fn act(client: &Client, verb: &str, args: ActArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let task = client.post(&format!("/tasks/{}/{verb}", args.id), &json!({ "reason": args.reason })).await?;
+    if json {
+        println!("{task}");
+    } else {
+        println!("{}  {}  {}", text(&task, "id"), text(&task, "state"), text(&task, "title"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Why this agent, from the stored factors of the choice.
 fn why(task: &Value) -> Option<String> {
     let choice = task["choice"].as_object()?;

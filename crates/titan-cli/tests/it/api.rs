@@ -21,6 +21,7 @@ async fn conventions() {
     edits_need_the_current_version(&stack).await;
     every_documented_path_answers(&stack).await;
     the_event_stream_resumes(&stack).await;
+    tasks_are_cancelled_and_tried_again(&stack).await;
     doctor_is_content(&stack);
 }
 
@@ -153,6 +154,26 @@ async fn the_event_stream_resumes(stack: &Stack) {
     completed.dedup();
     assert_eq!(completed.len(), 20);
     assert!(connections > 5);
+}
+
+async fn tasks_are_cancelled_and_tried_again(stack: &Stack) {
+    let mut task = noop("later", &[]);
+    task["run_after"] = json!("2100-01-01T00:00:00Z");
+    let body = json!({ "project": "once", "tasks": [task, noop("after", &["later"])] });
+    let (_, submitted) = stack.call("POST", "/api/v1/tasks", Some(body)).await;
+    let ids: Vec<&str> = submitted["tasks"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    let cancelled = stack.titan_json(&["cancel", ids[0], "--reason", "not needed"]);
+    assert_eq!(cancelled["state"], json!("cancelled"));
+    assert_eq!(stack.get(&format!("/api/v1/tasks/{}", ids[1])).await["state"], json!("cancelled"));
+    let retried = stack.titan_json(&["retry", ids[0]]);
+    assert_eq!(retried["state"], json!("inbox"));
+    assert_eq!(stack.get(&format!("/api/v1/tasks/{}", ids[1])).await["state"], json!("inbox"));
+    let (status, problem) = stack.call("POST", &format!("/api/v1/tasks/{}/retry", ids[1]), Some(json!({}))).await;
+    assert!(status == 412 && problem["detail"].as_str().unwrap().contains("only what failed or was cancelled"), "{status} {problem}");
+    let (status, problem) = stack.call("POST", &format!("/api/v1/tasks/{}/cancel", ids[0]), Some(json!({ "why": "x" }))).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("why")), "{problem}");
+    let history = stack.titan_json(&["task", ids[0]])["history"].to_string();
+    assert!(history.contains("not needed"), "{history}");
 }
 
 fn doctor_is_content(stack: &Stack) {

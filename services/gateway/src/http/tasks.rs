@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
-use titan_proto::orchestrator::{self as proto, GetTaskRequest, ListTasksRequest, SubmitTasksRequest};
+use titan_proto::orchestrator::{self as proto, ActOnTaskRequest, GetTaskRequest, ListTasksRequest, SubmitTasksRequest};
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -257,6 +257,47 @@ async fn list(
     Ok(Json(PageOut::new(found.tasks, found.page, TaskOut::from)))
 }
 
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ActIn {
+    /// For the history.
+    #[serde(default)]
+    reason: String,
+}
+
+/// End a task that has not ended, and everything that can no longer happen without it. Whoever works on it stops.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", params(("id" = String, Path)), request_body = ActIn,
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn cancel(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(ActIn { reason }): Body<ActIn>,
+) -> Result<Json<TaskOut>> {
+    let request = ActOnTaskRequest { id, reason };
+    let cancel = async || TaskServiceClient::new(app.orchestrator.clone()).cancel_task(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(retrying(cancel).await?.into()))
+}
+
+/// Give a task that failed or was cancelled another life, and with it what was cancelled because of it. Its goal goes on.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", params(("id" = String, Path)), request_body = ActIn,
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn retry(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(ActIn { reason }): Body<ActIn>,
+) -> Result<Json<TaskOut>> {
+    // Not repeated: what was tried again and failed anew meanwhile would get a third life.
+    let request = app.signer.request(&who, ActOnTaskRequest { id, reason })?;
+    Ok(Json(TaskServiceClient::new(app.orchestrator.clone()).retry_task(request).await?.into_inner().into()))
+}
+
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(submit, list)).routes(routes!(get)).routes(routes!(history))
+    OpenApiRouter::new()
+        .routes(routes!(submit, list))
+        .routes(routes!(get))
+        .routes(routes!(history))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
 }

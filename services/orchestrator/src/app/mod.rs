@@ -2,7 +2,9 @@
 
 mod agents;
 mod assignments;
+mod batch;
 mod goals;
+mod interventions;
 mod projects;
 mod reports;
 mod sessions;

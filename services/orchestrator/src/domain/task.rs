@@ -54,6 +54,8 @@ pub(crate) enum Command {
     /// The fix that a rejection waited for is done.
     Unblock,
     Cancel,
+    /// By hand: everything counted against it is forgotten.
+    Retry,
 }
 
 /// The next version of the task.
@@ -121,6 +123,10 @@ impl Task {
             }
             (Command::Unblock, TaskState::Blocked) => TaskState::Inbox,
             (Command::Cancel, s) if !s.is_terminal() => TaskState::Cancelled,
+            (Command::Retry, TaskState::Failed | TaskState::Cancelled) => {
+                (task.failures, task.losses, task.rejections) = (0, 0, 0);
+                TaskState::Inbox
+            }
             (_, from) => return Err(Illegal::State { from }),
         };
         Ok(Transition { task, retry_after })
@@ -168,6 +174,7 @@ mod tests {
             attempt.prop_map(|attempt| Command::Lose { attempt }),
             Just(Command::Unblock),
             Just(Command::Cancel),
+            Just(Command::Retry),
         ]
     }
 
@@ -177,7 +184,8 @@ mod tests {
             let mut task = new();
             for command in commands {
                 let Ok(next) = task.transition(command, 0.5) else { continue };
-                prop_assert!(!task.state.is_terminal(), "left {:?} by {command:?}", task.state);
+                let by_hand = matches!(command, Command::Retry) && task.state != TaskState::Done;
+                prop_assert!(!task.state.is_terminal() || by_hand, "left {:?} by {command:?}", task.state);
                 let claimed = matches!(command, Command::Claim);
                 prop_assert_eq!(next.task.attempt, task.attempt + i32::from(claimed));
                 prop_assert!(next.task.failures <= task.max_attempts);

@@ -1,8 +1,9 @@
 use titan_identity::{Effects, Principal};
+use titan_lifecycle::now;
 use titan_proto::orchestrator::task_service_server::TaskService;
 use titan_proto::orchestrator::{
-    GetTaskHistoryResponse, GetTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, SubmitTasksRequest, SubmitTasksResponse, Task,
-    VerifyAttemptRequest, VerifyAttemptResponse,
+    ActOnTaskRequest, GetTaskHistoryResponse, GetTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, SubmitTasksRequest,
+    SubmitTasksResponse, Task, VerifyAttemptRequest, VerifyAttemptResponse,
 };
 use titan_proto::time::from_proto;
 use tonic::{Request, Response, Status};
@@ -40,6 +41,18 @@ impl TaskService for Api {
         let who = Principal::of(&request)?;
         let changes = self.app.history(&who, id("id", &request.get_ref().id)?).await?;
         Ok(Response::new(GetTaskHistoryResponse { changes: changes.into_iter().map(convert::change).collect() }))
+    }
+
+    async fn cancel_task(&self, request: Request<ActOnTaskRequest>) -> Result<Response<Task>, Status> {
+        let who = Principal::of(&request)?;
+        let ActOnTaskRequest { id: task, reason } = request.into_inner();
+        Ok(Response::new(convert::task(self.app.cancel_task(&who, id("id", &task)?, &reason, now()).await?)))
+    }
+
+    async fn retry_task(&self, request: Request<ActOnTaskRequest>) -> Result<Response<Task>, Status> {
+        let who = Principal::of(&request)?;
+        let ActOnTaskRequest { id: task, reason } = request.into_inner();
+        Ok(Response::new(convert::task(self.app.retry_task(&who, id("id", &task)?, &reason, now()).await?)))
     }
 
     async fn verify_attempt(&self, request: Request<VerifyAttemptRequest>) -> Result<Response<VerifyAttemptResponse>, Status> {

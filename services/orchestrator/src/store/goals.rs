@@ -55,7 +55,7 @@ pub(crate) async fn lock(db: &impl ConnectionTrait, id: GoalId) -> Result<Option
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Tally {
     pub(crate) open: i64,
-    /// Of the first task that failed.
+    /// Of the first task that failed, or else was cancelled.
     pub(crate) error: Option<String>,
     /// Results by kind of task; the last one of a kind counts.
     pub(crate) results: Option<Value>,
@@ -63,11 +63,19 @@ pub(crate) struct Tally {
 
 pub(crate) async fn tally(db: &impl ConnectionTrait, id: GoalId) -> Result<Tally> {
     let select = "SELECT count(*) FILTER (WHERE t.state NOT IN ('done', 'failed', 'cancelled')) AS open,
-            (array_agg(p.title || ': ' || p.error ORDER BY t.finished_at) FILTER (WHERE t.state = 'failed'))[1] AS error,
+            (array_agg(p.title || ': ' || CASE t.state WHEN 'failed' THEN p.error ELSE 'was cancelled' END
+                ORDER BY t.state DESC, t.finished_at) FILTER (WHERE t.state IN ('failed', 'cancelled')))[1] AS error,
             jsonb_object_agg(t.kind, p.result ORDER BY t.id) FILTER (WHERE t.state = 'done') AS results
         FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.goal_id = $1";
     let tally = Tally::find_by_statement(sql(select, [id.into()])).one(db).await?;
     tally.ok_or_else(|| Error::internal("an aggregate without a row"))
+}
+
+/// A goal that failed goes on.
+pub(crate) async fn reopen(db: &impl ConnectionTrait, id: GoalId) -> Result<()> {
+    let update = "UPDATE goal SET state = 'running', result = NULL, error = '', finished_at = NULL WHERE id = $1";
+    db.execute_raw(sql(update, [id.into()])).await?;
+    Ok(())
 }
 
 pub(crate) async fn finish(

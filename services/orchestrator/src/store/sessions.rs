@@ -57,6 +57,12 @@ pub(crate) async fn orphans(db: &impl ConnectionTrait) -> Result<Vec<Owned>> {
     Ok(Owned::find_by_statement(sql(select, [])).all(db).await?)
 }
 
+/// Tells the replica that has the attempt's worker, when the transaction commits.
+pub(crate) async fn notify_revoked(db: &impl ConnectionTrait, task: TaskId, attempt: i32) -> Result<()> {
+    db.execute_raw(sql("SELECT pg_notify('titan_revoked', $1)", [format!("{task}/{attempt}").into()])).await?;
+    Ok(())
+}
+
 pub(crate) async fn owned_by(db: &impl ConnectionTrait, session: SessionId) -> Result<Vec<Owned>> {
     let select = "SELECT id, attempt FROM task WHERE session_id = $1 AND state IN ('assigned', 'in_progress') ORDER BY id";
     Ok(Owned::find_by_statement(sql(select, [session.into()])).all(db).await?)

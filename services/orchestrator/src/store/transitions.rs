@@ -197,6 +197,35 @@ pub(crate) async fn lock_unreachable(db: &impl ConnectionTrait, failed: TaskId, 
     Ok(Affected::find_by_statement(sql(&select, [failed.into(), goal.into()])).all(db).await?)
 }
 
+/// What was cancelled because `parent` would never be done — below it, or in its goal — and not by hand, as far as no other
+/// failure stands in its way.
+pub(crate) async fn lock_cancelled_with(
+    db: &impl ConnectionTrait,
+    parent: TaskId,
+    goal: Option<GoalId>,
+    engine: &str,
+) -> Result<Vec<Affected>> {
+    let select = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
+        WHERE t.state = 'cancelled' AND t.id <> $1
+        AND (t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
+            UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))
+        AND (SELECT actor FROM task_change c WHERE c.task_id = t.id ORDER BY c.id DESC LIMIT 1) = $3
+        AND NOT EXISTS (SELECT FROM task_dependency d JOIN task o ON o.id = d.depends_on
+            WHERE d.task_id = t.id AND o.id <> $1 AND o.state = 'failed')
+        ORDER BY t.id FOR UPDATE OF t";
+    Ok(Affected::find_by_statement(sql(select, [parent.into(), goal.into(), engine.into()])).all(db).await?)
+}
+
+/// Counts anew what these tasks wait for: while they were cancelled nobody counted for them.
+pub(crate) async fn recount(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<()> {
+    let lock = "SELECT id FROM task WHERE id IN (SELECT depends_on FROM task_dependency WHERE task_id = ANY($1)) ORDER BY id FOR SHARE";
+    db.execute_raw(sql(lock, [tasks.to_vec().into()])).await?;
+    let update = "UPDATE task t SET waiting_on = (SELECT count(*) FROM task_dependency d JOIN task o ON o.id = d.depends_on
+            WHERE d.task_id = t.id AND o.state <> 'done') WHERE t.id = ANY($1)";
+    db.execute_raw(sql(update, [tasks.to_vec().into()])).await?;
+    Ok(())
+}
+
 /// Counts `parents`, which are done now, off the tasks that wait for them. Returns the tasks that wait for nothing any more.
 pub(crate) async fn count_down(db: &impl ConnectionTrait, tasks: &[Affected], parents: &[Uuid]) -> Result<Vec<TaskId>> {
     let ids: Vec<Uuid> = tasks.iter().map(|t| t.id.uuid()).collect();

@@ -1,8 +1,10 @@
 //! The orchestrator as its callers see it: its own `run()`, real PostgreSQL, gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+mod interventions;
 mod sessions;
 mod submissions;
+mod worker;
 
 use titan_identity::{Principal, Signer};
 use titan_ids::{OrgId, UserId};

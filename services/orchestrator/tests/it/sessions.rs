@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde_json::json;
 use titan_ids::{OrgId, SessionId};
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{GetTaskRequest, TaskState, VerifyAttemptRequest};
@@ -10,85 +9,14 @@ use titan_proto::worker::orchestrator_message::Body as In;
 use titan_proto::worker::result::Outcome;
 use titan_proto::worker::worker_message::Body as Out;
 use titan_proto::worker::worker_service_client::WorkerServiceClient;
-use titan_proto::worker::{
-    AgentSlot, Assignment, AttemptRef, Completed, Failed, Heartbeat, Hello, OrchestratorMessage, Rejected, Result as TaskResult, Resume,
-    Started, WorkerMessage,
-};
+use titan_proto::worker::{AttemptRef, Heartbeat, Hello, Rejected, Result as TaskResult, Started, WorkerMessage};
 use titan_testkit::eventually;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::Code;
 
+use super::worker::{Worker, attempt, completed, failed, hello};
 use super::{Fixture, noop};
-
-/// A worker played by the test.
-struct Worker {
-    stream: Streaming<OrchestratorMessage>,
-    outgoing: mpsc::UnboundedSender<WorkerMessage>,
-    resume: Resume,
-}
-
-fn hello(session: SessionId, slots: u32) -> Hello {
-    let agent = AgentSlot { name: format!("runner@{session}"), role: "runner".to_owned(), max_concurrency: slots, ..Default::default() };
-    Hello { session_id: session.to_string(), worker: "test".to_owned(), protocol: 1, agents: vec![agent], ..Default::default() }
-}
-
-impl Worker {
-    async fn connect(fixture: &Fixture, hello: Hello) -> Result<Self, Status> {
-        let (outgoing, receiver) = mpsc::unbounded_channel();
-        outgoing.send(WorkerMessage { body: Some(Out::Hello(hello)) }).unwrap();
-        let request = fixture.signer.service_request(OrgId::DEFAULT, UnboundedReceiverStream::new(receiver)).unwrap();
-        let mut stream = WorkerServiceClient::new(fixture.channel.clone()).open_session(request).await?.into_inner();
-        match stream.message().await?.and_then(|m| m.body) {
-            Some(In::Resume(resume)) => Ok(Self { stream, outgoing, resume }),
-            other => panic!("expected Resume, got {other:?}"),
-        }
-    }
-
-    async fn new(fixture: &Fixture, slots: u32) -> Self {
-        Self::connect(fixture, hello(SessionId::generate(), slots)).await.unwrap()
-    }
-
-    fn say(&self, body: Out) {
-        self.outgoing.send(WorkerMessage { body: Some(body) }).unwrap();
-    }
-
-    async fn hear(&mut self) -> In {
-        let heard = tokio::time::timeout(std::time::Duration::from_secs(20), self.stream.message()).await;
-        heard.expect("a message in time").unwrap().unwrap().body.unwrap()
-    }
-
-    async fn assignment(&mut self) -> Assignment {
-        loop {
-            match self.hear().await {
-                In::Assignment(assignment) => return assignment,
-                In::HeartbeatAck(_) => {}
-                other => panic!("expected an assignment, got {other:?}"),
-            }
-        }
-    }
-
-    /// Whether the result was accepted.
-    async fn end(&mut self, result: TaskResult) -> bool {
-        self.say(Out::Result(result));
-        loop {
-            if let In::ResultAck(ack) = self.hear().await {
-                return ack.accepted;
-            }
-        }
-    }
-}
-
-fn attempt(assignment: &Assignment) -> Option<AttemptRef> {
-    Some(AttemptRef { task_id: assignment.task_id.clone(), attempt: assignment.attempt })
-}
-fn completed(assignment: &Assignment) -> TaskResult {
-    let result_json = json!({ "by": assignment.title }).to_string();
-    TaskResult { attempt: attempt(assignment), outcome: Some(Outcome::Completed(Completed { result_json })) }
-}
-fn failed(assignment: &Assignment, last: bool) -> TaskResult {
-    TaskResult { attempt: attempt(assignment), outcome: Some(Outcome::Failed(Failed { message: "boom".to_owned(), r#final: last })) }
-}
 
 #[tokio::test]
 async fn a_task_is_pushed_worked_on_and_done_and_its_history_tells() {
@@ -123,17 +51,6 @@ async fn dependents_start_when_the_last_dependency_is_done() {
     assert_eq!(third.title, "c");
     assert_eq!(third.dependencies.len(), 2);
     fixture.service.stop().await;
-}
-
-impl Worker {
-    /// The acknowledgement and the next assignment come in either order.
-    async fn assignment_after_ack(&mut self) -> Assignment {
-        loop {
-            if let In::Assignment(assignment) = self.hear().await {
-                return assignment;
-            }
-        }
-    }
 }
 
 #[tokio::test]
