@@ -32,7 +32,8 @@ impl Database {
         self.pool.close().await;
         sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {} WITH (FORCE)", self.name))).execute(&self.admin).await?;
         let roles = ["gateway", "orchestrator", "agent_worker", "deployment", "monitoring"].map(|s| format!("titan_bench_{s}"));
-        sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE IF EXISTS {}", roles.join(", ")))).execute(&self.admin).await?;
+        // Databases of earlier runs that were killed may still need them; the next run uses them too.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE IF EXISTS {}", roles.join(", ")))).execute(&self.admin).await;
         Ok(())
     }
 

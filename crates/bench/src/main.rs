@@ -68,8 +68,9 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     load::singles(&client, database, 64, Duration::from_secs(3)).await?;
     eprintln!("single tasks from {} clients for {} s …", args.clients, args.seconds);
     let singles = load::singles(&client, database, args.clients, lasting).await?;
-    eprintln!("bulk …");
+    eprintln!("  {:.0} tasks/s\nbulk …", singles.tasks_per_s);
     let bulk = load::bulk(&client, database, lasting / 2).await?;
+    eprintln!("  {:.0} tasks/s", bulk.tasks_per_s);
     eprintln!("start latency at {} a second …", load::RATE);
     let latency = load::open_loop(&client, database, lasting / 2).await?;
     eprintln!("a graph of 5 × 100 …");

@@ -23,7 +23,8 @@ pub async fn migrate(settings: &Database, own: &Migrator) -> Result<(), MigrateE
     let mut connection = loop {
         match sqlx::PgConnection::connect(settings.direct().reveal()).await {
             Ok(connection) => break connection,
-            Err(error @ (sqlx::Error::Io(_) | sqlx::Error::Database(_))) if starting(&error) => {
+            // A connection that breaks during the handshake is a protocol error.
+            Err(error @ (sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Database(_))) if starting(&error) => {
                 tracing::warn!(%error, "the database is not there yet");
                 backoff.sleep().await;
             }

@@ -8,3 +8,15 @@ ALTER TABLE task_change DROP CONSTRAINT task_change_task_id_fkey;
 -- Why the agent was chosen stands with the claim in the history.
 ALTER TABLE task_change ADD COLUMN choice jsonb;
 ALTER TABLE task_payload DROP COLUMN choice;
+
+-- Every transition rewrites a task's row, and with it an entry in each of its indexes: those that only lists need stand
+-- beside the payload, whose indexed columns never change.
+ALTER TABLE task_payload ADD COLUMN project_id uuid;
+UPDATE task_payload p SET project_id = t.project_id FROM task t WHERE t.id = p.task_id;
+ALTER TABLE task_payload ALTER COLUMN project_id SET NOT NULL;
+CREATE INDEX task_payload_project ON task_payload (project_id, task_id);
+DROP INDEX task_project;
+DROP INDEX task_goal;
+CREATE INDEX task_goal ON task (goal_id, id) WHERE goal_id IS NOT NULL;
+-- Room for the result beside the input.
+ALTER TABLE task_payload SET (fillfactor = 75);

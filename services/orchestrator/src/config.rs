@@ -36,7 +36,7 @@ impl Settings for Config {
         [engine]
         lease_ms = 8000
         grace_ms = 5000
-        claim_batch = 100
+        claim_batch = 500
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {

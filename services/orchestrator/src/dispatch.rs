@@ -115,17 +115,20 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
+        // In this order: however much there is to claim, no lease ends because nobody heard its heartbeat.
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
+            _ = beat.tick() => state.beat(&app).await,
+            _ = sweep.tick() => state.dirty = true,
             command = commands.recv() => {
                 let Some(command) = command else { return };
                 state.apply(command);
-                while let Ok(command) = commands.try_recv() {
-                    state.apply(command);
-                }
             }
-            _ = sweep.tick() => state.dirty = true,
-            _ = beat.tick() => state.beat(&app).await,
+            () = std::future::ready(()), if state.dirty => {}
+        }
+        while let Ok(command) = commands.try_recv() {
+            state.apply(command);
         }
         if state.dirty {
             state.claim(&app).await;
@@ -271,28 +274,25 @@ impl State {
         slots
     }
 
+    /// One batch; while there may be more, it stays dirty.
     async fn claim(&mut self, app: &App) {
-        loop {
-            let claimed = match app.claim(self.slots(), titan_lifecycle::now()).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    // The sweep tries again.
-                    tracing::warn!(?error, "no tasks could be claimed");
-                    break;
-                }
-            };
-            let full = claimed.len() >= app.engine.claim_batch as usize;
-            for (choice, assignment) in claimed {
-                if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
-                    session.owned.insert((choice.candidate.id, choice.next.attempt), Some(choice.slot.agent));
-                    session.say(Body::Assignment(assignment));
-                }
+        let slots = self.slots();
+        let most = app.claim_most(&slots);
+        let claimed = match app.claim(slots, titan_lifecycle::now()).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                // The sweep tries again.
+                tracing::warn!(?error, "no tasks could be claimed");
+                Vec::new()
             }
-            if !full {
-                break;
+        };
+        self.dirty = most > 0 && claimed.len() >= most as usize;
+        for (choice, assignment) in claimed {
+            if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
+                session.owned.insert((choice.candidate.id, choice.next.attempt), Some(choice.slot.agent));
+                session.say(Body::Assignment(assignment));
             }
         }
-        self.dirty = false;
     }
 }
 

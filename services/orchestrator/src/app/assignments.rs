@@ -21,8 +21,8 @@ use crate::store::transitions::{self, Change};
 const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
 
 impl App {
-    /// Claims ready tasks for free slots: candidates are read without locks, matched in memory and taken
-    /// by one compare-and-set. Returns the choices that were taken, with what their workers are told.
+    /// Claims ready tasks for free slots: candidates are read past those that other replicas are claiming, matched in
+    /// memory and taken by one compare-and-set. Returns the choices that were taken, with what their workers are told.
     pub(crate) async fn claim(&self, slots: Vec<Slot>, now: DateTime<Utc>) -> Result<Vec<(Choice, Assignment)>> {
         let mut roles: Vec<String> = slots.iter().filter(|s| s.is_free()).map(|s| s.role.clone()).collect();
         roles.sort_unstable();
@@ -30,12 +30,12 @@ impl App {
         if roles.is_empty() {
             return Ok(Vec::new());
         }
-        let candidates = claims::ready(&self.db, roles, self.engine.claim_batch).await?;
+        let tx = self.db.begin().await?;
+        let candidates = claims::ready(&tx, roles, self.claim_most(&slots)).await?;
         let choices = assign(candidates, slots);
         if choices.is_empty() {
             return Ok(Vec::new());
         }
-        let tx = self.db.begin().await?;
         let taken = claims::claim(&tx, &choices).await?;
         let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
         let rows = claims::assignments(&tx, &taken).await?;
@@ -57,6 +57,12 @@ impl App {
         titan_lifecycle::fault("claim.after_commit").await;
         self.outbox.wake();
         Ok(claimed)
+    }
+
+    /// As many as there is room for, but not too many at once.
+    pub(crate) fn claim_most(&self, slots: &[Slot]) -> u32 {
+        let free: u32 = slots.iter().map(Slot::free).sum();
+        free.min(self.engine.claim_batch)
     }
 
     /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.

@@ -179,6 +179,8 @@ impl Batch<'_> {
 
     fn end(&mut self, id: TaskId, next: Transition, outcome: &Outcome) {
         let Some(held) = self.tasks.get_mut(&id) else { return };
+        // The word of its beginning was lost with a stream: it began by now.
+        held.started |= held.locked.task.state == TaskState::Assigned;
         self.changes.push(held.advance(next, outcome.reason()));
         let (kind, title, agent) = (held.locked.kind.clone(), held.locked.title.clone(), held.locked.agent_name.clone());
         let (attempt, error) = (next.task.attempt, outcome.reason().to_owned());

@@ -73,7 +73,10 @@ pub(crate) fn assign(candidates: Vec<Candidate>, mut slots: Vec<Slot>) -> Vec<Ch
 
 impl Slot {
     pub(crate) fn is_free(&self) -> bool {
-        self.running < self.max_concurrency
+        self.free() > 0
+    }
+    pub(crate) fn free(&self) -> u32 {
+        self.max_concurrency.saturating_sub(self.running)
     }
     fn workload(&self) -> f64 {
         1.0 - f64::from(self.running) / f64::from(self.max_concurrency.max(1))

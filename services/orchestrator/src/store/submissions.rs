@@ -57,7 +57,7 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask
     let insert = "WITH r AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS r(id uuid, org_id uuid, project_id uuid, goal_id uuid,
             traceparent text, kind text, role text, title text, priority int, input jsonb, max_attempts int, timeout_s int,
             run_after timestamptz, exclusive_key text, depends_on uuid[], waiting_on int)),
-        payload AS (INSERT INTO task_payload (task_id, title, input, traceparent) SELECT id, title, input, traceparent FROM r),
+        payload AS (INSERT INTO task_payload (task_id, project_id, title, input, traceparent) SELECT id, project_id, title, input, traceparent FROM r),
         edges AS (INSERT INTO task_dependency (task_id, depends_on) SELECT DISTINCT id, unnest(depends_on) FROM r)
         INSERT INTO task (id, org_id, project_id, goal_id, kind, role, state, priority, max_attempts, timeout_s, waiting_on, run_after, exclusive_key, created_at)
         SELECT id, org_id, project_id, goal_id, kind, role, 'inbox', priority, max_attempts, timeout_s, waiting_on, run_after, exclusive_key, $2 FROM r";

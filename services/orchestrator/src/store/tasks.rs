@@ -104,7 +104,7 @@ pub(crate) struct Filter {
 
 pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, filter: Filter, page: Page) -> Result<Vec<TaskRow>> {
     let select = format!(
-        "{SHOWN} WHERE t.org_id = $1 AND t.id < $2 AND ($3::uuid IS NULL OR t.project_id = $3) AND ($4::uuid IS NULL OR t.goal_id = $4)
+        "{SHOWN} WHERE t.org_id = $1 AND t.id < $2 AND ($3::uuid IS NULL OR p.project_id = $3) AND ($4::uuid IS NULL OR t.goal_id = $4)
             AND ($5::text IS NULL OR t.state = $5) ORDER BY t.id DESC LIMIT $6"
     );
     let state = filter.state.map(|s| s.to_value());

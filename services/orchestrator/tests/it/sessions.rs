@@ -39,6 +39,27 @@ async fn a_task_is_pushed_worked_on_and_done_and_its_history_tells() {
 }
 
 #[tokio::test]
+async fn reports_count_in_the_order_in_which_they_are_sent() {
+    const TASKS: u32 = 300;
+    let fixture = Fixture::new().await;
+    let mut worker = Worker::new(&fixture, TASKS).await;
+    fixture.submit((0..TASKS).map(|i| noop(&i.to_string(), &[])).collect()).await.unwrap();
+    let mut assignments = Vec::new();
+    while assignments.len() < TASKS as usize {
+        assignments.push(worker.assignment().await);
+    }
+    for assignment in &assignments {
+        worker.say(Out::Started(Started { attempt: attempt(assignment) }));
+        worker.say(Out::Result(completed(assignment)));
+    }
+    let done = "SELECT count(*) FROM orchestrator.task WHERE state = 'done'";
+    eventually("all done", async || (fixture.database.count(done).await == i64::from(TASKS)).then_some(())).await;
+    let begun = "SELECT count(*) FROM orchestrator.task_change WHERE from_state = 'in_progress' AND to_state = 'done'";
+    assert_eq!(fixture.database.count(begun).await, i64::from(TASKS));
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
 async fn dependents_start_when_the_last_dependency_is_done() {
     let fixture = Fixture::new().await;
     let mut worker = Worker::new(&fixture, 4).await;
