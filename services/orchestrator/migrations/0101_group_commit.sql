@@ -7,6 +7,9 @@ ALTER TABLE task_change DROP CONSTRAINT task_change_task_id_fkey;
 
 -- Why the agent was chosen stands with the claim in the history.
 ALTER TABLE task_change ADD COLUMN choice jsonb;
+UPDATE task_change c SET choice = p.choice FROM task_payload p
+WHERE p.task_id = c.task_id AND p.choice IS NOT NULL AND c.to_state = 'assigned'
+    AND c.id = (SELECT l.id FROM task_change l WHERE l.task_id = c.task_id AND l.to_state = 'assigned' ORDER BY l.id DESC LIMIT 1);
 ALTER TABLE task_payload DROP COLUMN choice;
 
 -- Every transition rewrites a task's row, and with it an entry in each of its indexes: those that only lists need stand
