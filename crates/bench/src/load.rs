@@ -131,8 +131,8 @@ async fn submitted(database: &Database) -> anyhow::Result<i64> {
 
 async fn until(database: &Database, sql: &str, expected: i64) -> anyhow::Result<()> {
     let (deadline, mut last) = (Instant::now() + WITHIN, 0);
-    while last < expected {
-        ensure!(Instant::now() < deadline, "{last} of {expected} after {} s: {sql}", WITHIN.as_secs());
+    // What is not there by then is reported as lost.
+    while last < expected && Instant::now() < deadline {
         last = database.number(sql).await?;
         // Counting costs what is measured.
         tokio::time::sleep(Duration::from_millis(if expected - last > 1_000 { 250 } else { 20 })).await;

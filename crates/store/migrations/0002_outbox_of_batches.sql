@@ -4,6 +4,9 @@ ALTER TABLE outbox RENAME COLUMN event TO batch;
 UPDATE outbox SET batch = '\x0a'::bytea
     || CASE WHEN length(batch) < 128 THEN set_byte('\x00'::bytea, 0, length(batch))
             WHEN length(batch) < 16384 THEN set_byte(set_byte('\x0000'::bytea, 0, (length(batch) & 127) | 128), 1, length(batch) >> 7)
-            ELSE set_byte(set_byte(set_byte('\x000000'::bytea, 0, (length(batch) & 127) | 128), 1, ((length(batch) >> 7) & 127) | 128), 2, length(batch) >> 14)
+            WHEN length(batch) < 2097152 THEN set_byte(set_byte(set_byte('\x000000'::bytea, 0, (length(batch) & 127) | 128), 1,
+                ((length(batch) >> 7) & 127) | 128), 2, length(batch) >> 14)
+            ELSE set_byte(set_byte(set_byte(set_byte('\x00000000'::bytea, 0, (length(batch) & 127) | 128), 1,
+                ((length(batch) >> 7) & 127) | 128), 2, ((length(batch) >> 14) & 127) | 128), 3, length(batch) >> 21)
        END
     || batch;

@@ -39,7 +39,7 @@ impl<H: Handle> Inbox<H> {
         let tx = self.db.begin().await?;
         let new = first_times(&tx, self.consumer, &batch.events).await?;
         if !new.is_empty() {
-            // Each event goes on with the trace it came from.
+            // Each event's trace shows that it was taken.
             let span = |event: &&Event| {
                 let span = tracing::info_span!("consume", consumer = self.consumer, event.name = event.name, event.id = event.id);
                 titan_telemetry::child_of(span, Some(&event.traceparent))

@@ -1,6 +1,7 @@
 //! The publishing half: events are committed with the change they tell of, and a relay publishes them
 //! afterwards, again and again until the bus confirms.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,11 +73,17 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
         return Ok(());
     }
     let mut batches: Vec<(&str, EventBatch)> = Vec::new();
+    // The events of one subject stay in their order.
+    let mut last: HashMap<&str, usize> = HashMap::new();
     for event in events {
-        match batches.iter_mut().rev().find(|(name, _)| *name == event.name).filter(|(_, batch)| batch.events.len() < EVENTS) {
-            Some((_, batch)) => batch.events.push(event.clone()),
-            None => batches.push((&event.name, EventBatch { events: vec![event.clone()] })),
-        }
+        let least = last.get(event.subject.as_str()).copied().unwrap_or(0);
+        let open = |(name, batch): &(&str, EventBatch)| *name == event.name && batch.events.len() < EVENTS;
+        let at = batches.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {
+            batches.push((&event.name, EventBatch::default()));
+            batches.len() - 1
+        });
+        batches[at].1.events.push(event.clone());
+        last.insert(&event.subject, at);
     }
     let names: Vec<String> = batches.iter().map(|(name, _)| (*name).to_owned()).collect();
     let batches: Vec<Vec<u8>> = batches.iter().map(|(_, batch)| batch.encode_to_vec()).collect();

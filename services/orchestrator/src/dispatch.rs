@@ -155,6 +155,8 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
         let listening = async {
             let mut listener = PgListener::connect(url.reveal()).await?;
             listener.listen_all([READY, REVOKED]).await?;
+            // What was told before is not known; workers that say hello again have it sorted out.
+            app.dispatcher.resync();
             check.set(true);
             loop {
                 match listener.try_recv().await? {
@@ -276,17 +278,15 @@ impl State {
 
     /// One batch; while there may be more, it stays dirty.
     async fn claim(&mut self, app: &App) {
-        let slots = self.slots();
-        let most = app.claim_most(&slots);
-        let claimed = match app.claim(slots, titan_lifecycle::now()).await {
+        let (claimed, more) = match app.claim(self.slots(), titan_lifecycle::now()).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 // The sweep tries again.
                 tracing::warn!(?error, "no tasks could be claimed");
-                Vec::new()
+                (Vec::new(), false)
             }
         };
-        self.dirty = most > 0 && claimed.len() >= most as usize;
+        self.dirty = more;
         for (choice, assignment) in claimed {
             if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
                 session.owned.insert((choice.candidate.id, choice.next.attempt), Some(choice.slot.agent));

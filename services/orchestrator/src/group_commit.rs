@@ -11,22 +11,21 @@ use tokio_util::sync::CancellationToken;
 /// Hands items to the batch writer. The queue is bounded: callers wait when it is full.
 pub(crate) struct Writer<I, O>(mpsc::Sender<Waiting<I, O>>);
 
-pub(crate) struct Queue<I, O>(mpsc::Receiver<Waiting<I, O>>);
+pub(crate) struct Queue<I, O>(mpsc::Receiver<Waiting<I, O>>, usize);
 
 struct Waiting<I, O> {
     item: Arc<I>,
     reply: oneshot::Sender<Result<O>>,
 }
 
-const QUEUED: usize = 10_000;
-const BATCH: usize = 500;
 /// A deadlock or a broken connection: everything written here may be written again.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub(crate) fn channel<I, O>() -> (Writer<I, O>, Queue<I, O>) {
-    let (send, receive) = mpsc::channel(QUEUED);
-    (Writer(send), Queue(receive))
+/// For batches of at most `batch` items, four of which may wait.
+pub(crate) fn channel<I, O>(batch: usize) -> (Writer<I, O>, Queue<I, O>) {
+    let (send, receive) = mpsc::channel(batch * 4);
+    (Writer(send), Queue(receive, batch))
 }
 
 impl<I, O> Writer<I, O> {
@@ -63,12 +62,12 @@ pub(crate) async fn run<I, O, F>(queue: Queue<I, O>, commit: impl Fn(Vec<Arc<I>>
 where
     F: Future<Output = Result<Vec<Result<O>>>>,
 {
-    let Queue(mut queue) = queue;
-    let mut batch = Vec::with_capacity(BATCH);
+    let Queue(mut queue, most) = queue;
+    let mut batch = Vec::with_capacity(most);
     loop {
         tokio::select! {
             biased;
-            taken = queue.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+            taken = queue.recv_many(&mut batch, most) => if taken == 0 { return },
             () = shutdown.cancelled() => return,
         }
         let (items, replies): (Vec<_>, Vec<_>) = batch.drain(..).map(|waiting| (waiting.item, waiting.reply)).unzip();
@@ -126,7 +125,7 @@ mod tests {
 
     /// Refuses batches with an odd one out: 13 always, 7 the first time.
     async fn outcomes(items: Vec<u32>) -> (Vec<std::result::Result<u32, Code>>, Vec<usize>) {
-        let (writer, queue) = channel();
+        let (writer, queue) = channel(100);
         let (sizes, away) = (Mutex::new(Vec::new()), Mutex::new(true));
         let commit = async |batch: Vec<Arc<u32>>| {
             sizes.lock().unwrap().push(batch.len());

@@ -265,7 +265,7 @@ struct ActIn {
     reason: String,
 }
 
-/// End a task that has not ended, and everything that can no longer happen without it. Whoever works on it stops.
+/// End a task that has not ended, with everything that waits for it and what has not begun of its goal. Whoever works on it stops.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", params(("id" = String, Path)), request_body = ActIn,
     responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
 async fn cancel(

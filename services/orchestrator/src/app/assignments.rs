@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,18 +23,22 @@ const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
 impl App {
     /// Claims ready tasks for free slots: candidates are read past those that other replicas are claiming, matched in
     /// memory and taken by one compare-and-set. Returns the choices that were taken, with what their workers are told.
-    pub(crate) async fn claim(&self, slots: Vec<Slot>, now: DateTime<Utc>) -> Result<Vec<(Choice, Assignment)>> {
-        let mut roles: Vec<String> = slots.iter().filter(|s| s.is_free()).map(|s| s.role.clone()).collect();
-        roles.sort_unstable();
-        roles.dedup();
-        if roles.is_empty() {
-            return Ok(Vec::new());
+    /// The second value says that there may be more.
+    pub(crate) async fn claim(&self, slots: Vec<Slot>, now: DateTime<Utc>) -> Result<(Vec<(Choice, Assignment)>, bool)> {
+        let mut room: BTreeMap<String, u32> = BTreeMap::new();
+        for slot in slots.iter().filter(|s| s.is_free()) {
+            let room = room.entry(slot.role.clone()).or_default();
+            *room = room.saturating_add(slot.free()).min(self.engine.claim_batch);
+        }
+        if room.is_empty() {
+            return Ok((Vec::new(), false));
         }
         let tx = self.db.begin().await?;
-        let candidates = claims::ready(&tx, roles, self.claim_most(&slots)).await?;
+        let candidates = claims::ready(&tx, &room).await?;
+        let full = room.iter().any(|(role, room)| candidates.iter().filter(|c| c.role == *role).count() >= *room as usize);
         let choices = assign(candidates, slots);
         if choices.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let taken = claims::claim(&tx, &choices).await?;
         let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
@@ -56,13 +60,8 @@ impl App {
         tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
         titan_lifecycle::fault("claim.after_commit").await;
         self.outbox.wake();
-        Ok(claimed)
-    }
-
-    /// As many as there is room for, but not too many at once.
-    pub(crate) fn claim_most(&self, slots: &[Slot]) -> u32 {
-        let free: u32 = slots.iter().map(Slot::free).sum();
-        free.min(self.engine.claim_batch)
+        let more = full && !claimed.is_empty();
+        Ok((claimed, more))
     }
 
     /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.

@@ -1,5 +1,6 @@
 //! Tasks that change together in one transaction, and what follows from it. Locks are taken in one order —
-//! goals, tasks, dependents, each by id — so that transactions about one graph queue instead of deadlocking.
+//! goals, tasks, dependents, each by id — so that
+//! transactions about one goal queue; without one PostgreSQL may have to break a tie, and the writer tries again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +105,8 @@ impl<'a> Batch<'a> {
             let unreachable = transitions::lock_unreachable(self.tx, lost, goal).await?;
             let mut moved = Vec::with_capacity(unreachable.len());
             for other in unreachable {
-                if self.tasks.contains_key(&other.id) {
+                // What is moved by its own report is left to that.
+                if self.tasks.get(&other.id).is_some_and(|held| held.moved.is_some()) {
                     continue;
                 }
                 moved.push(self.moved(&other, Command::Cancel, &reason)?);

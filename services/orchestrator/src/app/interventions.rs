@@ -1,7 +1,9 @@
 //! What people do to tasks that exist.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
-use sea_orm::TransactionTrait as _;
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use titan_error::{Error, Result};
 use titan_identity::Principal;
 use titan_ids::TaskId;
@@ -16,7 +18,7 @@ use super::text;
 use crate::domain::task::{Command, TaskState};
 use crate::store::entity::goal::State;
 use crate::store::tasks::{self, TaskRow};
-use crate::store::transitions::{self, Write};
+use crate::store::transitions::{self, Affected, Write};
 use crate::store::{goals, sessions};
 
 const REASON_MOST: usize = 500;
@@ -26,13 +28,14 @@ impl App {
     /// what is cancelled changes nothing.
     pub(crate) async fn cancel_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("cancelled", who, reason)?;
-        let known = self.task(who, id).await?;
+        self.task(who, id).await?;
         let tx = self.db.begin().await?;
         let mut batch = Batch::lock(&tx, &[id.uuid()], now).await?;
         let held = batch.tasks.get_mut(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
         let before = held.locked.task;
         if before.state == TaskState::Cancelled {
-            return Ok(known);
+            tx.rollback().await?;
+            return tasks::find(&self.db, who.org, id).await;
         }
         let next = before.transition(Command::Cancel, 0.0);
         let next = next.map_err(|_| Error::precondition(format!("{id} has ended already; it cannot be cancelled")))?;
@@ -70,7 +73,7 @@ impl App {
         batch.events.push(outbox::event(told.clone(), Body::TaskRetried(retried), now));
         batch.wakes = true;
         let mut revived: Vec<Write> = Vec::new();
-        for other in transitions::lock_cancelled_with(&tx, id, goal, ENGINE).await? {
+        for other in revivable(&tx, id, transitions::lock_cancelled_with(&tx, id, goal, ENGINE).await?).await? {
             revived.push(batch.moved(&other, Command::Retry, &format!("{id} is tried again"))?);
             let about = About { subject: other.id.to_string(), version: i64::from(other.task.attempt) * 4 + 3, ..told.clone() };
             let retried = TaskRetried { attempt: other.task.attempt, kind: String::new(), reason: format!("{id} is tried again") };
@@ -91,6 +94,23 @@ impl App {
         tx.commit().await?;
         self.committed();
         tasks::find(&self.db, who.org, id).await
+    }
+}
+
+/// Of what was cancelled with `root`, that which nothing else stands in the way of.
+async fn revivable(tx: &DatabaseTransaction, root: TaskId, mut cancelled: Vec<Affected>) -> Result<Vec<Affected>> {
+    let ids: Vec<_> = cancelled.iter().map(|t| t.id.uuid()).chain([root.uuid()]).collect();
+    let hopeless = transitions::hopeless(tx, &ids).await?;
+    if let Some((_, on)) = hopeless.iter().find(|(task, _)| *task == root) {
+        return Err(Error::precondition(format!("{root} waits for {on}, which was not done either; try that one again first")));
+    }
+    loop {
+        let coming: HashSet<TaskId> = cancelled.iter().map(|t| t.id).chain([root]).collect();
+        let before = cancelled.len();
+        cancelled.retain(|t| hopeless.iter().all(|(task, on)| *task != t.id || coming.contains(on)));
+        if cancelled.len() == before {
+            return Ok(cancelled);
+        }
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) use reports::{Outcome, Report, What};
 pub(crate) use sessions::{Hello, Opened};
 pub(crate) use submissions::{Submission, SubmissionIn, TaskIn};
 
+/// Written at once. A submission may be a thousand tasks.
+const REPORTS: usize = 500;
+const SUBMISSIONS: usize = 100;
+
 pub(crate) struct App {
     pub(crate) db: DatabaseConnection,
     pub(crate) outbox: Outbox,
@@ -51,7 +55,7 @@ impl App {
         let options = titan_telemetry::prometheus::Opts::new("titan_task_attempts_ended_total", "Attempts by how they ended.");
         let ended = frame.metrics.register(IntCounterVec::new(options, &["outcome"])?)?;
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
-        let ((reports, reported), (submissions, submitted)) = (group_commit::channel(), group_commit::channel());
+        let ((reports, reported), (submissions, submitted)) = (group_commit::channel(REPORTS), group_commit::channel(SUBMISSIONS));
         let app = Arc::new(Self { db, outbox, signer, engine, dispatcher, ended, reports, submissions, tasks: frame.tasks.clone() });
         let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());
         let commit = move |batch| {

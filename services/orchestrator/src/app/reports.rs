@@ -183,7 +183,7 @@ impl Batch<'_> {
         held.started |= held.locked.task.state == TaskState::Assigned;
         self.changes.push(held.advance(next, outcome.reason()));
         let (kind, title, agent) = (held.locked.kind.clone(), held.locked.title.clone(), held.locked.agent_name.clone());
-        let (attempt, error) = (next.task.attempt, outcome.reason().to_owned());
+        let (attempt, error) = (next.task.attempt, outcome.reason().chars().take(ERROR_MOST).collect::<String>());
         let mut ended = Ended { id, result: None, digest: outcome.digest(), error: error.clone() };
         let body = match (outcome, next.task.state) {
             (Outcome::Completed { result }, _) => {
@@ -213,6 +213,9 @@ impl Batch<'_> {
         self.ended.push(ended);
     }
 }
+
+/// Characters of an error that are kept; the rest is in the evidence.
+const ERROR_MOST: usize = 8_000;
 
 /// Evenly from 0 to 1, and the same for the same attempt: the jitter of its retry.
 fn unit_interval(id: TaskId, attempt: i32) -> f64 {

@@ -23,6 +23,7 @@ use crate::store::tasks::{self, TaskRow};
 use crate::store::{goals, projects};
 
 const TASKS_MOST: usize = 1_000;
+const KEY_MOST: usize = 300;
 const PAYLOAD_MOST: usize = 64 << 10;
 const ATTEMPTS: i32 = 3;
 const TIMEOUT_S: u32 = 300;
@@ -64,7 +65,12 @@ pub(crate) struct Submission {
 
 impl App {
     /// Stores a graph of tasks, all or none.
-    pub(crate) async fn submit_tasks(&self, who: &Principal, given: SubmissionIn) -> Result<Vec<TaskRow>> {
+    pub(crate) async fn submit_tasks(&self, who: &Principal, mut given: SubmissionIn) -> Result<Vec<TaskRow>> {
+        if given.idempotency_key.is_empty() {
+            // So that it may be written again when the answer to its commit got lost.
+            given.idempotency_key = format!("once/{}", Uuid::new_v4());
+        }
+        text("idempotency_key", &given.idempotency_key, KEY_MOST)?;
         let new = validate(&given.tasks)?;
         if given.goal.is_some() {
             let (attempt, _) = self.verify_attempt(who, &given.attempt_credential).await?;
@@ -81,14 +87,13 @@ impl App {
         match self.submissions.write(Submission { who: who.clone(), given, new, traceparent }).await {
             Ok(Some(rows)) => Ok(rows),
             // Stored before, under the same key.
-            outcome if !key.is_empty() => {
+            outcome => {
                 let project = self.project(who, &project).await?;
                 match submissions::submission(&self.db, project.id, &key).await? {
                     Some(ids) => tasks::find_all(&self.db, &ids).await,
                     None => Err(outcome.err().unwrap_or_else(|| Error::unavailable("try again"))),
                 }
             }
-            outcome => Err(outcome.err().unwrap_or_else(|| Error::internal("a submission without a key was stored before"))),
         }
     }
 
@@ -99,12 +104,12 @@ impl App {
         let around = Around::lock(&tx, &batch).await?;
         let prepared: Vec<Result<(Scope, Vec<NewTask>)>> = batch.iter().map(|submission| around.prepare(submission)).collect();
         let keyed = |(submission, prepared): (&Arc<Submission>, &Result<(Scope, Vec<NewTask>)>)| match prepared {
-            Ok((scope, new)) if !submission.given.idempotency_key.is_empty() => Some(NewKey {
+            Ok((scope, new)) => Some(NewKey {
                 project_id: scope.project.uuid(),
                 idempotency_key: submission.given.idempotency_key.clone(),
                 task_ids: new.iter().map(|t| t.id).collect(),
             }),
-            _ => None,
+            Err(_) => None,
         };
         let keys: Vec<_> = batch.iter().zip(&prepared).map(keyed).collect();
         let given: Vec<NewKey> = keys.into_iter().flatten().collect();

@@ -11,7 +11,7 @@ use super::task::{Command, Task};
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) id: TaskId,
-    /// As it was read, without a lock.
+    /// As it was read.
     pub(crate) task: Task,
     pub(crate) role: String,
     /// Of the tasks with one key only one may run.

@@ -18,8 +18,12 @@ use titan_proto::orchestrator::project_service_server::ProjectServiceServer;
 use titan_proto::orchestrator::task_service_server::TaskServiceServer;
 use titan_proto::worker::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 
 use crate::app::App;
+
+/// A worker that was cut off says hello with every result that was not acknowledged: 64 KiB for each of its slots.
+const HELLO_MOST: usize = 256 << 20;
 
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -35,7 +39,7 @@ pub(crate) fn routes(app: Arc<App>) -> Routes {
         .add_service(GoalServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(TaskServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(AgentServiceServer::with_interceptor(api.clone(), auth.clone()))
-        .add_service(WorkerServiceServer::with_interceptor(api, auth));
+        .add_service(InterceptedService::new(WorkerServiceServer::new(api).max_decoding_message_size(HELLO_MOST), auth));
     routes.routes()
 }
 

@@ -83,11 +83,15 @@ impl Api {
         let keep_refs = keep.iter().map(attempt_ref).collect();
         let resume = Resume { epoch, lease_ms: self.app.engine.lease_ms, keep: keep_refs };
         say(&outgoing, Out::Resume(resume));
+        let mut settled = FuturesOrdered::new();
         for result in results {
             let (task, attempt) = attempt_key(result.attempt)?;
             let what = What::Ended(outcome(result.outcome));
             let written = self.app.hand_in(Report { task, attempt, what }).await?;
-            self.ended(session, (task, attempt), written, outgoing.clone()).await?;
+            settled.push_back(self.ended(session, (task, attempt), written, outgoing.clone()));
+        }
+        while let Some(ended) = settled.next().await {
+            ended?;
         }
         for assignment in self.app.redeliver(&redeliver).await? {
             say(&outgoing, Out::Assignment(assignment));

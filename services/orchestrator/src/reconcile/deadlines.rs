@@ -25,7 +25,7 @@ async fn end_overdue(app: &App) -> titan_error::Result<()> {
     for overdue in sessions::overdue(&app.db, MARGIN).await? {
         let message = "the attempt took longer than its timeout".to_owned();
         if app.finish(overdue.id, overdue.attempt, Outcome::Failed { message, last: false }).await? {
-            app.dispatcher.revoke(overdue.id, overdue.attempt);
+            sessions::notify_revoked(&app.db, overdue.id, overdue.attempt).await?;
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! From ready to claimed.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
 use serde_json::Value;
 use titan_error::Result;
@@ -12,16 +14,19 @@ use crate::domain::task::Task;
 
 /// Tasks that could start now, most urgent first, locked until the commit. Those that another replica is claiming are
 /// passed over: two that read the same ones would do the work twice for one to get them.
-pub(crate) async fn ready(db: &impl ConnectionTrait, roles: Vec<String>, limit: u32) -> Result<Vec<Candidate>> {
-    // A role at a time, so that each scan follows the index and ends at the limit, however long the queue.
-    let select = "SELECT c.* FROM unnest($1::text[]) AS r(role), LATERAL (
+pub(crate) async fn ready(db: &impl ConnectionTrait, room: &BTreeMap<String, u32>) -> Result<Vec<Candidate>> {
+    // A role at a time, so that each scan follows the index and ends at the limit, however long the queue, and no role's urgent
+    // tasks keep another's agents idle. A key is locked while one of its tasks is claimed; the claim looks again.
+    let select = "SELECT c.* FROM unnest($1::text[], $2::int[]) AS r(role, room), LATERAL (
             SELECT t.id, t.role, t.exclusive_key, t.priority, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
             WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.role = r.role AND (t.run_after IS NULL OR t.run_after <= now())
-                AND (t.exclusive_key IS NULL OR NOT EXISTS
-                    (SELECT FROM task o WHERE o.exclusive_key = t.exclusive_key AND o.state IN ('assigned', 'in_progress')))
-            ORDER BY t.priority DESC, t.id LIMIT $2 FOR UPDATE OF t SKIP LOCKED) c
-        ORDER BY c.priority DESC, c.id LIMIT $2";
-    let rows = db.query_all_raw(sql(select, [roles.into(), i64::from(limit).into()])).await?;
+                AND (t.exclusive_key IS NULL OR (pg_try_advisory_xact_lock(hashtextextended(t.exclusive_key, 0)) AND NOT EXISTS
+                    (SELECT FROM task o WHERE o.exclusive_key = t.exclusive_key AND o.state IN ('assigned', 'in_progress'))))
+            ORDER BY t.priority DESC, t.id LIMIT r.room FOR UPDATE OF t SKIP LOCKED) c
+        ORDER BY c.priority DESC, c.id";
+    let roles: Vec<String> = room.keys().cloned().collect();
+    let most: Vec<i32> = room.values().map(|n| i32::try_from(*n).unwrap_or(i32::MAX)).collect();
+    let rows = db.query_all_raw(sql(select, [roles.into(), most.into()])).await?;
     let candidate = |row: &QueryResult| {
         let task = Task::from_query_result(row, "")?;
         Ok(Candidate { id: row.try_get("", "id")?, task, role: row.try_get("", "role")?, exclusive_key: row.try_get("", "exclusive_key")? })
@@ -31,7 +36,7 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, roles: Vec<String>, limit: 
 
 /// The compare-and-set: takes the tasks that are still at the attempt seen, for sessions that are still at
 /// the epoch seen. Rows are locked in id order. A session that says hello again waits for this commit, and then finds what it
-/// was given. Returns the tasks taken.
+/// was given; one that is just doing so is given nothing. Returns the tasks taken.
 pub(crate) async fn claim(db: &impl ConnectionTrait, choices: &[Choice]) -> Result<Vec<TaskId>> {
     let tasks: Vec<Uuid> = choices.iter().map(|c| c.candidate.id.uuid()).collect();
     let attempts: Vec<i32> = choices.iter().map(|c| c.candidate.task.attempt).collect();
@@ -42,12 +47,14 @@ pub(crate) async fn claim(db: &impl ConnectionTrait, choices: &[Choice]) -> Resu
     let agents: Vec<Uuid> = choices.iter().map(|c| c.slot.agent.uuid()).collect();
     let update = "WITH choice AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::uuid[], $6::int[], $7::text[])
             AS c(id, attempt, session, epoch, agent, next, state)),
-        live AS MATERIALIZED (SELECT s.id, s.epoch FROM worker_session s WHERE s.id = ANY($3) AND s.state = 'connected' ORDER BY s.id FOR SHARE),
+        live AS MATERIALIZED (SELECT s.id, s.epoch FROM worker_session s WHERE s.id = ANY($3) AND s.state = 'connected' ORDER BY s.id FOR SHARE SKIP LOCKED),
         locked AS MATERIALIZED (SELECT t.id FROM task t JOIN choice c ON c.id = t.id WHERE t.state = 'inbox' AND t.attempt = c.attempt ORDER BY t.id FOR UPDATE OF t)
         UPDATE task t SET state = c.state, attempt = c.next, session_id = c.session, agent_id = c.agent,
             attempt_deadline = now() + t.timeout_s * interval '1 second'
         FROM locked l JOIN choice c ON c.id = l.id JOIN live s ON s.id = c.session AND s.epoch = c.epoch
         WHERE t.id = l.id AND t.state = 'inbox' AND t.attempt = c.attempt AND t.waiting_on = 0
+            AND (t.exclusive_key IS NULL OR NOT EXISTS
+                (SELECT FROM task o WHERE o.exclusive_key = t.exclusive_key AND o.state IN ('assigned', 'in_progress')))
         RETURNING t.id";
     let values = [tasks.into(), attempts.into(), sessions.into(), epochs.into(), agents.into(), next.into(), states.into()];
     let rows = db.query_all_raw(sql(update, values)).await?;

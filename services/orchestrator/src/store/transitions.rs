@@ -197,8 +197,7 @@ pub(crate) async fn lock_unreachable(db: &impl ConnectionTrait, failed: TaskId, 
     Ok(Affected::find_by_statement(sql(&select, [failed.into(), goal.into()])).all(db).await?)
 }
 
-/// What was cancelled because `parent` would never be done — below it, or in its goal — and not by hand, as far as no other
-/// failure stands in its way.
+/// What was cancelled because `parent` would never be done — below it, or in its goal — and not by hand.
 pub(crate) async fn lock_cancelled_with(
     db: &impl ConnectionTrait,
     parent: TaskId,
@@ -209,11 +208,18 @@ pub(crate) async fn lock_cancelled_with(
         WHERE t.state = 'cancelled' AND t.id <> $1
         AND (t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
             UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))
-        AND (SELECT actor FROM task_change c WHERE c.task_id = t.id ORDER BY c.id DESC LIMIT 1) = $3
-        AND NOT EXISTS (SELECT FROM task_dependency d JOIN task o ON o.id = d.depends_on
-            WHERE d.task_id = t.id AND o.id <> $1 AND o.state = 'failed')
+        AND (SELECT actor FROM task_change c WHERE c.task_id = t.id AND c.to_state = 'cancelled' AND c.from_state <> 'cancelled'
+            ORDER BY c.id DESC LIMIT 1) = $3
         ORDER BY t.id FOR UPDATE OF t";
     Ok(Affected::find_by_statement(sql(select, [parent.into(), goal.into(), engine.into()])).all(db).await?)
+}
+
+/// (task, what it waits for) of these tasks, where the latter has ended without being done.
+pub(crate) async fn hopeless(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Vec<(TaskId, TaskId)>> {
+    let select = "SELECT d.task_id, d.depends_on FROM task_dependency d JOIN task o ON o.id = d.depends_on
+        WHERE d.task_id = ANY($1) AND o.state IN ('failed', 'cancelled')";
+    let rows = db.query_all_raw(sql(select, [tasks.to_vec().into()])).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "task_id")?, row.try_get("", "depends_on")?))).collect()
 }
 
 /// Counts anew what these tasks wait for: while they were cancelled nobody counted for them.

@@ -113,3 +113,23 @@ async fn what_failed_is_tried_again_with_what_was_cancelled_because_of_it() {
     titan_testkit::eventually("all done", async || (states(&fixture, &tasks).await == [Done; 4]).then_some(())).await;
     fixture.service.stop().await;
 }
+
+#[tokio::test]
+async fn nothing_is_revived_that_something_else_stands_in_the_way_of() {
+    use TaskState::{Cancelled, Failed, Inbox};
+    let fixture = Fixture::new().await;
+    let mut worker = Worker::new(&fixture, 2).await;
+    let tasks = fixture.submit(vec![noop("a", &[]), noop("b", &[]), noop("c", &["a", "b"]), noop("d", &["c"])]).await.unwrap();
+    for assignment in [worker.assignment().await, worker.assignment().await] {
+        assert!(worker.end(failed(&assignment, true)).await);
+    }
+    assert_eq!(states(&fixture, &tasks).await, [Failed, Failed, Cancelled, Cancelled]);
+    let refused = retry(&fixture, &tasks[3].id).await.unwrap_err();
+    assert!(refused.code() == Code::FailedPrecondition && refused.message().contains(&tasks[2].id), "{refused}");
+    drop(worker);
+    retry(&fixture, &tasks[0].id).await.unwrap();
+    assert_eq!(states(&fixture, &tasks).await[1..], [Failed, Cancelled, Cancelled]);
+    retry(&fixture, &tasks[1].id).await.unwrap();
+    assert_eq!(states(&fixture, &tasks).await[1..], [Inbox, Inbox, Inbox]);
+    fixture.service.stop().await;
+}
