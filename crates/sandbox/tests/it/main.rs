@@ -126,7 +126,7 @@ async fn no_privilege_can_be_gained() {
     assert!(outcome.stdout.contains("NoNewPrivs:\t1"));
     assert!(outcome.stdout.contains("CapEff:\t0000000000000000") && outcome.stdout.contains("CapPrm:\t0000000000000000"));
     refused(&hostile("import os; os.setuid(0)").await, "not permitted");
-    // A set-uid program made by the job gains nothing: it belongs to the job's user, and mounts are nosuid.
+    // A set-uid program of the host gains nothing: mounts are nosuid, and new privileges are refused.
     refused(&hostile("import subprocess; subprocess.run(['mount', '-t', 'tmpfs', 'x', '/tmp'], check=True)").await, "mount");
     refused(&hostile("import ctypes; l=ctypes.CDLL(None, use_errno=True); r=l.unshare(0x10000000); import os; assert r==0, os.strerror(ctypes.get_errno())").await, "not permitted");
     refused(&hostile("import ctypes; l=ctypes.CDLL(None, use_errno=True); r=l.ptrace(0,0,0,0); import os; assert r==0, os.strerror(ctypes.get_errno())").await, "not permitted");
