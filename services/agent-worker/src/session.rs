@@ -50,7 +50,8 @@ pub(crate) async fn run(worker: Arc<Worker>, config: Config, tasks: Tasks, conne
                 let error = session.serve(stream, outgoing, &mut received).await;
                 connected.set(false);
                 session.expecting = false;
-                if let Err(error) = error {
+                // An installation that stops as a whole closes it first.
+                if let (Err(error), None) = (error, session.drain_until) {
                     tracing::warn!(%error, "the stream to the orchestrator broke");
                 }
             }
