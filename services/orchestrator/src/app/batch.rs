@@ -1,6 +1,6 @@
 //! Tasks that change together in one transaction, and what follows from it. Locks are taken in one order —
-//! goals, tasks, dependents, each by id — so that
-//! transactions about one goal queue; without one PostgreSQL may have to break a tie, and the writer tries again.
+//! goals, tasks, dependents, each by id — so that transactions about one goal queue. Without a goal PostgreSQL may have to
+//! break a deadlock; the writer tries again then.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,8 +24,8 @@ use crate::store::{goals, sessions};
 const REASON_MOST: usize = 500;
 
 impl App {
-    /// Ends the task and everything that can no longer happen without it; whoever works on it is told to stop. Cancelling
-    /// what is cancelled changes nothing.
+    /// Ends the task with everything that waits for it and what has not begun of its goal; whoever works on it is told to
+    /// stop. Cancelling what is cancelled changes nothing.
     pub(crate) async fn cancel_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("cancelled", who, reason)?;
         self.task(who, id).await?;
