@@ -16,6 +16,11 @@ chmod 711 "$run"
 say() { printf '%s\n' "$*" >&2; }
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 as_postgres() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"; else "$@"; fi; }
+# After kill -9 a socket may still answer for a moment; who revives a server then must not take it for alive.
+wait_gone() { # port
+  for _ in $(seq 100); do answers "$1" || return 0; sleep 0.1; done
+  say "port $1 still answers 10 s after its server was killed"; return 1
+}
 wait_for() { # port, seconds, name
   for _ in $(seq $(($2 * 10))); do answers "$1" && return 0; sleep 0.1; done
   say "$3 does not answer on port $1 after $2 s; its log is in $run"; return 1
@@ -66,9 +71,7 @@ start_postgres() {
   wait_for 5432 30 PostgreSQL
 }
 stop_postgres() { as_postgres "$(postgres_bin)/pg_ctl" stop -s -m "${1:-fast}" -D "$run/postgres" >/dev/null 2>&1 || true; }
-kill_postgres() {
-  kill -9 "$(head -1 "$run/postgres/postmaster.pid")"
-}
+kill_postgres() { kill -9 "$(head -1 "$run/postgres/postmaster.pid")"; wait_gone 5432; }
 
 rabbit() {
   env HOME="$run" RABBITMQ_NODENAME=titan@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=5672 RABBITMQ_DIST_PORT=25699 \
@@ -87,7 +90,7 @@ start_rabbitmq() {
   wait_for 5672 60 RabbitMQ
 }
 stop_rabbitmq() { rabbit /usr/lib/rabbitmq/bin/rabbitmqctl -q stop >/dev/null 2>&1 || true; }
-kill_rabbitmq() { kill -9 "$(cat "$run/rabbitmq.pid")"; }
+kill_rabbitmq() { kill -9 "$(cat "$run/rabbitmq.pid")"; wait_gone 5672; }
 
 start_redis() {
   answers 6379 && return 0
@@ -98,7 +101,7 @@ start_redis() {
   wait_for 6379 10 Redis
 }
 stop_redis() { redis-cli -p 6379 shutdown nosave >/dev/null 2>&1 || true; }
-kill_redis() { kill -9 "$(cat "$run/redis.pid")"; }
+kill_redis() { kill -9 "$(cat "$run/redis.pid")"; wait_gone 6379; }
 
 # What the services themselves need on the host.
 tools() { install_missing "git=git" "bwrap=bubblewrap" "/usr/bin/python3=python3" "/usr/lib/python3/dist-packages/coverage/__init__.py=python3-coverage" "/usr/bin/setpriv=util-linux"; }

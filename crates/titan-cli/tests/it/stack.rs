@@ -240,7 +240,8 @@ impl Drop for Stack {
             {
                 let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
                 let bad: Vec<_> = text.lines().filter(|l| l.contains("WARN") || l.contains("ERROR") || !l.starts_with('{')).collect();
-                eprintln!("--- {} ---\n{}", entry.path().display(), bad[bad.len().saturating_sub(15)..].join("\n"));
+                let last = bad.iter().rev().take(6).rev().map(|line| line.chars().take(300).collect::<String>()).collect::<Vec<_>>();
+                eprintln!("--- {} ---\n{}", entry.path().display(), last.join("\n"));
             }
         }
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
