@@ -59,8 +59,12 @@ impl Client {
 
     /// Every try carries the same key, so that what is done is done once.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        let key = uuid::Uuid::new_v4().to_string();
-        self.call(|| self.request(Method::POST, path).header("idempotency-key", &key).json(body)).await
+        self.post_as(path, &uuid::Uuid::new_v4().to_string(), body).await
+    }
+
+    /// With a key of the caller's.
+    pub(crate) async fn post_as(&self, path: &str, key: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(|| self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
     }
 
     /// A body that is not JSON.

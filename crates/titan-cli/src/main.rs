@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Give a goal: `titan goal "Build a REST API for todos with a title and a due date" --watch`
+    /// Give a goal: `titan goal "Build a REST API for todos with a title and a due date" --watch`; plan, pause or resume one.
     Goal(commands::goal::Args),
     /// List goals.
     Goals(commands::lists::Args),
@@ -49,12 +49,28 @@ enum Command {
     Agents(commands::lists::Args),
     /// List deployments with their health.
     Deployments(commands::lists::Args),
+    /// Submit tasks, one by its options or many from a JSON file.
+    Submit(Box<commands::submit::Args>),
     /// Show one task: history, evidence, why this agent.
     Task(commands::task::Args),
     /// End a task that has not ended, and everything that cannot happen without it.
     Cancel(commands::task::ActArgs),
     /// Give a task that failed or was cancelled another life; its goal goes on.
     Retry(commands::task::ActArgs),
+    /// Give a task that has not ended to another agent.
+    HandOff(commands::task::HandOffArgs),
+    /// Say why a task is where it is, and why its agent was chosen.
+    Why(commands::task::WhyArgs),
+    /// Print a task's whole story, as JSON Lines.
+    Audit(commands::task::WhyArgs),
+    /// Do the same to every task that a filter names.
+    #[command(subcommand)]
+    Bulk(commands::bulk::Verb),
+    /// List the tasks that failed for good, try them again at a rate, or discard them.
+    DeadLetters(commands::bulk::DeadArgs),
+    /// Drain an agent, quarantine it, or give it work again.
+    #[command(subcommand)]
+    Agent(commands::agent::Verb),
     /// Show what a deployed app printed.
     Logs(commands::logs::Args),
     /// Stop a deployed app.
@@ -108,6 +124,13 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Task(args) => commands::task::run(&client()?, args, cli.json).await,
         Command::Cancel(args) => commands::task::act(&client()?, "cancel", args, cli.json).await,
         Command::Retry(args) => commands::task::act(&client()?, "retry", args, cli.json).await,
+        Command::Submit(args) => commands::submit::run(&client()?, *args, cli.json).await,
+        Command::HandOff(args) => commands::task::hand_off(&client()?, args, cli.json).await,
+        Command::Why(args) => commands::task::why(&client()?, args, cli.json).await,
+        Command::Audit(args) => commands::task::audit(&client()?, args).await,
+        Command::Bulk(verb) => commands::bulk::run(&client()?, verb, cli.json).await,
+        Command::DeadLetters(args) => commands::bulk::dead_letters(&client()?, args, cli.json).await,
+        Command::Agent(verb) => commands::agent::run(&client()?, verb, cli.json).await,
         Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
         Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,
         Command::Doctor => commands::doctor::run(&cli.url, &home, cli.json).await,

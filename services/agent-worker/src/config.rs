@@ -37,6 +37,14 @@ pub struct Agents {
     pub worker: String,
     /// How many tasks an agent of each role takes at once; roles not named are not hosted.
     pub roles: BTreeMap<String, u32>,
+    /// Tasks for this pool are given to them.
+    pub pool: String,
+    /// How good they are at the skills of their roles, 0 to 1; 1 for those not named.
+    #[serde(default)]
+    pub proficiency: BTreeMap<String, f64>,
+    /// What they take of what they could.
+    #[serde(default)]
+    pub subscription: Subscription,
     /// Directory for checkouts; what is in it may be lost at any time.
     pub workspaces: PathBuf,
     /// Directory of the blob store, the same for every service.
@@ -44,6 +52,18 @@ pub struct Agents {
     /// Directory of an operator's own templates: `<name>/files/…` replaces the built-in template of that name.
     #[serde(default)]
     pub templates: Option<PathBuf>,
+}
+
+/// Empty lists and priority 0 take everything.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Subscription {
+    /// One of them.
+    pub labels: Vec<String>,
+    /// This or more urgent.
+    pub priority: i32,
+    /// Ids.
+    pub projects: Vec<String>,
 }
 
 impl Settings for Config {
@@ -61,6 +81,7 @@ impl Settings for Config {
         gateway = "http://127.0.0.1:7070"
         [agents]
         worker = "worker"
+        pool = "default"
         roles = { runner = 16, pm = 4, dev = 4, qa = 4, ops = 4 }
         workspaces = "/var/lib/titan/workspaces"
         blobs = "/var/lib/titan/blobs"
@@ -80,6 +101,16 @@ impl Settings for Config {
             }
             if !(1..=1_000).contains(slots) {
                 problems.push(format!("agents.roles.{role}: must be 1 to 1000"));
+            }
+        }
+        for (skill, level) in &self.agents.proficiency {
+            if !(0.0..=1.0).contains(level) {
+                problems.push(format!("agents.proficiency.{skill}: must be 0 to 1"));
+            }
+        }
+        for project in &self.agents.subscription.projects {
+            if let Err(error) = project.parse::<titan_ids::ProjectId>() {
+                problems.push(format!("agents.subscription.projects: {project:?}: {error}"));
             }
         }
         if self.agents.roles.is_empty() {

@@ -59,8 +59,8 @@ impl Playbook {
                 depends_on: task.depends_on.clone(),
                 max_attempts: 3,
                 timeout_s: task.timeout_s,
-                exclusive_key: task.exclusive.clone().unwrap_or_default(),
-                run_after: None,
+                concurrency_key: task.exclusive.clone().unwrap_or_default(),
+                ..NewTask::default()
             })
         };
         self.tasks.iter().map(task).collect()

@@ -12,7 +12,7 @@ use titan_proto::worker::orchestrator_message::Body as In;
 use titan_proto::worker::worker_message::Body as Out;
 use titan_proto::worker::worker_service_client::WorkerServiceClient;
 use titan_proto::worker::{
-    AgentSlot, Assignment, AttemptRef, Drain, Heartbeat, Hello, OrchestratorMessage, Result as TaskResult, WorkerMessage,
+    AgentSlot, Assignment, AttemptRef, Drain, Heartbeat, Hello, OrchestratorMessage, Result as TaskResult, Subscription, WorkerMessage,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -77,6 +77,13 @@ fn slots(config: &Config) -> anyhow::Result<Vec<AgentSlot>> {
         department: role.department.clone(),
         skills: role.skills.clone(),
         max_concurrency,
+        pool: config.agents.pool.clone(),
+        proficiency: role.skills.iter().filter_map(|s| Some((s.clone(), *config.agents.proficiency.get(s)?))).collect(),
+        subscription: Some(Subscription {
+            labels: config.agents.subscription.labels.clone(),
+            priority: config.agents.subscription.priority,
+            projects: config.agents.subscription.projects.clone(),
+        }),
     };
     Ok(hosted.map(slot).collect())
 }

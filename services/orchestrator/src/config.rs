@@ -1,3 +1,4 @@
+use crate::domain::matching::Weights;
 use serde::{Deserialize, Serialize};
 use titan_service::ServiceSettings as _;
 use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
@@ -24,6 +25,13 @@ pub struct Engine {
     pub grace_ms: u32,
     /// Tasks claimed at once.
     pub claim_batch: u32,
+    /// An agent whose attempts all failed, this many in a row, is given nothing for `quarantine_s` seconds; then one more
+    /// failure is enough.
+    pub quarantine_after: u32,
+    pub quarantine_s: u32,
+    /// How much each factor counts when an agent is chosen; a project may have its own.
+    #[serde(default)]
+    pub matching: Weights,
 }
 
 impl Settings for Config {
@@ -37,6 +45,8 @@ impl Settings for Config {
         lease_ms = 8000
         grace_ms = 5000
         claim_batch = 500
+        quarantine_after = 10
+        quarantine_s = 300
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {
@@ -47,6 +57,10 @@ impl Settings for Config {
         if self.engine.grace_ms > self.engine.lease_ms {
             problems.push("engine.grace_ms: must not be longer than engine.lease_ms".to_owned());
         }
+        if self.engine.quarantine_after < 2 {
+            problems.push("engine.quarantine_after: must be 2 or more".to_owned());
+        }
+        problems.extend(self.engine.matching.problem().map(|problem| format!("engine.matching: {problem}")));
         if !(1..=1_000).contains(&self.engine.claim_batch) {
             problems.push("engine.claim_batch: must be 1 to 1000".to_owned());
         }

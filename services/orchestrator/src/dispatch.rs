@@ -1,7 +1,7 @@
 //! The owner of everything a replica keeps in memory: the sessions connected to it and their free slots.
 //! It claims tasks for them and coalesces their heartbeats. All of it can be rebuilt from the tables.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::matching::Slot;
+use crate::domain::fairness::Shares;
+use crate::domain::matching::{Agent, Records, Slot, Tally};
 use crate::domain::session::AttemptKey;
+use crate::store::agents;
 
 pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
 pub(crate) type WeakOutgoing = mpsc::WeakUnboundedSender<OrchestratorMessage>;
@@ -25,10 +27,11 @@ pub(crate) type WeakOutgoing = mpsc::WeakUnboundedSender<OrchestratorMessage>;
 pub(crate) struct Connected {
     pub(crate) session: SessionId,
     pub(crate) epoch: i64,
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) records: Vec<(AgentId, String, Tally)>,
     pub(crate) outgoing: Outgoing,
-    /// Attempts it owns.
-    pub(crate) owned: Vec<AttemptKey>,
+    /// Attempts it owns, and which agent has each.
+    pub(crate) owned: Vec<(AttemptKey, AgentId)>,
 }
 
 enum Command {
@@ -56,6 +59,9 @@ enum Command {
         task: TaskId,
         attempt: i32,
     },
+    Recorded(BTreeMap<(AgentId, String), Tally>),
+    /// All that are given nothing.
+    Unfit(HashSet<AgentId>),
 }
 
 /// The handle of the owner task. Commands are small and their senders are bounded by what a stream or a
@@ -100,6 +106,14 @@ impl Dispatcher {
     pub(crate) fn revoke(&self, task: TaskId, attempt: i32) {
         self.send(Command::Revoke { task, attempt });
     }
+    pub(crate) fn recorded(&self, records: BTreeMap<(AgentId, String), Tally>) {
+        if !records.is_empty() {
+            self.send(Command::Recorded(records));
+        }
+    }
+    fn unfit(&self, agents: HashSet<AgentId>) {
+        self.send(Command::Unfit(agents));
+    }
 }
 
 /// Finds retries that became due and what a lost wake-up missed.
@@ -138,6 +152,8 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
 
 const READY: &str = "titan_ready";
 const REVOKED: &str = "titan_revoked";
+const LANES: &str = "titan_lanes";
+const AGENTS: &str = "titan_agents";
 
 /// `task/attempt`, from whichever replica ended it.
 fn revoke(dispatcher: &Dispatcher, payload: &str) {
@@ -148,26 +164,37 @@ fn revoke(dispatcher: &Dispatcher, payload: &str) {
     }
 }
 
+/// What was told while nobody listened is not known: it is read, and workers that say hello again have the rest sorted out.
+async fn relearn(app: &App) -> titan_error::Result<()> {
+    app.dispatcher.resync();
+    app.lanes.reload(&app.db).await?;
+    app.dispatcher.unfit(agents::unfit(&app.db).await?);
+    Ok(())
+}
+
 /// Wakes the dispatcher for tasks that other replicas stored, and tells it which attempts others ended.
 pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !shutdown.is_cancelled() {
         let listening = async {
             let mut listener = PgListener::connect(url.reveal()).await?;
-            listener.listen_all([READY, REVOKED]).await?;
-            // What was told before is not known; workers that say hello again have it sorted out.
-            app.dispatcher.resync();
+            listener.listen_all([READY, REVOKED, LANES, AGENTS]).await?;
+            relearn(&app).await?;
             check.set(true);
             loop {
                 match listener.try_recv().await? {
-                    Some(told) if told.channel() == REVOKED => revoke(&app.dispatcher, told.payload()),
-                    Some(_) => app.dispatcher.wake(),
-                    // The connection was lost and made anew; what was missed is found when workers say hello again.
-                    None => app.dispatcher.resync(),
+                    Some(told) => match told.channel() {
+                        REVOKED => revoke(&app.dispatcher, told.payload()),
+                        LANES => app.lanes.reload(&app.db).await?,
+                        AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
+                        _ => app.dispatcher.wake(),
+                    },
+                    // The connection was lost and made anew.
+                    None => relearn(&app).await?,
                 }
             }
         };
-        let error: Result<(), titan_store::sqlx::Error> = tokio::select! { r = listening => r, () = shutdown.cancelled() => return };
+        let error: anyhow::Result<()> = tokio::select! { r = listening => r, () = shutdown.cancelled() => return };
         check.set(false);
         if let Err(error) = error {
             tracing::warn!(%error, "wake-ups are lost; sweeping meanwhile");
@@ -178,18 +205,38 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
 
 struct Session {
     epoch: i64,
-    slots: Vec<Slot>,
+    agents: Vec<Arc<Agent>>,
     outgoing: Outgoing,
-    /// Which slot each owned task takes; none for tasks kept over a reconnect, whose agent is looked up
-    /// nowhere: they count against the whole session.
-    owned: HashMap<AttemptKey, Option<AgentId>>,
+    /// Which agent has each attempt.
+    owned: HashMap<AttemptKey, AgentId>,
+    /// How many each agent has.
+    running: HashMap<AgentId, u32>,
     draining: bool,
+}
+
+impl Session {
+    fn own(&mut self, attempt: AttemptKey, agent: AgentId) {
+        if self.owned.insert(attempt, agent).is_none() {
+            *self.running.entry(agent).or_default() += 1;
+        }
+    }
+    /// False when it did not own it.
+    fn disown(&mut self, attempt: &AttemptKey) -> bool {
+        let Some(agent) = self.owned.remove(attempt) else { return false };
+        if let Some(running) = self.running.get_mut(&agent) {
+            *running = running.saturating_sub(1);
+        }
+        true
+    }
 }
 
 #[derive(Default)]
 struct State {
     sessions: HashMap<SessionId, Session>,
     beats: HashMap<SessionId, (i64, u64)>,
+    shares: Shares,
+    records: Records,
+    unfit: HashSet<AgentId>,
     /// There may be something to claim.
     dirty: bool,
 }
@@ -199,14 +246,12 @@ impl State {
         match command {
             Command::Wake => self.dirty = true,
             Command::Resync => self.sessions.clear(),
-            Command::Opened(Connected { session, epoch, slots, outgoing, owned }) => {
-                let owned = owned.into_iter().map(|attempt| (attempt, None)).collect();
-                self.sessions.insert(session, Session { epoch, slots, outgoing, owned, draining: false });
-                self.dirty = true;
-            }
+            Command::Opened(connected) => self.open(connected),
             Command::Closed { session, epoch } => {
-                if self.sessions.get(&session).is_some_and(|s| s.epoch == epoch) {
-                    self.sessions.remove(&session);
+                if self.sessions.get(&session).is_some_and(|s| s.epoch == epoch)
+                    && let Some(closed) = self.sessions.remove(&session)
+                {
+                    closed.agents.iter().for_each(|agent| self.records.forget(agent.id));
                 }
             }
             Command::Draining { session } => {
@@ -220,19 +265,40 @@ impl State {
             }
             Command::Ended { session, attempt } => {
                 if let Some(session) = self.sessions.get_mut(&session) {
-                    session.owned.remove(&attempt);
+                    session.disown(&attempt);
                 }
                 self.dirty = true;
             }
             Command::Revoke { task, attempt } => {
-                for session in self.sessions.values_mut().filter(|s| s.owned.contains_key(&(task, attempt))) {
-                    session.owned.remove(&(task, attempt));
+                for session in self.sessions.values_mut().filter_map(|s| s.disown(&(task, attempt)).then_some(s)) {
                     let attempt = Some(AttemptRef { task_id: task.to_string(), attempt });
                     session.say(Body::Revoke(Revoke { attempt, reason: "the attempt is not the owner any more".to_owned() }));
                 }
                 self.dirty = true;
             }
+            Command::Recorded(records) => {
+                for ((agent, kind), tally) in records {
+                    self.records.add(agent, &kind, tally);
+                }
+            }
+            Command::Unfit(unfit) => {
+                self.unfit = unfit;
+                self.dirty = true;
+            }
         }
+    }
+
+    fn open(&mut self, connected: Connected) {
+        let Connected { session, epoch, agents, records, outgoing, owned } = connected;
+        agents.iter().for_each(|agent| self.records.forget(agent.id));
+        for (agent, kind, tally) in records {
+            self.records.add(agent, &kind, tally);
+        }
+        let agents = agents.into_iter().map(Arc::new).collect();
+        let mut opened = Session { epoch, agents, outgoing, owned: HashMap::new(), running: HashMap::new(), draining: false };
+        owned.into_iter().for_each(|(attempt, agent)| opened.own(attempt, agent));
+        self.sessions.insert(session, opened);
+        self.dirty = true;
     }
 
     /// The acknowledgement follows the write: a worker never believes in a lease the table does not hold.
@@ -259,26 +325,21 @@ impl State {
     }
 
     fn slots(&self) -> Vec<Slot> {
-        let mut slots = Vec::new();
-        for session in self.sessions.values().filter(|s| !s.draining) {
-            let mut unknown = session.owned.values().filter(|agent| agent.is_none()).count();
-            for slot in &session.slots {
-                let known = session.owned.values().filter(|agent| **agent == Some(slot.agent)).count();
-                let mut slot = slot.clone();
-                slot.running = u32::try_from(known).unwrap_or(u32::MAX);
-                while unknown > 0 && slot.is_free() {
-                    slot.running += 1;
-                    unknown -= 1;
-                }
-                slots.push(slot);
-            }
-        }
-        slots
+        let live = self.sessions.iter().filter(|(_, session)| !session.draining);
+        let slots = live.flat_map(|(id, session)| {
+            session.agents.iter().filter(|agent| !self.unfit.contains(&agent.id)).map(|agent| Slot {
+                agent: agent.clone(),
+                session: *id,
+                epoch: session.epoch,
+                running: session.running.get(&agent.id).copied().unwrap_or(0),
+            })
+        });
+        slots.filter(Slot::is_free).collect()
     }
 
     /// One batch; while there may be more, it stays dirty.
     async fn claim(&mut self, app: &App) {
-        let (claimed, more) = match app.claim(self.slots(), titan_lifecycle::now()).await {
+        let (claimed, more) = match app.claim(self.slots(), &self.shares, &self.records, titan_lifecycle::now()).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 // The sweep tries again.
@@ -288,8 +349,9 @@ impl State {
         };
         self.dirty = more;
         for (choice, assignment) in claimed {
+            self.shares.charge(choice.candidate.project, choice.candidate.project_weight);
             if let Some(session) = self.sessions.get_mut(&choice.slot.session) {
-                session.owned.insert((choice.candidate.id, choice.next.attempt), Some(choice.slot.agent));
+                session.own((choice.candidate.id, choice.next.attempt), choice.slot.agent.id);
                 session.say(Body::Assignment(assignment));
             }
         }

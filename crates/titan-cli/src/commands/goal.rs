@@ -5,12 +5,16 @@ use tracing::Instrument as _;
 
 use super::watch;
 use crate::client::Client;
-use crate::table::text;
+use crate::table::{self, text};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// What you want, in one sentence.
-    sentence: String,
+    #[arg(required = true)]
+    sentence: Option<String>,
     /// Id or slug of a project; a new one is made if not given.
     #[arg(long, default_value = "")]
     project: String,
@@ -19,8 +23,61 @@ pub(crate) struct Args {
     watch: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// How long what is left takes: the critical path, and how many agents would help.
+    Plan(IdArgs),
+    /// Begin nothing more of it; what runs goes on.
+    Pause(IdArgs),
+    /// Let it go on.
+    Resume(IdArgs),
+}
+
+#[derive(clap::Args)]
+struct IdArgs {
+    /// As shown by `titan goals`.
+    id: String,
+}
+
+async fn plan(client: &Client, id: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let plan = client.get(&format!("/goals/{id}/plan")).await?;
+    if json {
+        println!("{plan}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seconds = |value: &Value, field: &str| format!("{:.1} s", value[field].as_f64().unwrap_or(0.0) / 1_000.0);
+    let steps = plan["steps"].as_array().into_iter().flatten();
+    let left = |s: &Value| format!("{}{}", seconds(s, "left_ms"), if s["guessed"] == json!(true) { " (a guess)" } else { "" });
+    let critical = |s: &Value| if s["critical"] == json!(true) { "critical" } else { "" }.to_owned();
+    table::show(
+        ["TASK", "STATE", "LEFT", "", "TITLE"],
+        steps.map(|s| [text(s, "task"), text(s, "state"), left(s), critical(s), text(s, "title")]),
+    );
+    println!("\nAt least {} are left, along the critical path.", seconds(&plan, "shortest_ms"));
+    for agents in plan["by_agents"].as_array().into_iter().flatten() {
+        println!("{} with {} agent(s)", seconds(agents, "takes_ms"), text(agents, "agents"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn act(client: &Client, id: &str, verb: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let goal = client.post(&format!("/goals/{id}/{verb}"), &json!({})).await?;
+    if json {
+        println!("{goal}");
+    } else {
+        println!("{id}  {}", if goal["paused"] == json!(true) { "paused".to_owned() } else { text(&goal, "state") });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
-    let goal = submit(client, &args.sentence, &args.project).await?;
+    match &args.verb {
+        Some(Verb::Plan(IdArgs { id })) => return plan(client, id, json).await,
+        Some(Verb::Pause(IdArgs { id })) => return act(client, id, "pause", json).await,
+        Some(Verb::Resume(IdArgs { id })) => return act(client, id, "resume", json).await,
+        None => {}
+    }
+    let goal = submit(client, args.sentence.as_deref().unwrap_or_default(), &args.project).await?;
     let id = text(&goal, "id");
     if !args.watch {
         if json {

@@ -28,6 +28,20 @@ pub(crate) struct TaskArgs {
     /// Only in this state, e.g. in_progress.
     #[arg(long, default_value = "")]
     state: String,
+    /// Only with this label.
+    #[arg(long, default_value = "")]
+    label: String,
+    /// Only subtasks of this one.
+    #[arg(long, default_value = "")]
+    parent: String,
+}
+
+impl TaskArgs {
+    fn path(&self, dead: bool) -> String {
+        let Self { page, goal, project, state, label, parent } = self;
+        let page = page.query();
+        format!("/tasks?{page}&goal={goal}&project={project}&state={state}&label={label}&parent={parent}&dead={dead}")
+    }
 }
 
 impl Args {
@@ -68,9 +82,13 @@ pub(crate) async fn projects(client: &Client, args: Args, json: bool) -> anyhow:
 pub(crate) async fn tasks(client: &Client, args: TaskArgs, json: bool) -> anyhow::Result<ExitCode> {
     let row =
         |t: &Value| [text(t, "id"), text(t, "state"), text(t, "role"), text(t, "agent"), text(t, "attempt"), short(&text(t, "title"), 60)];
-    let TaskArgs { page, goal, project, state } = args;
-    let path = format!("/tasks?{}&goal={goal}&project={project}&state={state}", page.query());
-    show(client, &path, json, ["TASK", "STATE", "ROLE", "AGENT", "ATTEMPT", "TITLE"], row).await
+    show(client, &args.path(false), json, ["TASK", "STATE", "ROLE", "AGENT", "ATTEMPT", "TITLE"], row).await
+}
+
+pub(crate) async fn dead_letters(client: &Client, args: TaskArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let row =
+        |t: &Value| [text(t, "id"), time(t, "finished_at"), text(t, "attempt"), short(&text(t, "title"), 40), short(&text(t, "error"), 80)];
+    show(client, &args.path(true), json, ["TASK", "FAILED", "ATTEMPT", "TITLE", "ERROR"], row).await
 }
 
 pub(crate) async fn agents(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {

@@ -1,8 +1,11 @@
+pub(crate) mod agent;
+pub(crate) mod bulk;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod git_credential;
 pub(crate) mod goal;
 pub(crate) mod lists;
 pub(crate) mod logs;
+pub(crate) mod submit;
 pub(crate) mod task;
 mod watch;

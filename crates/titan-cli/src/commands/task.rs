@@ -24,11 +24,14 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
     println!("{}  {}", text(&task, "id"), text(&task, "title"));
     println!("state    {} (attempt {} of {})", text(&task, "state"), text(&task, "attempt"), text(&task, "max_attempts"));
     println!("kind     {}, for a {}", text(&task, "kind"), text(&task, "role"));
+    if !text(&task, "held").is_empty() {
+        println!("held     {}", text(&task, "held"));
+    }
     if !text(&task, "error").is_empty() {
         println!("error    {}", text(&task, "error"));
     }
-    if let Some(why) = why(&task) {
-        println!("agent    {why}");
+    if let Some(chosen) = chosen(&task) {
+        println!("agent    {chosen}");
     }
     if let Some(understanding) = task["result"]["understanding"].as_object() {
         println!();
@@ -78,14 +81,62 @@ pub(crate) async fn act(client: &Client, verb: &str, args: ActArgs, json: bool) 
     Ok(ExitCode::SUCCESS)
 }
 
+#[derive(clap::Args)]
+pub(crate) struct HandOffArgs {
+    /// As shown by `titan tasks`.
+    id: String,
+    /// Name of the agent; whoever fits if not given.
+    #[arg(long, default_value = "")]
+    to: String,
+    /// For the history.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+pub(crate) async fn hand_off(client: &Client, args: HandOffArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let task = client.post(&format!("/tasks/{}/hand-off", args.id), &json!({ "to": args.to, "reason": args.reason })).await?;
+    if json {
+        println!("{task}");
+    } else {
+        println!("{}  {}  {}", text(&task, "id"), text(&task, "state"), text(&task, "title"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(clap::Args)]
+pub(crate) struct WhyArgs {
+    /// As shown by `titan tasks`.
+    id: String,
+}
+
+pub(crate) async fn why(client: &Client, args: WhyArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let why = client.get(&format!("/tasks/{}/why", args.id)).await?;
+    if json {
+        println!("{why}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let task = &why["task"];
+    println!("{}  {}  {}", text(task, "id"), text(task, "state"), text(task, "title"));
+    for because in why["because"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        println!("- {because}");
+    }
+    let agents: Vec<&Value> = why["agents"].as_array().into_iter().flatten().collect();
+    if !agents.is_empty() {
+        println!();
+        let lacks = |a: &Value| if a["lacks"].is_null() { "nothing; it is free".to_owned() } else { text(a, "lacks") };
+        table::show(["AGENT", "WHAT STANDS IN THE WAY"], agents.iter().map(|a| [text(a, "name"), lacks(a)]));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn audit(client: &Client, args: WhyArgs) -> anyhow::Result<ExitCode> {
+    print!("{}", client.text(&format!("/tasks/{}/audit", args.id)).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Why this agent, from the stored factors of the choice.
-fn why(task: &Value) -> Option<String> {
+fn chosen(task: &Value) -> Option<String> {
     let choice = task["choice"].as_object()?;
-    let workload = choice.get("workload").and_then(Value::as_f64).unwrap_or(0.0) * 100.0;
     let considered = choice.get("considered").and_then(Value::as_u64).unwrap_or(0);
-    let agent = text(task, "agent");
-    Some(format!(
-        "{agent}: of {considered} {} agent(s) with a free slot the least loaded, {workload:.0} % of its slots free",
-        text(task, "role")
-    ))
+    Some(format!("{}, best of {considered} with a score of {}; `titan why` says more", text(task, "agent"), text(&task["choice"], "score")))
 }

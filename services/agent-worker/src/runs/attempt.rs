@@ -26,6 +26,8 @@ pub(crate) struct Attempt {
     pub(crate) dependencies: Vec<Dependency>,
     /// Makes its effects its own.
     pub(crate) credential: String,
+    /// Steps it may take, where the task says so.
+    pub(crate) steps: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Attempt {
             credential,
             deadline_ms: _,
             traceparent: _,
+            budget_json,
         } = assignment;
         let role = roles.get(&role).cloned().ok_or_else(|| Error::invalid("role", format!("this worker knows no role {role:?}")))?;
         if !role.kinds.contains(&kind) {
@@ -60,6 +63,7 @@ impl Attempt {
         let json = |field: &str, text: &str| serde_json::from_str(text).map_err(|e| Error::invalid(field, format!("is not JSON: {e}")));
         let dependency =
             |d: titan_proto::worker::Dependency| Ok(Dependency { kind: d.kind, result: json("dependencies", &d.result_json)? });
+        let budget = if budget_json.is_empty() { Value::Null } else { json("budget", &budget_json)? };
         let bad = |e: titan_ids::ParseIdError| Error::invalid("assignment", e.to_string());
         Ok(Self {
             task: task_id.parse().map_err(bad)?,
@@ -75,6 +79,7 @@ impl Attempt {
             input: json("input", &input_json)?,
             dependencies: dependencies.into_iter().map(dependency).collect::<Result<_>>()?,
             credential,
+            steps: budget["steps"].as_u64(),
         })
     }
 

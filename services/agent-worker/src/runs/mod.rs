@@ -97,9 +97,13 @@ impl Worker {
                 tracing::warn!(?error, "the attempt failed");
                 // What the caller did wrong will be wrong again; what was away may be back.
                 let last = !matches!(error.code(), Code::Unavailable | Code::Aborted | Code::Internal | Code::ResourceExhausted);
-                Outcome::Failed(Failed { message: error.to_string(), r#final: last })
+                let code = error.code().name().to_owned();
+                Outcome::Failed(Failed { message: error.to_string(), r#final: last, code })
             }
-            Err(_) => Outcome::Failed(Failed { message: "the attempt took longer than its timeout".to_owned(), r#final: false }),
+            Err(_) => {
+                let message = "the attempt took longer than its timeout".to_owned();
+                Outcome::Failed(Failed { message, r#final: false, code: "timeout".to_owned() })
+            }
         };
         TaskResult { attempt, outcome: Some(outcome) }
     }
@@ -116,15 +120,20 @@ impl Worker {
     }
 
     async fn steps(&self, attempt: &Attempt, ledger: &mut Ledger<'_>, workspace: &mut Workspace, reports: &Reports) -> Result<Outcome> {
-        while ledger.len() < STEPS_MOST {
+        let most = attempt.steps.and_then(|steps| usize::try_from(steps).ok()).unwrap_or(STEPS_MOST).min(STEPS_MOST);
+        loop {
             let action = match decider::decide(attempt, ledger.steps())? {
                 Next::Act(action) => action,
                 Next::Complete(result) => return Ok(Outcome::Completed(Completed { result_json: result.to_string() })),
                 Next::Reject { message, findings } => {
                     return Ok(Outcome::Rejected(Rejected { message, findings_json: findings.to_string() }));
                 }
-                Next::Fail(message) => return Ok(Outcome::Failed(Failed { message, r#final: true })),
+                Next::Fail(message) => return Ok(Outcome::Failed(Failed { message, r#final: true, code: "failed".to_owned() })),
             };
+            if ledger.len() >= most {
+                let message = format!("no end after {most} steps, which is as many as it may take");
+                return Ok(Outcome::Failed(Failed { message, r#final: true, code: "budget".to_owned() }));
+            }
             let tool = action.tool();
             if !attempt.role.tools.iter().any(|allowed| allowed == tool) {
                 return Err(Error::new(Code::PermissionDenied, format!("the role {} may not use the tool {tool}", attempt.role.name)));
@@ -134,7 +143,6 @@ impl Worker {
             let span = tracing::info_span!("tool", tool, step = ledger.len());
             ledger.act(action, workspace).instrument(span).await?;
         }
-        Err(Error::invalid("steps", format!("no end after {STEPS_MOST} steps")))
     }
 }
 

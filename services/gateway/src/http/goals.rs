@@ -42,6 +42,8 @@ struct GoalOut {
     result: Value,
     /// Why it failed, and what to do.
     error: String,
+    /// Nothing of it is begun until it is resumed.
+    paused: bool,
     created_at: Option<String>,
     finished_at: Option<String>,
 }
@@ -49,9 +51,9 @@ struct GoalOut {
 impl From<proto::Goal> for GoalOut {
     fn from(goal: proto::Goal) -> Self {
         let state = short(goal.state().as_str_name(), "GOAL_STATE_");
-        let proto::Goal { id, project_id, project_slug, sentence, state: _, result_json, error, created_at, finished_at } = goal;
+        let proto::Goal { id, project_id, project_slug, sentence, state: _, result_json, error, created_at, finished_at, paused } = goal;
         let (result, created_at, finished_at) = (json(&result_json), time(created_at), time(finished_at));
-        Self { id, project_id, project: project_slug, sentence, state, result, error, created_at, finished_at }
+        Self { id, project_id, project: project_slug, sentence, state, result, error, paused, created_at, finished_at }
     }
 }
 
@@ -97,6 +99,76 @@ async fn list(
     Ok(Json(PageOut::new(found.goals, found.page, GoalOut::from)))
 }
 
+/// Begin nothing more of a goal until it is resumed; what runs goes on.
+#[utoipa::path(post, path = "/api/v1/goals/{id}/pause", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 412), (status = 422)))]
+async fn pause(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
+    let pause = async || {
+        GoalServiceClient::new(app.orchestrator.clone()).pause_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
+    };
+    Ok(Json(retrying(pause).await?.into()))
+}
+
+/// Let a paused goal go on.
+#[utoipa::path(post, path = "/api/v1/goals/{id}/resume", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 412), (status = 422)))]
+async fn resume(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
+    let resume = async || {
+        GoalServiceClient::new(app.orchestrator.clone()).resume_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
+    };
+    Ok(Json(retrying(resume).await?.into()))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct PlanOut {
+    /// What is left, each after what it waits for.
+    steps: Vec<StepOut>,
+    /// However many agents there are.
+    shortest_ms: u64,
+    /// The last one is the most that help.
+    by_agents: Vec<AgentsOut>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct StepOut {
+    task: String,
+    title: String,
+    kind: String,
+    state: String,
+    /// By how long tasks of its kind took.
+    left_ms: u64,
+    /// Nobody did its kind yet: a guess of a minute.
+    guessed: bool,
+    /// What it takes longer, the goal takes longer.
+    critical: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct AgentsOut {
+    agents: u32,
+    takes_ms: u64,
+}
+
+/// How long what is left of a goal takes: its critical path, and how many agents would help.
+#[utoipa::path(get, path = "/api/v1/goals/{id}/plan", params(("id" = String, Path)), responses((status = 200, body = PlanOut), (status = 404), (status = 422)))]
+async fn plan(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<PlanOut>> {
+    let plan = async || {
+        GoalServiceClient::new(app.orchestrator.clone()).plan_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
+    };
+    let proto::GoalPlan { steps, shortest_ms, by_agents } = retrying(plan).await?;
+    let step = |step: proto::goal_plan::Step| {
+        let state = short(step.state().as_str_name(), "TASK_STATE_");
+        let proto::goal_plan::Step { task_id, title, kind, state: _, left_ms, guessed, critical } = step;
+        StepOut { task: task_id, title, kind, state, left_ms, guessed, critical }
+    };
+    let agents = |proto::goal_plan::Agents { agents, takes_ms }| AgentsOut { agents, takes_ms };
+    let (steps, by_agents) = (steps.into_iter().map(step).collect(), by_agents.into_iter().map(agents).collect());
+    Ok(Json(PlanOut { steps, shortest_ms, by_agents }))
+}
+
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(submit, list)).routes(routes!(get))
+    OpenApiRouter::new()
+        .routes(routes!(submit, list))
+        .routes(routes!(get))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(plan))
 }

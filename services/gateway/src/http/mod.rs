@@ -7,6 +7,7 @@ mod evidence;
 mod extract;
 mod goals;
 mod idempotent;
+mod interventions;
 mod page;
 mod projects;
 mod tasks;
@@ -64,6 +65,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(projects::router())
         .merge(goals::router())
         .merge(tasks::router())
+        .merge(interventions::router())
         .merge(agents::router())
         .merge(deployments::router())
         .merge(events::router())

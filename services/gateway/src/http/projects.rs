@@ -35,6 +35,22 @@ struct ProjectIn {
 struct ProjectPatch {
     name: Option<String>,
     description: Option<String>,
+    /// Its share of the work that is given out, 0.01 to 100.
+    weight: Option<f64>,
+    /// How its agents are chosen; the installation's own way when all are 0.
+    matching: Option<MatchingIn>,
+}
+
+/// How much each factor of the choice of an agent counts, 0 to 100.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct MatchingIn {
+    skill: f64,
+    workload: f64,
+    performance: f64,
+    urgency: f64,
+    complexity: f64,
+    preference: f64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,6 +62,9 @@ struct ProjectOut {
     /// `active` or `archived`.
     status: String,
     owner: String,
+    weight: f64,
+    /// Null: the installation's own.
+    matching: Option<MatchingIn>,
     /// Path of the repository on this server, for `git clone`.
     repository: String,
     created_at: Option<String>,
@@ -55,9 +74,27 @@ struct ProjectOut {
 impl From<proto::Project> for ProjectOut {
     fn from(project: proto::Project) -> Self {
         let status = short(project.status().as_str_name(), "PROJECT_STATUS_");
-        let proto::Project { id, slug, name, description, status: _, owner, version: _, created_at, updated_at, org_id: _ } = project;
-        let repository = format!("/git/{slug}.git");
-        Self { id, slug, name, description, status, owner, repository, created_at: time(created_at), updated_at: time(updated_at) }
+        let matching = |m: proto::MatchingWeights| MatchingIn {
+            skill: m.skill,
+            workload: m.workload,
+            performance: m.performance,
+            urgency: m.urgency,
+            complexity: m.complexity,
+            preference: m.preference,
+        };
+        Self {
+            repository: format!("/git/{}.git", project.slug),
+            id: project.id,
+            slug: project.slug,
+            name: project.name,
+            description: project.description,
+            status,
+            owner: project.owner,
+            weight: project.weight,
+            matching: project.matching.map(matching),
+            created_at: time(project.created_at),
+            updated_at: time(project.updated_at),
+        }
     }
 }
 
@@ -118,8 +155,17 @@ async fn update(
     headers: HeaderMap,
     Body(patch): Body<ProjectPatch>,
 ) -> Result<Response> {
-    let ProjectPatch { name, description } = patch;
-    let request = app.signer.request(&who, UpdateProjectRequest { project, name, description, version: version(&headers)? })?;
+    let ProjectPatch { name, description, weight, matching } = patch;
+    let matching = matching.map(|MatchingIn { skill, workload, performance, urgency, complexity, preference }| proto::MatchingWeights {
+        skill,
+        workload,
+        performance,
+        urgency,
+        complexity,
+        preference,
+    });
+    let request = UpdateProjectRequest { project, name, description, weight, matching, version: version(&headers)? };
+    let request = app.signer.request(&who, request)?;
     let project = ProjectServiceClient::new(app.orchestrator.clone()).update_project(request).await?.into_inner();
     Ok(with_etag(project))
 }

@@ -1,14 +1,18 @@
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json as line};
 use titan_error::{Error, Result};
+use titan_identity::Principal;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
-use titan_proto::orchestrator::{self as proto, ActOnTaskRequest, GetTaskRequest, ListTasksRequest, SubmitTasksRequest};
+use titan_proto::orchestrator::{self as proto, GetTaskRequest, ListTasksRequest, SubmitTasksRequest};
+use titan_proto::time::to_proto;
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -51,24 +55,116 @@ struct TaskIn {
     /// Of one attempt, in seconds.
     #[serde(default)]
     timeout_s: u32,
-    /// Of the tasks with one key, only one runs at a time.
-    #[serde(default)]
-    exclusive_key: String,
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     run_after: Option<DateTime<Utc>>,
+    /// Of tasks with the same priority, what is due first goes first.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    due_at: Option<DateTime<Utc>>,
+    /// Whatever it is doing by then, it fails.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deadline_at: Option<DateTime<Utc>>,
+    /// Of the tasks of the project with one key, at most `concurrency_limit` (1 if not given) are ready or running at a time.
+    #[serde(default)]
+    concurrency_key: String,
+    #[serde(default)]
+    concurrency_limit: u32,
+    #[serde(default)]
+    rate_limits: Vec<RateLimitIn>,
+    /// Agents of this pool are given it; `default` if not given.
+    #[serde(default)]
+    pool: String,
+    /// What an agent needs, with the least proficiency, 0 to 1.
+    #[serde(default)]
+    skills: HashMap<String, f64>,
+    #[serde(default)]
+    labels: Vec<String>,
+    /// Name of the agent that is given it if it is free.
+    #[serde(default)]
+    preferred_agent: String,
+    /// Later attempts go to the agent that had it before, if that is free.
+    #[serde(default)]
+    sticky: bool,
+    /// Name of the only agent that may be given it.
+    #[serde(default)]
+    only_agent: String,
+    #[serde(default)]
+    retry: Option<RetryIn>,
+    /// A key of this call or the id of a task of the same project; cancelling it cancels this one.
+    #[serde(default)]
+    parent: String,
+    /// By entry of `depends_on`, what happens when that one is not done: `fail` (if not given), `skip` or `run`.
+    #[serde(default)]
+    on_failure: HashMap<String, OnFailureIn>,
+    /// What an attempt may spend.
+    #[serde(default)]
+    budget: Option<BudgetIn>,
+}
+
+/// At most `limit` tasks with this key begin within the period.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RateLimitIn {
+    key: String,
+    limit: u32,
+    period_ms: u64,
+}
+
+/// What is not given: 500 ms, doubled with each failure up to a minute, full jitter, no final errors.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RetryIn {
+    base_ms: Option<u64>,
+    most_ms: Option<u64>,
+    /// The share of a pause that is drawn by lot, 0 to 1.
+    jitter: Option<f64>,
+    /// Codes of errors after which there is no other attempt.
+    #[serde(default)]
+    final_errors: Vec<String>,
+}
+
+/// 0: no limit.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BudgetIn {
+    #[serde(default)]
+    tokens: u64,
+    /// Millionths of a US dollar.
+    #[serde(default)]
+    usd_micros: u64,
+    #[serde(default)]
+    steps: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OnFailureIn {
+    Fail,
+    Skip,
+    Run,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct TaskOut {
+pub(super) struct TaskOut {
     id: String,
     project_id: String,
     goal_id: Option<String>,
+    parent: Option<String>,
     kind: String,
+    pool: String,
     role: String,
+    skills: BTreeMap<String, f64>,
+    labels: Vec<String>,
     title: String,
     /// `inbox`, `assigned`, `in_progress`, `review`, `done`, `blocked`, `failed` or `cancelled`.
     state: String,
+    /// Why it is in the inbox although it waits for no other task: `paused`, `later`, `concurrency: …` or `rate: …`; null: it is
+    /// ready for an agent.
+    held: Option<String>,
+    /// It was not done, and that does not fail its goal.
+    tolerated: bool,
     priority: i32,
     attempt: i32,
     max_attempts: i32,
@@ -85,7 +181,14 @@ struct TaskOut {
     /// Why this agent: the factors of the choice.
     #[schema(value_type = Object)]
     choice: Value,
+    concurrency_key: Option<String>,
+    #[schema(value_type = Object)]
+    budget: Value,
+    created_by: String,
     created_at: Option<String>,
+    run_after: Option<String>,
+    due_at: Option<String>,
+    deadline_at: Option<String>,
     started_at: Option<String>,
     finished_at: Option<String>,
 }
@@ -97,61 +200,84 @@ fn some(text: String) -> Option<String> {
 impl From<proto::Task> for TaskOut {
     fn from(task: proto::Task) -> Self {
         let state = short(task.state().as_str_name(), "TASK_STATE_");
-        let proto::Task {
-            id,
-            project_id,
-            goal_id,
-            kind,
-            role,
-            title,
-            state: _,
-            priority,
-            attempt,
-            max_attempts,
-            waiting_on,
-            agent_id,
-            agent_name,
-            input_json,
-            result_json,
-            error,
-            choice_json,
-            depends_on,
-            created_at,
-            started_at,
-            finished_at,
-        } = task;
         Self {
-            id,
-            project_id,
-            goal_id: some(goal_id),
-            kind,
-            role,
-            title,
+            id: task.id,
+            project_id: task.project_id,
+            goal_id: some(task.goal_id),
+            parent: some(task.parent_id),
+            kind: task.kind,
+            pool: task.pool,
+            role: task.role,
+            skills: task.skills.into_iter().collect(),
+            labels: task.labels,
+            title: task.title,
             state,
-            priority,
-            attempt,
-            max_attempts,
-            waiting_on,
-            depends_on,
-            agent: some(agent_name),
-            agent_id: some(agent_id),
-            input: json(&input_json),
-            result: json(&result_json),
-            error,
-            choice: json(&choice_json),
-            created_at: time(created_at),
-            started_at: time(started_at),
-            finished_at: time(finished_at),
+            held: some(task.held),
+            tolerated: task.tolerated,
+            priority: task.priority,
+            attempt: task.attempt,
+            max_attempts: task.max_attempts,
+            waiting_on: task.waiting_on,
+            depends_on: task.depends_on,
+            agent: some(task.agent_name),
+            agent_id: some(task.agent_id),
+            input: json(&task.input_json),
+            result: json(&task.result_json),
+            error: task.error,
+            choice: json(&task.choice_json),
+            concurrency_key: some(task.concurrency_key),
+            budget: json(&task.budget_json),
+            created_by: task.created_by,
+            created_at: time(task.created_at),
+            run_after: time(task.run_after),
+            due_at: time(task.due_at),
+            deadline_at: time(task.deadline_at),
+            started_at: time(task.started_at),
+            finished_at: time(task.finished_at),
         }
     }
 }
 
 impl TaskIn {
     fn into_proto(self) -> proto::NewTask {
-        let Self { key, kind, role, title, priority, input, depends_on, max_attempts, timeout_s, exclusive_key, run_after } = self;
-        let input_json = Value::Object(input.unwrap_or_default()).to_string();
-        let run_after = run_after.map(titan_proto::time::to_proto);
-        proto::NewTask { key, kind, role, title, priority, input_json, depends_on, max_attempts, timeout_s, exclusive_key, run_after }
+        let policy = |on: OnFailureIn| match on {
+            OnFailureIn::Fail => proto::OnFailure::Fail,
+            OnFailureIn::Skip => proto::OnFailure::Skip,
+            OnFailureIn::Run => proto::OnFailure::Run,
+        };
+        let rate = |RateLimitIn { key, limit, period_ms }| proto::RateLimit { key, limit, period_ms };
+        proto::NewTask {
+            key: self.key,
+            kind: self.kind,
+            role: self.role,
+            title: self.title,
+            priority: self.priority,
+            input_json: Value::Object(self.input.unwrap_or_default()).to_string(),
+            depends_on: self.depends_on,
+            max_attempts: self.max_attempts,
+            timeout_s: self.timeout_s,
+            run_after: self.run_after.map(to_proto),
+            due_at: self.due_at.map(to_proto),
+            deadline_at: self.deadline_at.map(to_proto),
+            concurrency_key: self.concurrency_key,
+            concurrency_limit: self.concurrency_limit,
+            rate_limits: self.rate_limits.into_iter().map(rate).collect(),
+            pool: self.pool,
+            skills: self.skills,
+            labels: self.labels,
+            preferred_agent: self.preferred_agent,
+            sticky: self.sticky,
+            only_agent: self.only_agent,
+            retry: self.retry.map(|RetryIn { base_ms, most_ms, jitter, final_errors }| proto::RetryPolicy {
+                base_ms,
+                most_ms,
+                jitter,
+                final_errors,
+            }),
+            parent_id: self.parent,
+            on_failure: self.on_failure.into_iter().map(|(key, on)| (key, policy(on).into())).collect(),
+            budget: self.budget.map(|BudgetIn { tokens, usd_micros, steps }| proto::Budget { tokens, usd_micros, steps }),
+        }
     }
 }
 
@@ -200,6 +326,17 @@ struct ChangeOut {
     attempt: i32,
     actor: String,
     reason: String,
+    /// Of a claim: why this agent.
+    #[schema(value_type = Object)]
+    choice: Value,
+}
+
+impl From<proto::TaskChange> for ChangeOut {
+    fn from(change: proto::TaskChange) -> Self {
+        let (from, to) = (short(change.from().as_str_name(), "TASK_STATE_"), short(change.to().as_str_name(), "TASK_STATE_"));
+        let proto::TaskChange { at, from: _, to: _, attempt, actor, reason, choice_json } = change;
+        Self { at: time(at), from, to, attempt, actor, reason, choice: json(&choice_json) }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -211,17 +348,67 @@ struct HistoryOut {
 /// Every transition of a task: when, from where to where, by whom and why.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/history", params(("id" = String, Path)), responses((status = 200, body = HistoryOut), (status = 404), (status = 422)))]
 async fn history(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<HistoryOut>> {
+    Ok(Json(HistoryOut { changes: changes(&app, &who, &id).await?.collect() }))
+}
+
+async fn changes(app: &App, who: &Principal, id: &str) -> Result<impl Iterator<Item = ChangeOut>> {
     let get = async || {
-        TaskServiceClient::new(app.orchestrator.clone())
-            .get_task_history(app.signer.request(&who, GetTaskRequest { id: id.clone() })?)
-            .await
+        let request = app.signer.request(who, GetTaskRequest { id: id.to_owned() })?;
+        TaskServiceClient::new(app.orchestrator.clone()).get_task_history(request).await
     };
-    let change = |change: proto::TaskChange| {
-        let (from, to) = (short(change.from().as_str_name(), "TASK_STATE_"), short(change.to().as_str_name(), "TASK_STATE_"));
-        let proto::TaskChange { at, from: _, to: _, attempt, actor, reason } = change;
-        ChangeOut { at: time(at), from, to, attempt, actor, reason }
+    Ok(retrying(get).await?.changes.into_iter().map(ChangeOut::from))
+}
+
+/// A task's whole story in order, as JSON Lines: what was submitted, every transition with who, why and, of a claim, the factors of
+/// the choice, and what came of it with its evidence.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/audit", params(("id" = String, Path)), responses((status = 200, body = String, content_type = "application/jsonl"), (status = 404), (status = 422)))]
+async fn audit(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Response> {
+    let get = async || {
+        TaskServiceClient::new(app.orchestrator.clone()).get_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await
     };
-    Ok(Json(HistoryOut { changes: retrying(get).await?.changes.into_iter().map(change).collect() }))
+    let task = TaskOut::from(retrying(get).await?);
+    let id = task.id.clone();
+    let submitted = line!({ "task": id, "what": "submitted", "at": task.created_at, "who": task.created_by, "project": task.project_id,
+        "goal": task.goal_id, "parent": task.parent, "kind": task.kind, "role": task.role, "pool": task.pool, "title": task.title,
+        "priority": task.priority, "depends_on": task.depends_on, "input": task.input });
+    let mut lines = vec![submitted];
+    lines.extend(changes(&app, &who, &id).await?.map(|ChangeOut { at, from, to, attempt, actor, reason, choice }| {
+        line!({ "task": id, "what": "changed", "at": at, "who": actor, "from": from, "to": to, "attempt": attempt, "why": reason,
+            "choice": choice })
+    }));
+    if task.finished_at.is_some() {
+        lines.push(line!({ "task": id, "what": "ended", "at": task.finished_at, "state": task.state, "attempt": task.attempt,
+            "error": task.error, "result": task.result }));
+    }
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    Ok(([(header::CONTENT_TYPE, "application/jsonl")], text).into_response())
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct WhyOut {
+    task: TaskOut,
+    /// Sentences, the most important first.
+    because: Vec<String>,
+    /// Of a task that is ready: the agents of its role.
+    agents: Vec<ExplainedAgentOut>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ExplainedAgentOut {
+    name: String,
+    /// What stands in the way of giving it the task; null: nothing.
+    lacks: Option<String>,
+}
+
+/// Why a task is where it is, and why its agent was chosen.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/why", params(("id" = String, Path)), responses((status = 200, body = WhyOut), (status = 404), (status = 422)))]
+async fn why(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<WhyOut>> {
+    let explain = async || {
+        TaskServiceClient::new(app.orchestrator.clone()).explain_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await
+    };
+    let proto::ExplainTaskResponse { task, because, agents } = retrying(explain).await?;
+    let agents = agents.into_iter().map(|proto::ExplainedAgent { name, lacks }| ExplainedAgentOut { name, lacks: some(lacks) });
+    Ok(Json(WhyOut { task: task.unwrap_or_default().into(), because, agents: agents.collect() }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -235,6 +422,21 @@ struct TasksFilter {
     /// As shown in `state`.
     #[serde(default)]
     state: String,
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    parent: String,
+    /// Dead letters: failed and not discarded.
+    #[serde(default)]
+    dead: bool,
+}
+
+pub(super) fn state_of(name: &str) -> Result<i32> {
+    let state = match name {
+        "" => Some(proto::TaskState::Unspecified),
+        name => proto::TaskState::from_str_name(&format!("TASK_STATE_{}", name.to_uppercase())),
+    };
+    state.map(Into::into).ok_or_else(|| Error::invalid("state", "is not a task state"))
 }
 
 /// Tasks.
@@ -245,52 +447,11 @@ async fn list(
     Query(page): Query<PageIn>,
     Query(filter): Query<TasksFilter>,
 ) -> Result<Json<PageOut<TaskOut>>> {
-    let TasksFilter { project, goal, state } = filter;
-    let state = match state.as_str() {
-        "" => proto::TaskState::Unspecified,
-        name => proto::TaskState::from_str_name(&format!("TASK_STATE_{}", name.to_uppercase()))
-            .ok_or_else(|| Error::invalid("state", "is not a task state"))?,
-    };
-    let request = ListTasksRequest { page: page.request(), project, goal_id: goal, state: state.into() };
+    let TasksFilter { project, goal: goal_id, state, label, parent: parent_id, dead } = filter;
+    let request = ListTasksRequest { page: page.request(), project, goal_id, state: state_of(&state)?, label, parent_id, dead };
     let list = async || TaskServiceClient::new(app.orchestrator.clone()).list_tasks(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.tasks, found.page, TaskOut::from)))
-}
-
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ActIn {
-    /// For the history.
-    #[serde(default)]
-    reason: String,
-}
-
-/// End a task that has not ended, with everything that waits for it and what has not begun of its goal. Whoever works on it stops.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", params(("id" = String, Path)), request_body = ActIn,
-    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
-async fn cancel(
-    State(app): State<Arc<App>>,
-    Caller(who): Caller,
-    Path(id): Path<String>,
-    Body(ActIn { reason }): Body<ActIn>,
-) -> Result<Json<TaskOut>> {
-    let request = ActOnTaskRequest { id, reason };
-    let cancel = async || TaskServiceClient::new(app.orchestrator.clone()).cancel_task(app.signer.request(&who, request.clone())?).await;
-    Ok(Json(retrying(cancel).await?.into()))
-}
-
-/// Give a task that failed or was cancelled another life, and with it what was cancelled because of it. Its goal goes on.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", params(("id" = String, Path)), request_body = ActIn,
-    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
-async fn retry(
-    State(app): State<Arc<App>>,
-    Caller(who): Caller,
-    Path(id): Path<String>,
-    Body(ActIn { reason }): Body<ActIn>,
-) -> Result<Json<TaskOut>> {
-    // Not repeated: what was tried again and failed anew meanwhile would get a third life.
-    let request = app.signer.request(&who, ActOnTaskRequest { id, reason })?;
-    Ok(Json(TaskServiceClient::new(app.orchestrator.clone()).retry_task(request).await?.into_inner().into()))
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -298,6 +459,6 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(submit, list))
         .routes(routes!(get))
         .routes(routes!(history))
-        .routes(routes!(cancel))
-        .routes(routes!(retry))
+        .routes(routes!(audit))
+        .routes(routes!(why))
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +12,8 @@ use titan_proto::worker::{Assignment, Dependency};
 use titan_store::outbox::{self, About};
 
 use super::App;
-use crate::domain::matching::{Choice, Slot, assign};
+use crate::domain::fairness::Shares;
+use crate::domain::matching::{Candidate, Choice, Group, Matcher, Records, Slot, group};
 use crate::domain::session::AttemptKey;
 use crate::store::claims::{self, AssignmentRow};
 use crate::store::transitions::{self, Change};
@@ -24,19 +25,31 @@ impl App {
     /// Claims ready tasks for free slots: candidates are read past those that other replicas are claiming, matched in
     /// memory and taken by one compare-and-set. Returns the choices that were taken, with what their workers are told.
     /// The second value says that there may be more.
-    pub(crate) async fn claim(&self, slots: Vec<Slot>, now: DateTime<Utc>) -> Result<(Vec<(Choice, Assignment)>, bool)> {
-        let mut room: BTreeMap<String, u32> = BTreeMap::new();
-        for slot in slots.iter().filter(|s| s.is_free()) {
-            let room = room.entry(slot.role.clone()).or_default();
-            *room = room.saturating_add(slot.free()).min(self.engine.claim_batch);
+    pub(crate) async fn claim(
+        &self,
+        slots: Vec<Slot>,
+        shares: &Shares,
+        records: &Records,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<(Choice, Assignment)>, bool)> {
+        let lanes = self.lanes.all();
+        let mut groups = group(&slots, &lanes);
+        for group in &mut groups {
+            group.room = group.room.min(self.engine.claim_batch);
         }
-        if room.is_empty() {
+        if groups.is_empty() {
             return Ok((Vec::new(), false));
         }
+        let ahead: Vec<_> = shares.ahead().collect();
         let tx = self.db.begin().await?;
-        let candidates = claims::ready(&tx, &room).await?;
-        let full = room.iter().any(|(role, room)| candidates.iter().filter(|c| c.role == *role).count() >= *room as usize);
-        let choices = assign(candidates, slots);
+        let mut candidates = claims::ready(&tx, &groups, &ahead).await?;
+        let more = may_be_more(&candidates, &groups);
+        // What two groups could take was read for both.
+        let mut seen = HashSet::new();
+        candidates.retain(|candidate| seen.insert(candidate.id));
+        let candidates = shares.order(candidates, |candidate| (candidate.project, candidate.project_weight));
+        let matcher = Matcher { lanes: &lanes, records, weights: self.engine.matching, now };
+        let choices = matcher.assign(candidates, slots, &groups);
         if choices.is_empty() {
             return Ok((Vec::new(), false));
         }
@@ -48,7 +61,7 @@ impl App {
         for row in rows {
             let Some(choice) = by_task.remove(&row.id) else { continue };
             let why = serde_json::to_value(&choice.factors).map_err(Error::internal)?;
-            let (from, to, actor) = (choice.candidate.task.state, choice.next.state, choice.slot.agent.to_string());
+            let (from, to, actor) = (choice.candidate.task.state, choice.next.state, choice.slot.agent.id.to_string());
             let reason = format!("claimed for {}", row.agent_name);
             changes.push(Change { task: row.id, from, to, attempt: row.attempt, actor, reason, choice: Some(why) });
             events.push(assigned(&row, now));
@@ -60,7 +73,7 @@ impl App {
         tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
         titan_lifecycle::fault("claim.after_commit").await;
         self.outbox.wake();
-        let more = full && !claimed.is_empty();
+        let more = more && !claimed.is_empty();
         Ok((claimed, more))
     }
 
@@ -72,7 +85,7 @@ impl App {
     }
 
     fn assignment(&self, row: AssignmentRow) -> Result<Assignment> {
-        let merges = row.exclusive_key == Some(exclusive_key(row.project_id, MERGE_QUEUE));
+        let merges = row.concurrency_key == Some(concurrency_key(row.project_id, MERGE_QUEUE));
         let effects = if merges { Effects::Merge } else { Effects::TaskBranch };
         let claims = Attempt { task: row.id, attempt: row.attempt, org: row.org_id, project: row.project_id, effects };
         let ttl = Duration::from_secs(u64::try_from(row.timeout_s).unwrap_or(0)) + CREDENTIAL_SLACK;
@@ -99,6 +112,7 @@ impl App {
             project_slug: row.project_slug,
             goal_id: row.goal_id.map(|g| g.to_string()).unwrap_or_default(),
             input_json: row.input.to_string(),
+            budget_json: row.budget.map(|budget| budget.to_string()).unwrap_or_default(),
             dependencies: dependencies.collect(),
             deadline_ms: u32::try_from(row.remaining_ms).unwrap_or(u32::MAX),
             traceparent: row.traceparent,
@@ -106,12 +120,21 @@ impl App {
     }
 }
 
+/// A group read as much as it had room for; or of several projects, one of which may have left room for another.
+fn may_be_more(candidates: &[Candidate], groups: &[Group]) -> bool {
+    groups.iter().enumerate().any(|(n, group)| {
+        let read = || candidates.iter().filter(move |candidate| candidate.group == n);
+        let sources: HashSet<_> = read().map(|candidate| (candidate.lane, candidate.project)).collect();
+        sources.len() > 1 || read().count() >= group.room as usize
+    })
+}
+
 /// The key of tasks that may move a project's `main`: its merge queue, leased by running one. Only plans use it.
 pub(super) const MERGE_QUEUE: &str = "merge";
 
 /// Keys are a project's own.
-pub(super) fn exclusive_key(project: ProjectId, key: &str) -> String {
-    format!("{project}/{key}")
+pub(super) fn concurrency_key(project: ProjectId, key: &str) -> String {
+    format!("c/{project}/{key}")
 }
 
 fn assigned(row: &AssignmentRow, now: DateTime<Utc>) -> titan_proto::events::Event {

@@ -1,14 +1,14 @@
 //! Tasks that change together in one transaction, and what follows from it. Locks are taken in one order —
-//! goals, tasks, dependents, each by id — so that transactions about one goal queue. Without a goal PostgreSQL may have to
-//! break a deadlock; the writer tries again then.
+//! goals, tasks, dependents, limits, each by id — so that transactions about one goal queue. Without a goal PostgreSQL may have
+//! to break a deadlock; the writer tries again then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Value, json};
 use titan_error::{Error, Result};
-use titan_ids::{GoalId, TaskId};
+use titan_ids::{AgentId, GoalId, TaskId};
 use titan_proto::events::event::Body;
 use titan_proto::events::{Event, GoalFinished, TaskCancelled};
 use titan_store::outbox::{self, About};
@@ -16,17 +16,23 @@ use uuid::Uuid;
 
 use super::goals::about as about_goal;
 use super::submissions::task_submitted;
-use crate::domain::task::{Command, TaskState, Transition};
+use crate::domain::graph::follow;
+use crate::domain::limits::{Held as HeldBy, admit, has_permit};
+use crate::domain::matching::Tally;
+use crate::domain::task::{Command, End, OnFailure, TaskState, Transition};
 use crate::store::entity::goal::State;
-use crate::store::goals;
-use crate::store::submissions::{self, NewTask, Scope};
-use crate::store::transitions::{self, Affected, Change, Ended, Locked, Write};
+use crate::store::submissions::{self, Dependency, NewTask, Scope};
+use crate::store::transitions::{self, Affected, Change, Ended, Locked, Place, Write};
+use crate::store::{agents, goals, limits};
 
 /// A locked task with what becomes of it.
 pub(super) struct Held {
     pub(super) locked: Locked,
+    /// The place it was read in, and the state.
+    before: TaskState,
     pub(super) started: bool,
     pub(super) moved: Option<Transition>,
+    tolerated: bool,
 }
 
 pub(super) struct Batch<'a> {
@@ -36,33 +42,114 @@ pub(super) struct Batch<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) ended: Vec<Ended>,
     pub(super) events: Vec<Event>,
-    pub(super) done: Vec<Uuid>,
-    /// Will never be done, and why: what waits for them cannot happen any more.
-    pub(super) lost: Vec<(TaskId, String)>,
+    /// What ended, and how: what waits for it is told.
+    pub(super) ends: BTreeMap<TaskId, End>,
     /// With the verdict against the work they judge.
     pub(super) rejected: Vec<(TaskId, String, Value)>,
+    /// How attempts of agents at kinds of tasks ended.
+    pub(super) records: BTreeMap<(AgentId, String), Tally>,
     /// Goals that may be finished now.
     pub(super) finishing: BTreeSet<GoalId>,
     /// Something may be ready to be claimed.
     pub(super) wakes: bool,
+    pub(super) permits: Permits,
+    /// Failures in a row after which an agent is quarantined.
+    strikes: u32,
+}
+
+/// What a transaction gives back to limits, and the limits that something may be admitted under.
+#[derive(Default)]
+pub(super) struct Permits {
+    released: BTreeMap<String, i32>,
+    touched: BTreeSet<String>,
+}
+
+impl Permits {
+    /// Nothing is given back.
+    pub(super) fn of(touched: BTreeSet<String>) -> Self {
+        Self { touched, ..Self::default() }
+    }
+
+    /// A task goes from one place to another.
+    pub(super) fn moved(&mut self, before: TaskState, place: &Place, after: TaskState, held: Option<&HeldBy>) {
+        let released = has_permit(before, place.held.as_ref()) && !has_permit(after, held);
+        if let Some(key) = place.concurrency_key.as_ref().filter(|_| released) {
+            *self.released.entry(key.clone()).or_default() += 1;
+        }
+        self.touched.extend(limit(held));
+    }
+
+    /// Gives back what is given back and admits what waits for the limits touched. They are locked here, in the order of their
+    /// keys, and the tasks that wait after them: whoever holds one of those looks at its limit after this commit. True when
+    /// something is ready now.
+    pub(super) async fn settle(&mut self, tx: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool> {
+        let released = std::mem::take(&mut self.released);
+        let mut keys: BTreeSet<String> = std::mem::take(&mut self.touched).into_iter().chain(released.keys().cloned()).collect();
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        let mut waiting = limits::waiting(tx, &keys).await?;
+        keys.extend(waiting.iter().flat_map(|task| task.keys.clone()));
+        let mut counters = limits::lock(tx, &keys).await?;
+        for (key, limit) in &mut counters {
+            limit.taken -= released.get(key).copied().unwrap_or(0);
+            limit.refill(now);
+        }
+        let mut admitted = false;
+        // What was read before the locks were taken may have been admitted since.
+        while !waiting.is_empty() {
+            let locked = limits::lock_waiting(tx, &waiting).await?;
+            waiting.retain(|task| locked.contains(&task.id));
+            let decided = admit(&mut counters, &waiting);
+            limits::hold(tx, &decided).await?;
+            let ready = decided.iter().filter(|(_, held)| held.is_none()).count();
+            admitted |= ready > 0;
+            if ready == 0 {
+                break;
+            }
+            waiting = limits::waiting(tx, &keys).await?;
+        }
+        limits::write(tx, &counters, now).await?;
+        Ok(admitted)
+    }
+}
+
+fn limit(held: Option<&HeldBy>) -> Option<String> {
+    match held {
+        Some(HeldBy::Limit(key)) => Some(key.clone()),
+        _ => None,
+    }
 }
 
 impl<'a> Batch<'a> {
-    pub(super) async fn lock(tx: &'a DatabaseTransaction, ids: &[Uuid], now: DateTime<Utc>) -> Result<Self> {
+    pub(super) async fn lock(tx: &'a DatabaseTransaction, ids: &[Uuid], strikes: u32, now: DateTime<Utc>) -> Result<Self> {
         for goal in transitions::goals_of(tx, ids).await? {
             goals::lock(tx, goal).await?;
         }
-        let held = |locked: Locked| (locked.id, Held { locked, started: false, moved: None });
+        let held = |locked: Locked| (locked.id, Held { before: locked.task.state, locked, started: false, moved: None, tolerated: false });
         let tasks = transitions::lock(tx, ids).await?.into_iter().map(held).collect();
-        let (changes, ended, events, done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (lost, rejected, finishing) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Ok(Self { tx, now, tasks, changes, ended, events, done, lost, rejected, finishing, wakes: false })
+        Ok(Self {
+            tx,
+            now,
+            tasks,
+            changes: Vec::new(),
+            ended: Vec::new(),
+            events: Vec::new(),
+            ends: BTreeMap::new(),
+            rejected: Vec::new(),
+            records: BTreeMap::new(),
+            finishing: BTreeSet::new(),
+            wakes: false,
+            permits: Permits::default(),
+            strikes,
+        })
     }
 
     /// Writes what was decided and what follows from it. True when something may be ready now.
     pub(super) async fn settle(&mut self) -> Result<bool> {
-        self.release_dependents().await?;
-        self.cancel_unreachable().await?;
+        while !self.ends.is_empty() {
+            self.follow().await?;
+        }
         self.flush().await?;
         for (id, message, findings) in std::mem::take(&mut self.rejected) {
             self.add_fix(id, &message, &findings).await?;
@@ -70,6 +157,12 @@ impl<'a> Batch<'a> {
         for goal in std::mem::take(&mut self.finishing) {
             self.finish_goal(goal).await?;
         }
+        let quarantined = agents::record(self.tx, &self.records, self.strikes).await?;
+        if !quarantined.is_empty() {
+            tracing::warn!(?quarantined, "agents failed too often in a row and are given nothing for a while");
+            agents::notify_conditions(self.tx).await?;
+        }
+        self.wakes |= self.permits.settle(self.tx, self.now).await?;
         outbox::append(self.tx, &self.events).await?;
         if self.wakes {
             submissions::notify_ready(self.tx).await?;
@@ -78,43 +171,73 @@ impl<'a> Batch<'a> {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let writes = self.tasks.iter().filter_map(|(id, held)| Some(Write { id: *id, next: held.moved?, started: held.started }));
-        transitions::write(self.tx, &writes.collect::<Vec<_>>(), self.now).await?;
+        let mut writes = Vec::new();
+        for (id, held) in &self.tasks {
+            let Some(next) = held.moved else { continue };
+            let place = held.locked.place.after(&next);
+            self.permits.moved(held.before, &held.locked.place, next.task.state, place.as_ref());
+            writes.push(Write { id: *id, next, started: held.started, held: place, tolerated: held.tolerated });
+        }
+        transitions::write(self.tx, &writes, self.now).await?;
         transitions::write_results(self.tx, &std::mem::take(&mut self.ended)).await?;
         transitions::record(self.tx, &std::mem::take(&mut self.changes), self.now).await
     }
 
-    async fn release_dependents(&mut self) -> Result<()> {
-        if self.done.is_empty() {
-            return Ok(());
+    /// Tells what waits for something that ended: it waits for one thing less, or can happen no more.
+    async fn follow(&mut self) -> Result<()> {
+        let ends = std::mem::take(&mut self.ends);
+        let parents: Vec<Uuid> = ends.keys().map(|id| id.uuid()).collect();
+        let (dependents, edges) = transitions::lock_dependents(self.tx, &parents).await?;
+        let following = follow(&ends, edges.iter().map(|edge| (edge.task_id, edge.depends_on, edge.on_failure)));
+        let free = transitions::count_down(self.tx, &following.counts).await?;
+        let mut writes = Vec::new();
+        for dependent in &dependents {
+            if let Some(parent) = following.cancelled.get(&dependent.id) {
+                let why = format!("{parent} {}", self.how_it_ended(*parent));
+                self.cancel(dependent, &why, End::Failed, &mut writes)?;
+            } else if let Some(parent) = following.skipped.get(&dependent.id) {
+                self.cancel(dependent, &format!("skipped: {parent} was not done"), End::Skipped, &mut writes)?;
+            } else if free.contains(&dependent.id) {
+                self.wakes = true;
+                if dependent.task.state == TaskState::Blocked {
+                    writes.push(self.moved(dependent, Command::Unblock, "what it waited for is done")?);
+                } else {
+                    self.permits.touched.extend(limit(dependent.place.held.as_ref()));
+                }
+            }
         }
-        let dependents = transitions::lock_dependents(self.tx, &self.done).await?;
-        if dependents.is_empty() {
-            return Ok(());
+        for lost in ends.iter().filter(|(_, end)| **end == End::Failed).map(|(id, _)| *id).collect::<Vec<_>>() {
+            let why = format!("{lost} {}", self.how_it_ended(lost));
+            let Some(held) = self.tasks.get_mut(&lost) else { continue };
+            held.tolerated = following.handled.contains(&lost);
+            let Some(goal) = held.locked.goal_id.filter(|_| !held.tolerated) else { continue };
+            // What this batch writes already is left to that.
+            let writing: BTreeSet<TaskId> = writes.iter().map(|write: &Write| write.id).collect();
+            for other in transitions::lock_rest_of_goal(self.tx, goal).await? {
+                if !writing.contains(&other.id) {
+                    self.cancel(&other, &why, End::Failed, &mut writes)?;
+                }
+            }
         }
-        let free = transitions::count_down(self.tx, &dependents, &self.done).await?;
-        let freed = dependents.iter().filter(|d| free.contains(&d.id) && d.task.state == TaskState::Blocked);
-        let moved = freed.map(|d| self.moved(d, Command::Unblock, "what it waited for is done")).collect::<Result<Vec<_>>>()?;
-        transitions::write(self.tx, &moved, self.now).await
+        transitions::write(self.tx, &writes, self.now).await
     }
 
-    async fn cancel_unreachable(&mut self) -> Result<()> {
-        for (lost, reason) in std::mem::take(&mut self.lost) {
-            let Some(held) = self.tasks.get(&lost) else { continue };
-            let (about, goal) = (about(&held.locked, 0), held.locked.goal_id);
-            let unreachable = transitions::lock_unreachable(self.tx, lost, goal).await?;
-            let mut moved = Vec::with_capacity(unreachable.len());
-            for other in unreachable {
-                // What is moved by its own report is left to that.
-                if self.tasks.get(&other.id).is_some_and(|held| held.moved.is_some()) {
-                    continue;
-                }
-                moved.push(self.moved(&other, Command::Cancel, &reason)?);
-                let about = About { subject: other.id.to_string(), version: i64::from(other.task.attempt) * 4 + 3, ..about.clone() };
-                self.events.push(outbox::event(about, Body::TaskCancelled(TaskCancelled { reason: reason.clone() }), self.now));
-            }
-            transitions::write(self.tx, &moved, self.now).await?;
+    fn how_it_ended(&self, id: TaskId) -> &'static str {
+        let state = self.tasks.get(&id).map(|held| held.locked.task.state);
+        if state == Some(TaskState::Failed) { "failed" } else { "was cancelled" }
+    }
+
+    /// Cancels a task beside those reported on; what is moved by its own report is left to that.
+    fn cancel(&mut self, other: &Affected, reason: &str, end: End, writes: &mut Vec<Write>) -> Result<()> {
+        if self.tasks.get(&other.id).is_some_and(|held| held.moved.is_some()) {
+            return Ok(());
         }
+        let write = self.moved(other, Command::Cancel, reason)?;
+        writes.push(Write { tolerated: end == End::Skipped, ..write });
+        let cancelled = Body::TaskCancelled(TaskCancelled { reason: reason.to_owned() });
+        self.events.push(outbox::event(other.about(3), cancelled, self.now));
+        self.finishing.extend(other.goal_id);
+        self.ends.insert(other.id, end);
         Ok(())
     }
 
@@ -124,7 +247,9 @@ impl<'a> Batch<'a> {
         let (from, to, attempt) = (other.task.state, next.task.state, next.task.attempt);
         let (actor, reason) = (ENGINE.to_owned(), reason.to_owned());
         self.changes.push(Change { task: other.id, from, to, attempt, actor, reason, choice: None });
-        Ok(Write { id: other.id, next, started: false })
+        let held = other.place.after(&next);
+        self.permits.moved(from, &other.place, to, held.as_ref());
+        Ok(Write { id: other.id, next, started: false, held, tolerated: false })
     }
 
     /// The work goes back: a fix with the findings, linked to the work it fixes, that this task waits for.
@@ -134,21 +259,18 @@ impl<'a> Batch<'a> {
         let work = transitions::work(self.tx, judged).await?;
         let mut input = work.input;
         input["rework"] = json!({ "rejected_by": id, "of": judged, "message": message, "findings": findings });
-        let fix = NewTask {
-            id: TaskId::generate().uuid(),
-            kind: work.kind,
-            role: work.role,
-            title: format!("Fix: {}", work.title.trim_start_matches("Fix: ")),
+        let mut fix = NewTask {
+            lane_id: work.lane_id,
             priority: work.priority,
-            input,
             max_attempts: work.max_attempts,
             timeout_s: work.timeout_s,
-            run_after: None,
-            exclusive_key: None,
-            depends_on: vec![judged.uuid()],
-            waiting_on: 0,
+            depends_on: vec![Dependency { on: judged.uuid(), on_failure: OnFailure::Fail }],
+            ..NewTask::plain(&work.kind, &work.role, format!("Fix: {}", work.title.trim_start_matches("Fix: ")), input)
         };
-        let scope = Scope { org: work.org_id, project: work.project_id, goal: work.goal_id, traceparent: work.traceparent };
+        let paused = self.tasks.get(&id).is_some_and(|held| held.locked.place.paused);
+        let by = ENGINE.to_owned();
+        let scope = Scope { org: work.org_id, project: work.project_id, goal: work.goal_id, by, traceparent: work.traceparent };
+        fix.place(paused, self.now);
         submissions::insert(self.tx, &[(&scope, &fix)], self.now).await?;
         transitions::add_dependency(self.tx, id, fix.id).await?;
         self.events.push(task_submitted(&scope, &fix, self.now));
@@ -185,7 +307,21 @@ impl Held {
     }
 }
 
-/// `step` orders the events of one attempt: assigned 0, under way 1, ended 2.
+impl Affected {
+    /// As [`about`].
+    pub(super) fn about(&self, step: i64) -> About {
+        About {
+            org: self.org_id,
+            project: Some(self.project_id),
+            subject: self.id.to_string(),
+            version: i64::from(self.task.attempt) * 4 + step,
+            causation: self.goal_id.map(|g| g.to_string()).unwrap_or_default(),
+            traceparent: self.traceparent.clone(),
+        }
+    }
+}
+
+/// `step` orders the events of one attempt: assigned 0, under way 1, ended 2, by hand 3.
 pub(super) fn about(task: &Locked, step: i64) -> About {
     About {
         org: task.org_id,

@@ -3,7 +3,7 @@ use sea_orm::TransactionTrait as _;
 use serde_json::json;
 use titan_error::{Error, Result};
 use titan_identity::Principal;
-use titan_ids::{Goal, GoalId, TaskId};
+use titan_ids::{Goal, GoalId};
 use titan_proto::common::PageRequest;
 use titan_proto::events::GoalSubmitted;
 use titan_proto::events::event::Body;
@@ -61,6 +61,7 @@ impl App {
             created_by: who.id.to_string(),
             idempotency_key: key.clone(),
             traceparent: traceparent.clone(),
+            paused: false,
             created_at: now,
             finished_at: None,
         };
@@ -70,8 +71,10 @@ impl App {
             let existing = goals::by_key(&self.db, who.org, key.as_deref().unwrap_or_default()).await?;
             return same_goal(existing.ok_or_else(|| Error::unavailable("try again"))?, &sentence);
         }
-        let plan = plan_task(&sentence);
-        let scope = Scope { org: who.org, project: project.id, goal: Some(goal.id), traceparent };
+        let mut plan = plan_task(&sentence);
+        self.lanes.resolve(&self.db, std::iter::once(&mut plan)).await?;
+        let by = who.id.to_string();
+        let scope = Scope { org: who.org, project: project.id, goal: Some(goal.id), by, traceparent };
         submissions::insert(&tx, &[(&scope, &plan)], now).await?;
         events.push(outbox::event(about(&goal), Body::GoalSubmitted(GoalSubmitted { sentence }), now));
         events.push(task_submitted(&scope, &plan, now));
@@ -116,20 +119,8 @@ fn same_goal(existing: GoalOf, sentence: &str) -> Result<GoalOf> {
 }
 
 fn plan_task(sentence: &str) -> NewTask {
-    NewTask {
-        id: TaskId::generate().uuid(),
-        kind: "plan-goal".to_owned(),
-        role: "pm".to_owned(),
-        title: "Understand the goal and plan it".to_owned(),
-        priority: 5,
-        input: json!({ "sentence": sentence }),
-        max_attempts: 3,
-        timeout_s: 120,
-        run_after: None,
-        exclusive_key: None,
-        depends_on: Vec::new(),
-        waiting_on: 0,
-    }
+    let input = json!({ "sentence": sentence });
+    NewTask { priority: 5, timeout_s: 120, ..NewTask::plain("plan-goal", "pm", "Understand the goal and plan it".to_owned(), input) }
 }
 
 /// Words that say nothing about what is built.

@@ -1,99 +1,313 @@
-//! What people do to tasks that exist.
+//! What people do to tasks and goals that exist.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
-use titan_error::{Error, Result};
+use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
-use titan_ids::TaskId;
+use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
-use titan_proto::events::{GoalReopened, TaskCancelled, TaskRetried};
+use titan_proto::events::{GoalReopened, TaskCancelled, TaskFailed, TaskRetried};
 use titan_store::outbox::{self, About};
+use uuid::Uuid;
 
-use super::App;
-use super::batch::{Batch, ENGINE, about};
+use super::batch::{Batch, ENGINE, Permits, about};
 use super::goals::about as about_goal;
-use super::text;
-use crate::domain::task::{Command, TaskState};
+use super::{App, text};
+use crate::domain::matching::{Demands, Lane};
+use crate::domain::task::{Action, Command, End, TaskState};
 use crate::store::entity::goal::State;
-use crate::store::tasks::{self, TaskRow};
-use crate::store::transitions::{self, Affected, Write};
-use crate::store::{goals, sessions};
+use crate::store::goals::GoalOf;
+use crate::store::submissions::{self, NewTask};
+use crate::store::tasks::{self, Filter, TaskRow};
+use crate::store::transitions::{self, Affected, Place, Write};
+use crate::store::{goals, limits, sessions};
 
 const REASON_MOST: usize = 500;
+/// Tasks changed in one transaction, and in one call.
+const CHUNK: u64 = 200;
+const BULK_MOST: u64 = 10_000;
+
+/// What became of a call for many.
+#[derive(Debug, Default)]
+pub(crate) struct Bulk {
+    pub(crate) changed: Vec<TaskId>,
+    /// Those it was not possible for, and why.
+    pub(crate) refused: Vec<(TaskId, String)>,
+    /// There are more; call again.
+    pub(crate) more: bool,
+}
 
 impl App {
-    /// Ends the task with everything that waits for it and what has not begun of its goal; whoever works on it is told to
-    /// stop. Cancelling what is cancelled changes nothing.
+    async fn batch<'a>(&self, tx: &'a DatabaseTransaction, ids: &[Uuid], now: DateTime<Utc>) -> Result<Batch<'a>> {
+        Batch::lock(tx, ids, self.engine.quarantine_after, now).await
+    }
+
+    /// Ends the task with its subtasks, everything that waits for them and what has not begun of its goal; whoever works on them
+    /// is told to stop. Cancelling what is cancelled changes nothing.
     pub(crate) async fn cancel_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("cancelled", who, reason)?;
-        self.task(who, id).await?;
-        let tx = self.db.begin().await?;
-        let mut batch = Batch::lock(&tx, &[id.uuid()], now).await?;
-        let held = batch.tasks.get_mut(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
-        let before = held.locked.task;
-        if before.state == TaskState::Cancelled {
-            tx.rollback().await?;
-            return tasks::find(&self.db, who.org, id).await;
+        let task = self.task(who, id).await?;
+        if task.state != TaskState::Cancelled {
+            self.cancel_all(&who.id.to_string(), &[id], &reason, now).await?.refuse_none()?;
         }
-        let next = before.transition(Command::Cancel, 0.0);
-        let next = next.map_err(|_| Error::precondition(format!("{id} has ended already; it cannot be cancelled")))?;
-        let mut change = held.advance(next, &reason);
-        change.actor = who.id.to_string();
-        let event = outbox::event(about(&held.locked, 3), Body::TaskCancelled(TaskCancelled { reason: reason.clone() }), now);
-        batch.finishing.extend(held.locked.goal_id);
-        batch.changes.push(change);
-        batch.events.push(event);
-        batch.lost.push((id, format!("{id} was cancelled")));
-        batch.wakes = true;
+        tasks::find(&self.db, who.org, id).await
+    }
+
+    async fn cancel_all(&self, actor: &str, ids: &[TaskId], reason: &str, now: DateTime<Utc>) -> Result<Bulk> {
+        let tx = self.db.begin().await?;
+        let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let all = transitions::with_subtasks(&tx, &wanted).await?;
+        let mut batch = self.batch(&tx, &all, now).await?;
+        let (mut bulk, mut revoked) = (Bulk::default(), Vec::new());
+        let ids: BTreeSet<TaskId> = ids.iter().copied().collect();
+        for (id, held) in &mut batch.tasks {
+            let before = held.locked.task;
+            let Ok(next) = before.transition(Command::Cancel, 0.0) else {
+                if ids.contains(id) && before.state != TaskState::Cancelled {
+                    bulk.refused.push((*id, format!("{id} has ended already; it cannot be cancelled")));
+                }
+                continue;
+            };
+            if before.state.is_owned() {
+                revoked.push((*id, before.attempt));
+            }
+            let mut change = held.advance(next, reason);
+            actor.clone_into(&mut change.actor);
+            batch.changes.push(change);
+            let cancelled = Body::TaskCancelled(TaskCancelled { reason: reason.to_owned() });
+            batch.events.push(outbox::event(about(&held.locked, 3), cancelled, now));
+            batch.finishing.extend(held.locked.goal_id);
+            batch.ends.insert(*id, End::Failed);
+            bulk.changed.push(*id);
+        }
         batch.settle().await?;
-        if before.state.is_owned() {
-            sessions::notify_revoked(&tx, id, before.attempt).await?;
+        for (id, attempt) in revoked {
+            sessions::notify_revoked(&tx, id, attempt).await?;
         }
         tx.commit().await?;
         self.committed();
-        tasks::find(&self.db, who.org, id).await
+        Ok(bulk)
+    }
+
+    /// Fails what is past its own deadline, whatever it was doing.
+    pub(crate) async fn expire_tasks(&self) -> Result<()> {
+        let now = titan_lifecycle::now();
+        let ids: Vec<Uuid> = sessions::expired_tasks(&self.db).await?.iter().map(|id| id.uuid()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let tx = self.db.begin().await?;
+        let mut batch = self.batch(&tx, &ids, now).await?;
+        let mut revoked = Vec::new();
+        for (id, held) in &mut batch.tasks {
+            let before = held.locked.task;
+            let Ok(next) = before.transition(Command::Expire, 0.0) else { continue };
+            if before.state.is_owned() {
+                revoked.push((*id, before.attempt));
+            }
+            let mut change = held.advance(next, EXPIRED);
+            ENGINE.clone_into(&mut change.actor);
+            batch.changes.push(change);
+            let (attempt, kind, title) = (before.attempt, held.locked.kind.clone(), held.locked.title.clone());
+            let failed = TaskFailed { attempt, kind, title, error: EXPIRED.to_owned() };
+            batch.events.push(outbox::event(about(&held.locked, 3), Body::TaskFailed(failed), now));
+            batch.ended.push(transitions::Ended { id: *id, result: None, digest: None, error: EXPIRED.to_owned() });
+            batch.finishing.extend(held.locked.goal_id);
+            batch.ends.insert(*id, End::Failed);
+        }
+        batch.settle().await?;
+        for (id, attempt) in revoked {
+            sessions::notify_revoked(&tx, id, attempt).await?;
+        }
+        tx.commit().await?;
+        self.committed();
+        Ok(())
     }
 
     /// Gives a task that failed or was cancelled another life, and with it what was cancelled because of it. Its goal goes on.
     pub(crate) async fn retry_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("tried again", who, reason)?;
         self.task(who, id).await?;
+        self.revive(&who.id.to_string(), id, &reason, Duration::ZERO, now).await?;
+        tasks::find(&self.db, who.org, id).await
+    }
+
+    async fn revive(&self, actor: &str, id: TaskId, reason: &str, after: Duration, now: DateTime<Utc>) -> Result<()> {
         let tx = self.db.begin().await?;
-        let mut batch = Batch::lock(&tx, &[id.uuid()], now).await?;
+        let mut batch = self.batch(&tx, &[id.uuid()], now).await?;
         let held = batch.tasks.get_mut(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
         let next = held.locked.task.transition(Command::Retry, 0.0);
-        let next = next.map_err(|_| Error::precondition(format!("only what failed or was cancelled can be tried again; {id} was not")))?;
-        let mut change = held.advance(next, &reason);
-        change.actor = who.id.to_string();
+        let mut next =
+            next.map_err(|_| Error::precondition(format!("only what failed or was cancelled can be tried again; {id} was not")))?;
+        next.retry_after = Some(after);
+        let mut change = held.advance(next, reason);
+        actor.clone_into(&mut change.actor);
         let (told, goal, kind) = (about(&held.locked, 3), held.locked.goal_id, held.locked.kind.clone());
-        let retried = TaskRetried { attempt: next.task.attempt, kind, reason: reason.clone() };
+        let retried = TaskRetried { attempt: next.task.attempt, kind, reason: reason.to_owned() };
         batch.changes.push(change);
-        batch.events.push(outbox::event(told.clone(), Body::TaskRetried(retried), now));
+        batch.events.push(outbox::event(told, Body::TaskRetried(retried), now));
         batch.wakes = true;
         let mut revived: Vec<Write> = Vec::new();
         for other in revivable(&tx, id, transitions::lock_cancelled_with(&tx, id, goal, ENGINE).await?).await? {
-            revived.push(batch.moved(&other, Command::Retry, &format!("{id} is tried again"))?);
-            let about = About { subject: other.id.to_string(), version: i64::from(other.task.attempt) * 4 + 3, ..told.clone() };
-            let retried = TaskRetried { attempt: other.task.attempt, kind: String::new(), reason: format!("{id} is tried again") };
-            batch.events.push(outbox::event(about, Body::TaskRetried(retried), now));
+            let why = format!("{id} is tried again");
+            revived.push(batch.moved(&other, Command::Retry, &why)?);
+            let retried = TaskRetried { attempt: other.task.attempt, kind: String::new(), reason: why };
+            batch.events.push(outbox::event(other.about(3), Body::TaskRetried(retried), now));
         }
         transitions::write(&tx, &revived, now).await?;
         let revived: Vec<_> = revived.iter().map(|write| write.id.uuid()).chain([id.uuid()]).collect();
         transitions::recount(&tx, &revived).await?;
+        transitions::undiscard(&tx, id).await?;
         if let Some(goal) = goal
             && let Some(mut found) = goals::lock(&tx, goal).await?.filter(|g| g.state == State::Failed)
         {
             goals::reopen(&tx, goal).await?;
             found.state = State::Running;
             let about = About { version: 3, ..about_goal(&found) };
-            batch.events.push(outbox::event(about, Body::GoalReopened(GoalReopened { reason }), now));
+            batch.events.push(outbox::event(about, Body::GoalReopened(GoalReopened { reason: reason.to_owned() }), now));
         }
         batch.settle().await?;
         tx.commit().await?;
         self.committed();
+        Ok(())
+    }
+
+    /// The same to every task that the filter names, oldest first.
+    pub(crate) async fn act_on_tasks(
+        &self,
+        who: &Principal,
+        project: &str,
+        filter: Filter,
+        action: Action,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Bulk> {
+        let project = if project.is_empty() { who.project } else { Some(self.project(who, project).await?.id) };
+        let mut filter = Filter { project, ..filter };
+        if filter.project.is_none() && filter.goal.is_none() && filter.ids.is_empty() {
+            return Err(Error::invalid("filter", "must name a project, a goal or ids, so that not everything is meant by mistake"));
+        }
+        let word = match action {
+            Action::Cancel => "cancelled",
+            Action::Retry { per_second } if !(0.0..=10_000.0).contains(&per_second) => {
+                return Err(Error::invalid("per_second", "must be 0 (at once) to 10000"));
+            }
+            Action::Retry { .. } => "tried again",
+            Action::Discard => "discarded",
+            Action::Prioritise(priority) if !(0..=9).contains(&priority) => return Err(Error::invalid("priority", "must be 0 to 9")),
+            Action::Prioritise(_) => "given another priority",
+        };
+        filter.action = Some(action);
+        let (actor, reason) = (who.id.to_string(), because(word, who, reason)?);
+        let (mut bulk, mut after) = (Bulk::default(), Uuid::nil());
+        while u64::try_from(bulk.changed.len() + bulk.refused.len()).unwrap_or(u64::MAX) < BULK_MOST {
+            let found = tasks::ids(&self.db, who.org, &filter, after, CHUNK).await?;
+            let Some(last) = found.last() else { return Ok(bulk) };
+            after = last.uuid();
+            match action {
+                Action::Cancel => bulk.add(self.cancel_all(&actor, &found, &reason, now).await?),
+                Action::Discard => bulk.changed.extend(tasks::discard(&self.db, &found).await?),
+                Action::Prioritise(priority) => bulk.changed.extend(tasks::prioritise(&self.db, &found, priority).await?),
+                Action::Retry { per_second } => {
+                    for id in found {
+                        #[expect(clippy::cast_precision_loss, reason = "at most ten thousand")]
+                        let place = bulk.changed.len() as f64;
+                        let after = if per_second > 0.0 { Duration::from_secs_f64(place / per_second) } else { Duration::ZERO };
+                        match self.revive(&actor, id, &reason, after, now).await {
+                            Ok(()) => bulk.changed.push(id),
+                            Err(error) if error.code() == Code::FailedPrecondition => bulk.refused.push((id, error.to_string())),
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+            }
+        }
+        bulk.more = !tasks::ids(&self.db, who.org, &filter, after, 1).await?.is_empty();
+        self.committed();
+        Ok(bulk)
+    }
+
+    /// Nothing more of the goal is begun, until it is resumed.
+    pub(crate) async fn pause_goal(&self, who: &Principal, id: GoalId, paused: bool) -> Result<GoalOf> {
+        let goal = self.goal(who, id).await?;
+        if goal.0.state != State::Running {
+            return Err(Error::precondition(format!("goal {id} is finished")));
+        }
+        let now = titan_lifecycle::now();
+        let tx = self.db.begin().await?;
+        if goals::lock(&tx, id).await?.is_some_and(|goal| goal.state == State::Running && goal.paused != paused) {
+            goals::set_paused(&tx, id, paused).await?;
+            let mut permits = Permits::default();
+            let mut places = Vec::new();
+            for task in transitions::lock_rest_of_goal(&tx, id).await?.iter().filter(|task| task.task.state == TaskState::Inbox) {
+                let held = Place { paused, ..task.place.clone() }.stand();
+                permits.moved(TaskState::Inbox, &task.place, TaskState::Inbox, held.as_ref());
+                places.push((task.id, held));
+            }
+            limits::hold(&tx, &places).await?;
+            permits.settle(&tx, now).await?;
+            submissions::notify_ready(&tx).await?;
+        }
+        tx.commit().await?;
+        self.committed();
+        self.goal(who, id).await
+    }
+
+    /// Gives the task to the agent with this name, or with none to whoever fits, atomically: whoever has it is told to stop, and
+    /// what it still reports is refused.
+    pub(crate) async fn hand_off(&self, who: &Principal, id: TaskId, to: &str, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
+        let to = if to.is_empty() { None } else { Some(text("to", to, 100)?) };
+        let word = to.as_ref().map_or_else(|| "handed to whoever fits".to_owned(), |to| format!("handed to {to}"));
+        let reason = because(&word, who, reason)?;
+        let task = self.task(who, id).await?;
+        let mut demands = serde_json::from_value::<Demands>(task.demands).map_err(Error::internal)?;
+        demands.agent = None;
+        if let Some(name) = &to {
+            let lane = Lane { id: 0, pool: task.pool.clone(), role: task.role.clone(), demands: demands.clone() };
+            self.check_recipient(who, &lane, name).await?;
+        }
+        demands.agent = to;
+        let mut moved = NewTask { pool: task.pool, demands, ..NewTask::plain(&task.kind, &task.role, task.title, task.input) };
+        self.lanes.resolve(&self.db, std::iter::once(&mut moved)).await?;
+        let tx = self.db.begin().await?;
+        let mut batch = self.batch(&tx, &[id.uuid()], now).await?;
+        let held = batch.tasks.get_mut(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
+        let before = held.locked.task;
+        if before.state.is_owned() {
+            let next = before.transition(Command::HandOff { attempt: before.attempt }, 0.0).map_err(Error::internal)?;
+            let mut change = held.advance(next, &reason);
+            change.actor = who.id.to_string();
+            batch.changes.push(change);
+            sessions::notify_revoked(&tx, id, before.attempt).await?;
+        } else if matches!(before.state, TaskState::Inbox | TaskState::Blocked) {
+            let (from, to, attempt, actor) = (before.state, before.state, before.attempt, who.id.to_string());
+            batch.changes.push(transitions::Change { task: id, from, to, attempt, actor, reason, choice: None });
+        } else {
+            return Err(Error::precondition(format!("{id} has ended already; it cannot be handed to anybody")));
+        }
+        transitions::set_lane(&tx, id, moved.lane_id).await?;
+        batch.wakes = true;
+        batch.settle().await?;
+        tx.commit().await?;
+        self.committed();
         tasks::find(&self.db, who.org, id).await
+    }
+}
+
+const EXPIRED: &str = "its deadline passed";
+
+impl Bulk {
+    fn add(&mut self, other: Self) {
+        self.changed.extend(other.changed);
+        self.refused.extend(other.refused);
+    }
+
+    /// For a call for one.
+    fn refuse_none(self) -> Result<()> {
+        self.refused.into_iter().next().map_or(Ok(()), |(_, why)| Err(Error::precondition(why)))
     }
 }
 

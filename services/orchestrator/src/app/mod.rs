@@ -3,8 +3,11 @@
 mod agents;
 mod assignments;
 mod batch;
+mod explanations;
 mod goals;
 mod interventions;
+mod lanes;
+mod limits;
 mod projects;
 mod reports;
 mod sessions;
@@ -26,11 +29,14 @@ use crate::dispatch::Dispatcher;
 use crate::group_commit::{self, Writer};
 use crate::store::tasks::TaskRow;
 
+pub(crate) use explanations::{Explanation, GoalPlan};
 pub(crate) use goals::GoalIn;
+pub(crate) use interventions::Bulk;
+use lanes::Lanes;
 pub(crate) use projects::{ProjectIn, ProjectPatch};
 pub(crate) use reports::{Outcome, Report, What};
 pub(crate) use sessions::{Hello, Opened};
-pub(crate) use submissions::{Submission, SubmissionIn, TaskIn};
+pub(crate) use submissions::{RateIn, Submission, SubmissionIn, TaskIn};
 
 /// Written at once. A submission may be a thousand tasks.
 const REPORTS: usize = 500;
@@ -42,6 +48,7 @@ pub(crate) struct App {
     pub(crate) signer: Signer,
     pub(crate) engine: Engine,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) lanes: Lanes,
     /// Attempts by how they ended; `stale` counts what the fence refused.
     pub(crate) ended: IntCounterVec,
     reports: Writer<Report, bool>,
@@ -56,7 +63,8 @@ impl App {
         let ended = frame.metrics.register(IntCounterVec::new(options, &["outcome"])?)?;
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
         let ((reports, reported), (submissions, submitted)) = (group_commit::channel(REPORTS), group_commit::channel(SUBMISSIONS));
-        let app = Arc::new(Self { db, outbox, signer, engine, dispatcher, ended, reports, submissions, tasks: frame.tasks.clone() });
+        let lanes = Lanes::default();
+        let app = Arc::new(Self { db, outbox, signer, engine, dispatcher, lanes, ended, reports, submissions, tasks: frame.tasks.clone() });
         let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());
         let commit = move |batch| {
             let app = writer.clone();

@@ -10,6 +10,7 @@ use titan_store::outbox::{self, About};
 use titan_store::{Page, PageOf};
 
 use super::{App, text};
+use crate::domain::matching::Weights;
 use crate::store::entity::project::{Model, Status};
 use crate::store::projects;
 
@@ -30,6 +31,10 @@ pub(crate) struct ProjectIn {
 pub(crate) struct ProjectPatch {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
+    /// Its share of the work that is given out.
+    pub(crate) weight: Option<f64>,
+    /// How its agents are chosen; all 0 for the service's own way.
+    pub(crate) matching: Option<Weights>,
     /// The version the change was made against.
     pub(crate) version: i64,
 }
@@ -88,6 +93,15 @@ impl App {
         }
         if let Some(new) = patch.description {
             project.description = description(&new)?;
+        }
+        if let Some(weight) = patch.weight {
+            if !(0.01..=100.0).contains(&weight) {
+                return Err(Error::invalid("weight", "must be 0.01 to 100"));
+            }
+            project.weight = weight;
+        }
+        if let Some(weights) = patch.matching {
+            project.matching = if weights.is_none() { None } else { Some(check_weights(weights)?) };
         }
         project.updated_at = now;
         if !projects::update(&self.db, &project, patch.version).await? {
@@ -150,9 +164,16 @@ fn new(who: &Principal, slug: String, named: &Named, now: DateTime<Utc>) -> Mode
         owner: who.id.to_string(),
         idempotency_key: named.key.clone(),
         version: 1,
+        weight: 1.0,
+        matching: None,
         created_at: now,
         updated_at: now,
     }
+}
+
+fn check_weights(weights: Weights) -> Result<serde_json::Value> {
+    weights.problem().map_or(Ok(()), |problem| Err(Error::invalid("matching", problem)))?;
+    serde_json::to_value(weights).map_err(Error::internal)
 }
 
 fn description(value: &str) -> Result<String> {

@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use super::App;
 use super::batch::{Batch, ENGINE, about};
-use crate::domain::task::{Command, Illegal, TaskState, Transition};
+use crate::domain::task::{Command, End, Illegal, TaskState, Transition};
 use crate::group_commit::Written;
-use crate::store::transitions::{Change, Ended};
+use crate::store::transitions::{Change, Ended, RetryPolicy};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
@@ -42,6 +42,8 @@ pub(crate) enum Outcome {
     },
     Failed {
         message: String,
+        /// What kind of error, for the retry policy; may be empty.
+        code: String,
         last: bool,
     },
     /// A verdict against the work this task judges.
@@ -56,10 +58,12 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn command(&self, attempt: i32) -> Command {
+    fn command(&self, attempt: i32, policy: &RetryPolicy) -> Command {
         match self {
             Self::Completed { .. } => Command::Complete { attempt },
-            Self::Failed { last, .. } => Command::Fail { attempt, last: *last },
+            Self::Failed { last, code, .. } => {
+                Command::Fail { attempt, last: *last || policy.final_errors.contains(code), backoff: policy.backoff() }
+            }
             Self::Rejected { .. } => Command::Reject { attempt },
             Self::Lost { .. } => Command::Lose { attempt },
         }
@@ -106,10 +110,11 @@ impl App {
     pub(crate) async fn commit_reports(&self, reports: Vec<Arc<Report>>) -> Result<Vec<Result<bool>>> {
         let ids: Vec<Uuid> = reports.iter().map(|r| r.task.uuid()).collect::<BTreeSet<_>>().into_iter().collect();
         let tx = self.db.begin().await?;
-        let mut batch = Batch::lock(&tx, &ids, titan_lifecycle::now()).await?;
+        let mut batch = Batch::lock(&tx, &ids, self.engine.quarantine_after, titan_lifecycle::now()).await?;
         let accepted: Vec<_> = reports.iter().map(|report| batch.take(report)).collect();
         let wakes = batch.settle().await?;
         titan_lifecycle::fault("finish.before_commit").await;
+        let records = std::mem::take(&mut batch.records);
         tx.commit().await?;
         titan_lifecycle::fault("finish.after_commit").await;
         for (report, accepted) in reports.iter().zip(&accepted) {
@@ -117,6 +122,7 @@ impl App {
                 self.ended.with_label_values(&[if matches!(accepted, Ok(true)) { outcome.label() } else { "stale" }]).inc();
             }
         }
+        self.dispatcher.recorded(records);
         self.outbox.wake();
         if wakes {
             self.dispatcher.wake();
@@ -154,13 +160,15 @@ impl Batch<'_> {
                 // A redelivered attempt that had begun before is in progress already.
                 Err(_) => Ok(task.attempt == *attempt && task.state == TaskState::InProgress),
             },
-            What::Ended(outcome) => match task.transition(outcome.command(*attempt), unit_interval(*id, *attempt)) {
-                Ok(next) => {
-                    self.end(*id, next, outcome);
-                    Ok(true)
+            What::Ended(outcome) => {
+                match task.transition(outcome.command(*attempt, &held.locked.retry_policy()), unit_interval(*id, *attempt)) {
+                    Ok(next) => {
+                        self.end(*id, next, outcome);
+                        Ok(true)
+                    }
+                    Err(illegal) => Ok(self.refuse(*id, *attempt, outcome, illegal)),
                 }
-                Err(illegal) => Ok(self.refuse(*id, *attempt, outcome, illegal)),
-            },
+            }
         }
     }
 
@@ -189,14 +197,14 @@ impl Batch<'_> {
             (Outcome::Completed { result }, _) => {
                 (ended.result, ended.error) = (Some(result.clone()), String::new());
                 held.locked.digest = ended.digest.clone();
-                self.done.push(id.uuid());
+                self.ends.insert(id, End::Done);
                 Body::TaskCompleted(TaskCompleted { attempt, agent: agent.unwrap_or_default(), kind, title })
             }
             (_, TaskState::Failed) => {
                 if let Outcome::Rejected { findings, .. } = outcome {
                     ended.result = Some(findings.clone());
                 }
-                self.lost.push((id, format!("{id} failed")));
+                self.ends.insert(id, End::Failed);
                 Body::TaskFailed(TaskFailed { attempt, kind, title, error })
             }
             _ => {
@@ -207,8 +215,14 @@ impl Batch<'_> {
             }
         };
         self.finishing.extend(held.locked.goal_id.filter(|_| next.task.state.is_terminal()));
-        // What ends gives back its exclusive key.
-        self.wakes = true;
+        if let Some(agent) = held.locked.agent_id {
+            let busy = held.locked.started_at.map_or(0, |at| (self.now - at).num_milliseconds().max(0));
+            let done = matches!(outcome, Outcome::Completed { .. } | Outcome::Rejected { .. });
+            let tally = self.records.entry((agent, held.locked.kind.clone())).or_default();
+            (tally.done, tally.failed) = (tally.done + i64::from(done), tally.failed + i64::from(!done));
+            tally.busy_ms += if done { busy } else { 0 };
+        }
+        self.wakes |= next.task.state == TaskState::Inbox;
         self.events.push(outbox::event(about(&held.locked, 2), body, self.now));
         self.ended.push(ended);
     }

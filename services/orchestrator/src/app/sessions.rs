@@ -1,10 +1,11 @@
 use sea_orm::TransactionTrait as _;
 use titan_error::{Error, Result};
 use titan_identity::Principal;
-use titan_ids::SessionId;
+use titan_ids::{AgentId, SessionId};
+use uuid::Uuid;
 
 use super::{App, Outcome};
-use crate::domain::matching::Slot;
+use crate::domain::matching::{Agent, Tally};
 use crate::domain::session::{AttemptKey, resume};
 use crate::store::agents::{self, Hosted};
 use crate::store::sessions;
@@ -23,7 +24,10 @@ pub(crate) struct Hello {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) epoch: i64,
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) records: Vec<(AgentId, String, Tally)>,
+    /// What it owns, and which agent has it.
+    pub(crate) owned: Vec<(AttemptKey, AgentId)>,
     pub(crate) keep: Vec<AttemptKey>,
     pub(crate) redeliver: Vec<AttemptKey>,
 }
@@ -43,17 +47,14 @@ impl App {
         let epoch = sessions::connect(&tx, hello.session, &hello.worker, self.lease()).await?;
         // Its tasks are somebody else's by now; the worker drops everything and starts a new session.
         let epoch = epoch.ok_or_else(|| Error::precondition(format!("{} has expired; start a new session", hello.session)))?;
-        let mut slots = Vec::with_capacity(hello.agents.len());
-        for agent in &hello.agents {
-            let id = agents::register(&tx, who.org, hello.session, agent).await?;
-            let max_concurrency = u32::try_from(agent.max_concurrency).unwrap_or(1);
-            let (name, role) = (agent.name.clone(), agent.role.clone());
-            slots.push(Slot { agent: id, name, role, session: hello.session, epoch, running: 0, max_concurrency });
-        }
+        let agents = agents::register(&tx, who.org, hello.session, &hello.agents).await?;
         tx.commit().await?;
-        let owned: Vec<_> = sessions::owned_by(&self.db, hello.session).await?.iter().map(|o| (o.id, o.attempt)).collect();
-        let plan = resume(&owned, &hello.running, &hello.unacknowledged);
-        Ok(Opened { epoch, slots, keep: plan.keep, redeliver: plan.redeliver })
+        let ids: Vec<Uuid> = agents.iter().map(|agent| agent.id.uuid()).collect();
+        let records = agents::records(&self.db, &ids).await?;
+        let owned = sessions::owned_by(&self.db, hello.session).await?;
+        let attempts: Vec<AttemptKey> = owned.iter().map(|(attempt, _)| *attempt).collect();
+        let plan = resume(&attempts, &hello.running, &hello.unacknowledged);
+        Ok(Opened { epoch, agents, records, owned, keep: plan.keep, redeliver: plan.redeliver })
     }
 
     pub(crate) async fn heartbeat(&self, beats: &[(SessionId, i64)]) -> Result<Vec<SessionId>> {

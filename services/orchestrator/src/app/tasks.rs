@@ -1,11 +1,10 @@
 use titan_error::{Error, Result};
 use titan_identity::{Attempt, Principal};
-use titan_ids::{GoalId, Task, TaskId};
+use titan_ids::{Task, TaskId};
 use titan_proto::common::PageRequest;
 use titan_store::{Page, PageOf};
 
 use super::App;
-use crate::domain::task::TaskState;
 use crate::store::entity::project;
 use crate::store::projects;
 use crate::store::tasks::{self, ChangeRow, Filter, TaskRow};
@@ -17,17 +16,11 @@ impl App {
         Ok(task)
     }
 
-    pub(crate) async fn tasks(
-        &self,
-        who: &Principal,
-        project: &str,
-        goal: Option<GoalId>,
-        state: Option<TaskState>,
-        page: Option<PageRequest>,
-    ) -> Result<PageOf<TaskRow>> {
+    /// `project`: id or slug; empty means any.
+    pub(crate) async fn tasks(&self, who: &Principal, project: &str, filter: Filter, page: Option<PageRequest>) -> Result<PageOf<TaskRow>> {
         let page = Page::parse::<Task>(page)?;
         let project = if project.is_empty() { who.project } else { Some(self.project(who, project).await?.id) };
-        let rows = tasks::list(&self.db, who.org, Filter { project, goal, state }, page).await?;
+        let rows = tasks::list(&self.db, who.org, &Filter { project, ..filter }, page).await?;
         Ok(page.of(rows, |t| t.id.to_string()))
     }
 

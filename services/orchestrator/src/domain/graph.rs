@@ -1,6 +1,10 @@
-//! The shape of what is submitted: which task waits for which.
+//! Which task waits for which: the shape of what is submitted, and what follows when a task ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use titan_ids::TaskId;
+
+use super::task::{Consequence, End, OnFailure};
 
 /// What is wrong with a submitted graph; `task` is the position of the task in the submission.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,9 +77,55 @@ fn find_cycle(edges: &[Vec<Edge<'_>>]) -> Option<Vec<usize>> {
     None
 }
 
+/// What follows for those that wait for tasks that ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Following {
+    /// How many things less each waits for.
+    pub(crate) counts: BTreeMap<TaskId, i32>,
+    /// With the task that was not done.
+    pub(crate) cancelled: BTreeMap<TaskId, TaskId>,
+    pub(crate) skipped: BTreeMap<TaskId, TaskId>,
+    /// Tasks that failed, and whatever waits for them knows what to do then.
+    pub(crate) handled: BTreeSet<TaskId>,
+}
+
+/// `edges`: (task, what it waits for, what it does when that fails).
+pub(crate) fn follow(ends: &BTreeMap<TaskId, End>, edges: impl Iterator<Item = (TaskId, TaskId, OnFailure)>) -> Following {
+    let mut following = Following::default();
+    let mut unhandled = BTreeSet::new();
+    for (task, parent, on_failure) in edges {
+        let Some(end) = ends.get(&parent) else { continue };
+        if *end == End::Failed {
+            following.handled.insert(parent);
+        }
+        match on_failure.consequence(*end) {
+            Consequence::Counts => *following.counts.entry(task).or_default() += 1,
+            Consequence::Skipped => drop(following.skipped.insert(task, parent)),
+            Consequence::Cancelled => {
+                unhandled.insert(parent);
+                following.cancelled.insert(task, parent);
+            }
+        }
+    }
+    following.skipped.retain(|task, _| !following.cancelled.contains_key(task));
+    following.handled.retain(|parent| !unhandled.contains(parent));
+    following
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_is_handled_when_all_that_waits_for_it_knows_what_to_do() {
+        let [a, b, c, d, e] = std::array::from_fn(|_| TaskId::generate());
+        let ends = BTreeMap::from([(a, End::Failed), (b, End::Failed), (c, End::Done)]);
+        let edges = [(d, a, OnFailure::Run), (d, c, OnFailure::Fail), (e, a, OnFailure::Skip), (e, b, OnFailure::Fail)];
+        let following = follow(&ends, edges.into_iter());
+        assert_eq!(following.counts, BTreeMap::from([(d, 2)]));
+        assert_eq!((following.cancelled, following.skipped), (BTreeMap::from([(e, b)]), BTreeMap::new()));
+        assert_eq!(following.handled, BTreeSet::from([a]));
+    }
 
     #[test]
     fn edges_point_inside_or_outside() {

@@ -1,32 +1,112 @@
 //! Which agent gets which task: a pure function of candidates and free slots. The factors of a choice are
 //! stored, so "why this agent" has an answer.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use serde::Serialize;
-use titan_ids::{AgentId, SessionId, TaskId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use titan_ids::{AgentId, ProjectId, SessionId, TaskId};
 
 use super::task::{Command, Task};
+
+/// What an agent must have to be given a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Demands {
+    /// With the least proficiency, 0 to 1.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) skills: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) labels: BTreeSet<String>,
+    /// The name of the only one that may take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+}
+
+/// Tasks that the same agents may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    pub(crate) id: i32,
+    pub(crate) pool: String,
+    pub(crate) role: String,
+    pub(crate) demands: Demands,
+}
+
+/// What an agent wants of what it could take; empty means everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Subscription {
+    /// One of them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) labels: BTreeSet<String>,
+    /// This or more urgent.
+    pub(crate) priority: i32,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) projects: BTreeSet<ProjectId>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) id: AgentId,
+    pub(crate) name: String,
+    pub(crate) pool: String,
+    pub(crate) role: String,
+    /// With its proficiency, 0 to 1.
+    pub(crate) skills: BTreeMap<String, f64>,
+    pub(crate) subscription: Subscription,
+    pub(crate) max_concurrency: u32,
+}
+
+impl Agent {
+    pub(crate) fn fits(&self, lane: &Lane) -> bool {
+        let Demands { skills, labels, agent } = &lane.demands;
+        self.role == lane.role
+            && self.pool == lane.pool
+            && agent.as_ref().is_none_or(|only| *only == self.name)
+            && skills.iter().all(|(skill, least)| self.skills.get(skill).is_some_and(|has| has >= least))
+            && (self.subscription.labels.is_empty() || !self.subscription.labels.is_disjoint(labels))
+    }
+}
+
+/// An agent that takes work from a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: i64,
+    pub(crate) running: u32,
+}
+
+/// Whom a task would rather have, if it can be had.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wishes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) preferred: Option<String>,
+    /// Whoever had it before.
+    pub(crate) sticky: bool,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) id: TaskId,
     /// As it was read.
     pub(crate) task: Task,
-    pub(crate) role: String,
-    /// Of the tasks with one key only one may run.
-    pub(crate) exclusive_key: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    pub(crate) agent: AgentId,
-    pub(crate) name: String,
-    pub(crate) role: String,
-    pub(crate) session: SessionId,
-    pub(crate) epoch: i64,
-    pub(crate) running: u32,
-    pub(crate) max_concurrency: u32,
+    pub(crate) project: ProjectId,
+    pub(crate) project_weight: f64,
+    pub(crate) kind: String,
+    /// The skills it demands are the lane's.
+    pub(crate) lane: i32,
+    pub(crate) priority: i32,
+    pub(crate) due_at: Option<DateTime<Utc>>,
+    pub(crate) timeout_s: i32,
+    pub(crate) wishes: Wishes,
+    /// Who had it last.
+    pub(crate) last_agent: Option<AgentId>,
+    pub(crate) weights: Option<Weights>,
+    /// Of the group of slots it was read for.
+    pub(crate) group: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -38,37 +118,225 @@ pub(crate) struct Choice {
     pub(crate) factors: Factors,
 }
 
+/// How much each factor counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Weights {
+    pub skill: f64,
+    pub workload: f64,
+    pub performance: f64,
+    pub urgency: f64,
+    pub complexity: f64,
+    pub preference: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { skill: 2.0, workload: 3.0, performance: 2.0, urgency: 1.0, complexity: 1.0, preference: 4.0 }
+    }
+}
+
+impl Weights {
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self { skill: 0.0, workload: 0.0, performance: 0.0, urgency: 0.0, complexity: 0.0, preference: 0.0 }
+    }
+
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let Self { skill, workload, performance, urgency, complexity, preference } = *self;
+        let all = [skill, workload, performance, urgency, complexity, preference];
+        let bad = all.iter().any(|w| !(0.0..=100.0).contains(w)) || all.iter().sum::<f64>() <= 0.0;
+        bad.then_some("each weight must be 0 to 100, and one of them more than 0")
+    }
+}
+
 /// Why the agent was chosen. Each factor is 0 to 1, higher is better.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Factors {
     pub(crate) agent: String,
     pub(crate) role: String,
+    /// The weighted mean of the factors.
+    pub(crate) score: f64,
+    /// Mean proficiency in what is demanded.
+    pub(crate) skill: f64,
     /// Free share of the agent's slots.
     pub(crate) workload: f64,
-    /// Agents of the role with a free slot that were compared.
+    /// Share of attempts at this kind of task that ended well, with what is known of other kinds where little is.
+    pub(crate) performance: f64,
+    /// How fast the agent is at this kind, the more urgent the task the more it counts.
+    pub(crate) urgency: f64,
+    /// Its proficiency, the more complex the task the more it counts.
+    pub(crate) complexity: f64,
+    /// 1 for the agent the task would rather have.
+    pub(crate) preference: f64,
+    /// Agents with a free slot that were compared.
     pub(crate) considered: usize,
+    /// The next best one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) instead_of: Option<(String, f64)>,
 }
 
-/// Gives each candidate, in their order, to the least loaded free agent of its role.
-pub(crate) fn assign(candidates: Vec<Candidate>, mut slots: Vec<Slot>) -> Vec<Choice> {
-    let mut choices = Vec::new();
-    let mut taken_keys = HashSet::new();
-    for candidate in candidates {
-        let Ok(next) = candidate.task.transition(Command::Claim, 0.0) else { continue };
-        if candidate.exclusive_key.as_ref().is_some_and(|key| !taken_keys.insert(key.clone())) {
-            continue;
+/// How an agent did with a kind of task.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) done: i64,
+    pub(crate) failed: i64,
+    pub(crate) busy_ms: i64,
+}
+
+/// How agents did, by kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records(HashMap<AgentId, HashMap<String, Tally>>);
+
+#[expect(clippy::cast_precision_loss, reason = "counts of attempts")]
+impl Records {
+    pub(crate) fn add(&mut self, agent: AgentId, kind: &str, more: Tally) {
+        let kinds = self.0.entry(agent).or_default();
+        if !kinds.contains_key(kind) {
+            kinds.insert(kind.to_owned(), Tally::default());
         }
-        let free: Vec<usize> = (0..slots.len()).filter(|i| slots[*i].role == candidate.role && slots[*i].is_free()).collect();
-        let best = free
-            .iter()
-            .max_by(|a, b| slots[**a].workload().total_cmp(&slots[**b].workload()).then(slots[**b].agent.cmp(&slots[**a].agent)));
-        let Some(best) = best else { continue };
-        let slot = &mut slots[*best];
-        let factors = Factors { agent: slot.name.clone(), role: slot.role.clone(), workload: slot.workload(), considered: free.len() };
-        slot.running += 1;
-        choices.push(Choice { candidate, next: next.task, slot: slot.clone(), factors });
+        if let Some(tally) = kinds.get_mut(kind) {
+            tally.done += more.done;
+            tally.failed += more.failed;
+            tally.busy_ms += more.busy_ms;
+        }
     }
-    choices
+
+    pub(crate) fn forget(&mut self, agent: AgentId) {
+        self.0.remove(&agent);
+    }
+
+    fn of(&self, agent: AgentId, kind: &str) -> Tally {
+        self.0.get(&agent).and_then(|kinds| kinds.get(kind)).copied().unwrap_or_default()
+    }
+
+    /// Two attempts' worth of what is known of the other kinds stands in for what is not known of this one.
+    fn performance(&self, agent: AgentId, kind: &str) -> f64 {
+        let Some(kinds) = self.0.get(&agent) else { return 0.5 };
+        let (done, failed) = kinds.values().fold((0, 0), |(done, failed), tally| (done + tally.done, failed + tally.failed));
+        let overall = (done as f64 + 1.0) / ((done + failed) as f64 + 2.0);
+        let this = self.of(agent, kind);
+        (this.done as f64 + 2.0 * overall) / ((this.done + this.failed) as f64 + 2.0)
+    }
+
+    fn mean_ms(&self, agent: AgentId, kind: &str) -> Option<f64> {
+        let tally = self.of(agent, kind);
+        (tally.done > 0).then(|| tally.busy_ms as f64 / tally.done as f64)
+    }
+}
+
+/// Agents compared for a task, beside those it would rather have. Of more, those next in turn: of many that are much alike
+/// the best of so many is as good.
+const COMPARED: usize = 32;
+/// What is due this soon is as urgent as can be.
+const SOON_S: f64 = 3_600.0;
+const DAY_MIN: f64 = 1_440.0;
+
+/// What choices are made by.
+pub(crate) struct Matcher<'a> {
+    pub(crate) lanes: &'a HashMap<i32, Arc<Lane>>,
+    pub(crate) records: &'a Records,
+    pub(crate) weights: Weights,
+    pub(crate) now: DateTime<Utc>,
+}
+
+impl Matcher<'_> {
+    /// Gives each candidate, in their order, to the best free slot of its group.
+    pub(crate) fn assign(&self, candidates: Vec<Candidate>, mut slots: Vec<Slot>, groups: &[Group]) -> Vec<Choice> {
+        let mut free: Vec<Vec<usize>> = groups.iter().map(|group| group.slots.clone()).collect();
+        let mut turns = vec![0; groups.len()];
+        let mut choices = Vec::new();
+        for candidate in candidates {
+            let Ok(next) = candidate.task.transition(Command::Claim, 0.0) else { continue };
+            let Some(lane) = self.lanes.get(&candidate.lane) else { continue };
+            let of_group = &mut free[candidate.group];
+            of_group.retain(|i| slots[*i].is_free());
+            let turn = &mut turns[candidate.group];
+            let compared = (0..of_group.len().min(COMPARED)).map(|n| of_group[(*turn + n) % of_group.len()]);
+            let wished = of_group.iter().copied().filter(|i| candidate.wishes(&slots[*i].agent));
+            let compared: BTreeSet<usize> = compared.chain(wished).filter(|i| slots[*i].agent.fits(lane)).collect();
+            *turn = if of_group.len() > COMPARED { (*turn + COMPARED) % of_group.len() } else { 0 };
+            let Some((best, factors)) = self.best(&candidate, lane, &slots, &compared) else { continue };
+            slots[best].running += 1;
+            choices.push(Choice { candidate, next: next.task, slot: slots[best].clone(), factors });
+        }
+        choices
+    }
+
+    fn best(&self, candidate: &Candidate, lane: &Lane, slots: &[Slot], compared: &BTreeSet<usize>) -> Option<(usize, Factors)> {
+        let speeds: Vec<_> = compared.iter().filter_map(|i| self.records.mean_ms(slots[*i].agent.id, &candidate.kind)).collect();
+        let fastest = speeds.into_iter().reduce(f64::min);
+        let mut scored: Vec<_> = compared.iter().map(|i| (*i, self.score(candidate, lane, &slots[*i], fastest))).collect();
+        scored.sort_by(|(i, a), (j, b)| b.score.total_cmp(&a.score).then(slots[*i].agent.id.cmp(&slots[*j].agent.id)));
+        let considered = scored.len();
+        let instead_of = scored.get(1).map(|(_, f)| (f.agent.clone(), f.score));
+        let (best, factors) = scored.into_iter().next()?;
+        Some((best, Factors { considered, instead_of, ..factors }))
+    }
+
+    fn score(&self, candidate: &Candidate, lane: &Lane, slot: &Slot, fastest: Option<f64>) -> Factors {
+        let agent = &slot.agent;
+        let demanded = lane.demands.skills.keys().filter_map(|skill| agent.skills.get(skill));
+        let skill = mean(demanded.copied()).unwrap_or(1.0);
+        let speed = match (fastest, self.records.mean_ms(agent.id, &candidate.kind)) {
+            (Some(fastest), Some(own)) => fastest.max(1.0) / own.max(1.0),
+            _ => 0.5,
+        };
+        let workload = slot.workload();
+        let performance = self.records.performance(agent.id, &candidate.kind);
+        let urgency = 1.0 - candidate.urgency(self.now) * (1.0 - speed);
+        let complexity = 1.0 - candidate.complexity(lane) * (1.0 - skill);
+        let preference = if candidate.wishes(agent) { 1.0 } else { 0.0 };
+        let w = candidate.weights.unwrap_or(self.weights);
+        let sum = w.skill * skill
+            + w.workload * workload
+            + w.performance * performance
+            + w.urgency * urgency
+            + w.complexity * complexity
+            + w.preference * preference;
+        let score = sum / (w.skill + w.workload + w.performance + w.urgency + w.complexity + w.preference);
+        Factors {
+            agent: agent.name.clone(),
+            role: agent.role.clone(),
+            score: rounded(score),
+            skill: rounded(skill),
+            workload: rounded(workload),
+            performance: rounded(performance),
+            urgency: rounded(urgency),
+            complexity: rounded(complexity),
+            preference,
+            considered: 0,
+            instead_of: None,
+        }
+    }
+}
+
+impl Candidate {
+    fn wishes(&self, agent: &Agent) -> bool {
+        self.wishes.preferred.as_ref() == Some(&agent.name) || (self.wishes.sticky && self.last_agent == Some(agent.id))
+    }
+
+    /// 0 to 1, by priority and by how soon it is due.
+    fn urgency(&self, now: DateTime<Utc>) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "seconds")]
+        let due = self.due_at.map_or(0.0, |due| SOON_S / ((due - now).num_seconds().max(1) as f64).max(SOON_S));
+        due.max(f64::from(self.priority) / 9.0)
+    }
+
+    /// 0 to 1, by the skills it demands and the time it may take.
+    fn complexity(&self, lane: &Lane) -> f64 {
+        let skills = f64::from(u32::try_from(lane.demands.skills.len()).unwrap_or(u32::MAX)) / 4.0;
+        let minutes = f64::from(self.timeout_s) / 60.0;
+        f64::midpoint(skills.min(1.0), (minutes.max(1.0).ln() / DAY_MIN.ln()).min(1.0))
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+    (count > 0.0).then(|| sum / count)
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
 }
 
 impl Slot {
@@ -76,11 +344,55 @@ impl Slot {
         self.free() > 0
     }
     pub(crate) fn free(&self) -> u32 {
-        self.max_concurrency.saturating_sub(self.running)
+        self.agent.max_concurrency.saturating_sub(self.running)
     }
     fn workload(&self) -> f64 {
-        1.0 - f64::from(self.running) / f64::from(self.max_concurrency.max(1))
+        1.0 - f64::from(self.running) / f64::from(self.agent.max_concurrency.max(1))
     }
+}
+
+/// Free slots for which the same tasks are read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) lanes: Vec<i32>,
+    pub(crate) projects: Vec<ProjectId>,
+    pub(crate) priority: i32,
+    pub(crate) slots: Vec<usize>,
+    /// Tasks they could take together.
+    pub(crate) room: u32,
+}
+
+/// Groups the free ones of `slots` by what they could take.
+pub(crate) fn group(slots: &[Slot], lanes: &HashMap<i32, Arc<Lane>>) -> Vec<Group> {
+    // Agents that are alike fit the same lanes; most are.
+    let mut alike: HashMap<_, Vec<i32>> = HashMap::new();
+    let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+    for (i, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_free()) {
+        let agent = &slot.agent;
+        let named = lanes.values().any(|lane| lane.demands.agent.as_ref() == Some(&agent.name)).then_some(&agent.name);
+        let skills: Vec<_> = agent.skills.iter().map(|(skill, has)| (skill, has.to_bits())).collect();
+        let labels: Vec<_> = agent.subscription.labels.iter().collect();
+        let fitting = alike.entry((&agent.pool, &agent.role, skills, labels, named)).or_insert_with(|| {
+            let mut fitting: Vec<_> = lanes.values().filter(|lane| agent.fits(lane)).map(|lane| lane.id).collect();
+            fitting.sort_unstable();
+            fitting
+        });
+        if fitting.is_empty() {
+            continue;
+        }
+        let Subscription { labels: _, priority, projects } = &agent.subscription;
+        let key = (fitting.clone(), projects.clone(), *priority);
+        let group = groups.entry(key).or_insert_with(|| Group {
+            lanes: fitting.clone(),
+            projects: projects.iter().copied().collect(),
+            priority: *priority,
+            slots: Vec::new(),
+            room: 0,
+        });
+        group.slots.push(i);
+        group.room = group.room.saturating_add(slot.free());
+    }
+    groups.into_values().collect()
 }
 
 #[cfg(test)]
@@ -88,37 +400,114 @@ mod tests {
     use super::*;
     use crate::domain::task::TaskState;
 
-    fn candidate(role: &str, key: Option<&str>) -> Candidate {
-        let task = Task { state: TaskState::Inbox, attempt: 0, failures: 0, losses: 0, rejections: 0, max_attempts: 3 };
-        Candidate { id: TaskId::generate(), task, role: role.to_owned(), exclusive_key: key.map(str::to_owned) }
+    fn lane(id: i32, role: &str, demands: Demands) -> Arc<Lane> {
+        Arc::new(Lane { id, pool: "default".to_owned(), role: role.to_owned(), demands })
     }
-    fn slot(role: &str, running: u32, max_concurrency: u32) -> Slot {
-        let (agent, session) = (AgentId::generate(), SessionId::generate());
-        Slot { agent, name: role.to_owned(), role: role.to_owned(), session, epoch: 1, running, max_concurrency }
+    fn lanes(lanes: &[Arc<Lane>]) -> HashMap<i32, Arc<Lane>> {
+        lanes.iter().map(|lane| (lane.id, lane.clone())).collect()
+    }
+    fn candidate(lane: i32) -> Candidate {
+        let task = Task { state: TaskState::Inbox, attempt: 0, failures: 0, losses: 0, rejections: 0, max_attempts: 3 };
+        Candidate {
+            id: TaskId::generate(),
+            task,
+            project: ProjectId::generate(),
+            project_weight: 1.0,
+            kind: "noop".to_owned(),
+            lane,
+            priority: 0,
+            due_at: None,
+            timeout_s: 60,
+            wishes: Wishes::default(),
+            last_agent: None,
+            weights: None,
+            group: 0,
+        }
+    }
+    fn slot(name: &str, role: &str, running: u32, max_concurrency: u32) -> Slot {
+        let agent = Agent {
+            id: AgentId::generate(),
+            name: name.to_owned(),
+            pool: "default".to_owned(),
+            role: role.to_owned(),
+            skills: BTreeMap::new(),
+            subscription: Subscription::default(),
+            max_concurrency,
+        };
+        Slot { agent: Arc::new(agent), session: SessionId::generate(), epoch: 1, running }
+    }
+    fn with(slot: &Slot, change: impl FnOnce(&mut Agent)) -> Slot {
+        let mut agent = (*slot.agent).clone();
+        change(&mut agent);
+        Slot { agent: Arc::new(agent), ..slot.clone() }
+    }
+    fn assign(candidates: Vec<Candidate>, slots: Vec<Slot>, known: &HashMap<i32, Arc<Lane>>, records: &Records) -> Vec<Choice> {
+        let groups = group(&slots, known);
+        Matcher { lanes: known, records, weights: Weights::default(), now: DateTime::UNIX_EPOCH }.assign(candidates, slots, &groups)
     }
 
     #[test]
     fn the_least_loaded_agent_of_the_role_is_chosen_and_the_reason_kept() {
-        let slots = vec![slot("dev", 1, 2), slot("dev", 1, 4), slot("qa", 0, 4)];
-        let choices = assign(vec![candidate("dev", None)], slots.clone());
-        assert_eq!(choices[0].slot.agent, slots[1].agent);
-        assert_eq!((choices[0].factors.workload, choices[0].factors.considered), (0.75, 2));
+        let slots = vec![slot("a", "dev", 1, 2), slot("b", "dev", 1, 4), slot("c", "qa", 0, 4)];
+        let choices = assign(vec![candidate(1)], slots, &lanes(&[lane(1, "dev", Demands::default())]), &Records::default());
+        let factors = &choices[0].factors;
+        assert_eq!((factors.agent.as_str(), factors.workload, factors.considered), ("b", 0.75, 2));
+        assert_eq!(factors.instead_of.as_ref().unwrap().0, "a");
     }
 
     #[test]
     fn slots_are_not_overfilled() {
-        let choices = assign((0..9).map(|_| candidate("dev", None)).collect(), vec![slot("dev", 0, 2), slot("dev", 3, 4)]);
-        assert_eq!(choices.len(), 3);
+        let known = lanes(&[lane(1, "dev", Demands::default())]);
+        let slots = vec![slot("a", "dev", 0, 2), slot("b", "dev", 3, 4)];
+        assert_eq!(assign((0..9).map(|_| candidate(1)).collect(), slots, &known, &Records::default()).len(), 3);
     }
 
     #[test]
-    fn a_key_is_given_once() {
-        let candidates = vec![candidate("qa", Some("merge")), candidate("qa", Some("merge")), candidate("qa", Some("other"))];
-        assert_eq!(assign(candidates, vec![slot("qa", 0, 9)]).len(), 2);
+    fn who_lacks_a_skill_or_is_not_the_one_named_gets_nothing() {
+        let skilled = Demands { skills: BTreeMap::from([("rust".to_owned(), 0.6)]), ..Demands::default() };
+        let named = Demands { agent: Some("b".to_owned()), ..Demands::default() };
+        let known = lanes(&[lane(1, "dev", skilled), lane(2, "dev", named)]);
+        let a = with(&slot("a", "dev", 0, 1), |agent| {
+            agent.skills.insert("rust".to_owned(), 0.5);
+        });
+        let b = with(&slot("b", "dev", 0, 1), |agent| {
+            agent.skills.insert("rust".to_owned(), 0.9);
+        });
+        let groups = group(&[a.clone(), b.clone()], &known);
+        assert_eq!(groups.len(), 1, "a can take nothing");
+        assert_eq!((groups[0].lanes.as_slice(), groups[0].slots.as_slice()), ([1, 2].as_slice(), [1].as_slice()));
+        assert_eq!(assign(vec![candidate(1), candidate(2)], vec![a, b], &known, &Records::default()).len(), 1);
     }
 
     #[test]
-    fn another_role_gets_nothing() {
-        assert!(assign(vec![candidate("ops", None)], vec![slot("dev", 0, 2)]).is_empty());
+    fn agents_take_what_they_subscribe_to() {
+        let labelled = Demands { labels: BTreeSet::from(["urgent".to_owned()]), ..Demands::default() };
+        let known = lanes(&[lane(1, "dev", Demands::default()), lane(2, "dev", labelled)]);
+        let all = slot("all", "dev", 0, 1);
+        let some = with(&slot("some", "dev", 0, 1), |agent| {
+            agent.subscription = Subscription { labels: BTreeSet::from(["urgent".to_owned()]), priority: 5, projects: BTreeSet::new() };
+        });
+        let groups = group(&[all, some], &known);
+        assert_eq!(groups.iter().map(|g| (g.lanes.clone(), g.priority)).collect::<Vec<_>>(), [(vec![1, 2], 0), (vec![2], 5)]);
+    }
+
+    #[test]
+    fn who_did_well_at_the_kind_is_chosen_of_those_alike() {
+        let (a, b) = (slot("a", "dev", 0, 4), slot("b", "dev", 0, 4));
+        let mut records = Records::default();
+        records.add(a.agent.id, "noop", Tally { done: 1, failed: 9, busy_ms: 10 });
+        records.add(b.agent.id, "noop", Tally { done: 9, failed: 1, busy_ms: 90 });
+        let known = lanes(&[lane(1, "dev", Demands::default())]);
+        assert_eq!(assign(vec![candidate(1)], vec![a, b], &known, &records)[0].factors.agent, "b");
+    }
+
+    #[test]
+    fn whom_a_task_would_rather_have_gets_it_when_free() {
+        let known = lanes(&[lane(1, "dev", Demands::default())]);
+        let (busy, free) = (slot("busy", "dev", 3, 4), slot("free", "dev", 0, 4));
+        let wishes = Wishes { preferred: None, sticky: true };
+        let sticky = Candidate { wishes, last_agent: Some(busy.agent.id), ..candidate(1) };
+        let choices = assign(vec![sticky.clone(), sticky], vec![busy, free], &known, &Records::default());
+        assert_eq!(choices.iter().map(|c| c.factors.agent.as_str()).collect::<Vec<_>>(), ["busy", "free"]);
     }
 }

@@ -1,6 +1,9 @@
 //! Pure: no clock, no database, no wire. The time is an argument.
 
+pub(crate) mod fairness;
 pub(crate) mod graph;
+pub(crate) mod limits;
 pub(crate) mod matching;
+pub(crate) mod plan;
 pub(crate) mod session;
 pub(crate) mod task;

@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Fail {
         attempt: i32,
         last: bool,
+        backoff: Backoff,
     },
     /// The verdict of a gate: the work this task judges goes back.
     Reject {
@@ -54,8 +55,87 @@ pub(crate) enum Command {
     /// The fix that a rejection waited for is done.
     Unblock,
     Cancel,
+    /// Its own deadline passed, whatever it was doing.
+    Expire,
+    /// Its owner gives it to somebody else; nothing is held against it.
+    HandOff {
+        attempt: i32,
+    },
     /// By hand: everything counted against it is forgotten.
     Retry,
+}
+
+/// How long to wait before the next attempt: doubled with each failure, up to a most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Backoff {
+    pub(crate) base: Duration,
+    pub(crate) most: Duration,
+    /// The share of the pause that is drawn by lot: 1 is full jitter, 0 none.
+    pub(crate) jitter: f64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base: Duration::from_millis(500), most: Duration::from_secs(60), jitter: 1.0 }
+    }
+}
+
+impl Backoff {
+    /// `lot` is drawn evenly from 0 to 1.
+    fn pause(&self, failures: i32, lot: f64) -> Duration {
+        let doublings = u32::try_from(failures - 1).unwrap_or(0).min(16);
+        (self.base * 2_u32.pow(doublings)).min(self.most).mul_f64(1.0 - self.jitter * (1.0 - lot))
+    }
+}
+
+/// What becomes of a task when one it depends on ends without being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub(crate) enum OnFailure {
+    Fail,
+    Skip,
+    Run,
+}
+
+/// What people do to many tasks at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Action {
+    Cancel,
+    /// So many a second; 0: at once.
+    Retry {
+        per_second: f64,
+    },
+    /// Failed tasks leave the list of dead letters.
+    Discard,
+    Prioritise(i32),
+}
+
+/// How a task ended, for those that depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    Failed,
+    /// It was not needed, because of how what it depends on ended.
+    Skipped,
+}
+
+/// What the end of a parent does to a task that depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    /// One thing less to wait for.
+    Counts,
+    Cancelled,
+    Skipped,
+}
+
+impl OnFailure {
+    pub(crate) fn consequence(self, parent: End) -> Consequence {
+        match (parent, self) {
+            (End::Done, _) | (_, Self::Run) => Consequence::Counts,
+            (End::Failed, Self::Fail) => Consequence::Cancelled,
+            (End::Skipped, Self::Fail) | (_, Self::Skip) => Consequence::Skipped,
+        }
+    }
 }
 
 /// The next version of the task.
@@ -78,8 +158,6 @@ pub(crate) enum Illegal {
 const MOST_LOSSES: i32 = 10;
 /// A fix that does not convince twice will not convince the third time.
 const MOST_REJECTIONS: i32 = 2;
-const RETRY_BASE: Duration = Duration::from_millis(500);
-const RETRY_MAX: Duration = Duration::from_secs(60);
 
 impl TaskState {
     pub(crate) fn is_terminal(self) -> bool {
@@ -92,8 +170,8 @@ impl TaskState {
 }
 
 impl Task {
-    /// Decides; writes nothing. `jitter` is drawn evenly from 0 to 1 by the caller.
-    pub(crate) fn transition(&self, command: Command, jitter: f64) -> Result<Transition, Illegal> {
+    /// Decides; writes nothing. `lot` is drawn evenly from 0 to 1 by the caller.
+    pub(crate) fn transition(&self, command: Command, lot: f64) -> Result<Transition, Illegal> {
         self.check_fence(command)?;
         let mut task = *self;
         let mut retry_after = None;
@@ -104,12 +182,12 @@ impl Task {
             }
             (Command::Start { .. }, TaskState::Assigned) => TaskState::InProgress,
             (Command::Complete { .. }, s) if s.is_owned() => TaskState::Done,
-            (Command::Fail { last, .. }, s) if s.is_owned() => {
+            (Command::Fail { last, backoff, .. }, s) if s.is_owned() => {
                 task.failures += 1;
                 if last || task.failures >= self.max_attempts {
                     TaskState::Failed
                 } else {
-                    retry_after = Some(backoff(task.failures, jitter));
+                    retry_after = Some(backoff.pause(task.failures, lot));
                     TaskState::Inbox
                 }
             }
@@ -123,6 +201,8 @@ impl Task {
             }
             (Command::Unblock, TaskState::Blocked) => TaskState::Inbox,
             (Command::Cancel, s) if !s.is_terminal() => TaskState::Cancelled,
+            (Command::Expire, s) if !s.is_terminal() => TaskState::Failed,
+            (Command::HandOff { .. }, s) if s.is_owned() => TaskState::Inbox,
             (Command::Retry, TaskState::Failed | TaskState::Cancelled) => {
                 (task.failures, task.losses, task.rejections) = (0, 0, 0);
                 TaskState::Inbox
@@ -139,6 +219,7 @@ impl Task {
             | Command::Fail { attempt, .. }
             | Command::Reject { attempt }
             | Command::Lose { attempt }
+            | Command::HandOff { attempt }
                 if attempt != self.attempt =>
             {
                 Err(Illegal::Stale { given: attempt, current: self.attempt })
@@ -146,12 +227,6 @@ impl Task {
             _ => Ok(()),
         }
     }
-}
-
-/// Exponential with full jitter.
-fn backoff(failures: i32, jitter: f64) -> Duration {
-    let doublings = u32::try_from(failures - 1).unwrap_or(0).min(16);
-    (RETRY_BASE * 2_u32.pow(doublings)).min(RETRY_MAX).mul_f64(jitter)
 }
 
 #[cfg(test)]
@@ -169,11 +244,13 @@ mod tests {
             Just(Command::Claim),
             attempt.clone().prop_map(|attempt| Command::Start { attempt }),
             attempt.clone().prop_map(|attempt| Command::Complete { attempt }),
-            (attempt.clone(), any::<bool>()).prop_map(|(attempt, last)| Command::Fail { attempt, last }),
+            (attempt.clone(), any::<bool>()).prop_map(|(attempt, last)| Command::Fail { attempt, last, backoff: Backoff::default() }),
             attempt.clone().prop_map(|attempt| Command::Reject { attempt }),
-            attempt.prop_map(|attempt| Command::Lose { attempt }),
+            attempt.clone().prop_map(|attempt| Command::Lose { attempt }),
+            attempt.prop_map(|attempt| Command::HandOff { attempt }),
             Just(Command::Unblock),
             Just(Command::Cancel),
+            Just(Command::Expire),
             Just(Command::Retry),
         ]
     }
@@ -207,7 +284,7 @@ mod tests {
         let mut task = new();
         for attempt in 1..=3 {
             task = task.transition(Command::Claim, 0.0).unwrap().task;
-            let failed = task.transition(Command::Fail { attempt, last: false }, 1.0).unwrap();
+            let failed = task.transition(Command::Fail { attempt, last: false, backoff: Backoff::default() }, 1.0).unwrap();
             assert_eq!(failed.retry_after.is_some(), attempt < 3);
             task = failed.task;
         }
@@ -223,5 +300,21 @@ mod tests {
             assert_eq!(task.state, state);
             task = task.transition(Command::Unblock, 0.0).map_or(task, |t| t.task);
         }
+    }
+
+    #[test]
+    fn a_pause_doubles_up_to_the_most_and_only_its_jitter_is_drawn() {
+        let backoff = Backoff { base: Duration::from_secs(1), most: Duration::from_secs(5), jitter: 0.5 };
+        let pauses: Vec<_> = (1..=4).map(|failures| backoff.pause(failures, 1.0).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 5]);
+        assert_eq!(backoff.pause(4, 0.0), Duration::from_millis(2_500));
+    }
+
+    #[test]
+    fn each_policy_has_its_consequence() {
+        let of = |parent| [OnFailure::Fail, OnFailure::Skip, OnFailure::Run].map(|policy| policy.consequence(parent));
+        assert_eq!(of(End::Done), [Consequence::Counts; 3]);
+        assert_eq!(of(End::Failed), [Consequence::Cancelled, Consequence::Skipped, Consequence::Counts]);
+        assert_eq!(of(End::Skipped), [Consequence::Skipped, Consequence::Skipped, Consequence::Counts]);
     }
 }

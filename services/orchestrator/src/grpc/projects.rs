@@ -2,12 +2,13 @@ use titan_identity::Principal;
 use titan_lifecycle::now;
 use titan_proto::orchestrator::project_service_server::ProjectService;
 use titan_proto::orchestrator::{
-    CreateProjectRequest, GetProjectRequest, ListProjectsRequest, ListProjectsResponse, Project, UpdateProjectRequest,
+    CreateProjectRequest, GetProjectRequest, ListProjectsRequest, ListProjectsResponse, MatchingWeights, Project, UpdateProjectRequest,
 };
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
 use crate::app::{ProjectIn, ProjectPatch};
+use crate::domain::matching::Weights;
 
 #[tonic::async_trait]
 impl ProjectService for Api {
@@ -32,8 +33,17 @@ impl ProjectService for Api {
 
     async fn update_project(&self, request: Request<UpdateProjectRequest>) -> Result<Response<Project>, Status> {
         let who = Principal::of(&request)?;
-        let UpdateProjectRequest { project, name, description, version } = request.into_inner();
-        let project = self.app.update_project(&who, &project, ProjectPatch { name, description, version }, now()).await?;
+        let UpdateProjectRequest { project, name, description, version, weight, matching } = request.into_inner();
+        let matching = matching.map(|MatchingWeights { skill, workload, performance, urgency, complexity, preference }| Weights {
+            skill,
+            workload,
+            performance,
+            urgency,
+            complexity,
+            preference,
+        });
+        let patch = ProjectPatch { name, description, weight, matching, version };
+        let project = self.app.update_project(&who, &project, patch, now()).await?;
         Ok(Response::new(convert::project(project)))
     }
 

@@ -1,15 +1,22 @@
+use titan_error::Error;
 use titan_identity::{Effects, Principal};
 use titan_lifecycle::now;
+use titan_proto::orchestrator::act_on_tasks_request::Action as RequestedAction;
 use titan_proto::orchestrator::task_service_server::TaskService;
 use titan_proto::orchestrator::{
-    ActOnTaskRequest, GetTaskHistoryResponse, GetTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, SubmitTasksRequest,
-    SubmitTasksResponse, Task, VerifyAttemptRequest, VerifyAttemptResponse,
+    ActOnTaskRequest, ActOnTasksRequest, ActOnTasksResponse, Budget, ExplainTaskResponse, ExplainedAgent, GetTaskHistoryResponse,
+    GetTaskRequest, HandOffTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, RateLimit, RefusedTask, RetryPolicy, RetryTasks,
+    SubmitTasksRequest, SubmitTasksResponse, Task, TaskFilter, VerifyAttemptRequest, VerifyAttemptResponse,
 };
 use titan_proto::time::from_proto;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert, id, optional_id};
-use crate::app::{SubmissionIn, TaskIn};
+use crate::app::{Bulk, Explanation, RateIn, SubmissionIn, TaskIn};
+use crate::domain::matching::{Demands, Wishes};
+use crate::domain::task::Action;
+use crate::store::tasks::Filter;
+use crate::store::transitions;
 
 #[tonic::async_trait]
 impl TaskService for Api {
@@ -31,9 +38,9 @@ impl TaskService for Api {
 
     async fn list_tasks(&self, request: Request<ListTasksRequest>) -> Result<Response<ListTasksResponse>, Status> {
         let who = Principal::of(&request)?;
-        let ListTasksRequest { page, project, goal_id, state } = request.into_inner();
-        let (goal, state) = (optional_id("goal_id", &goal_id)?, convert::state_filter(state)?);
-        let (tasks, page) = self.app.tasks(&who, &project, goal, state, page).await?.convert(convert::task);
+        let ListTasksRequest { page, project, goal_id, state, label, parent_id, dead } = request.into_inner();
+        let filter = Filter { dead, ..filter_of(&goal_id, state, label, &parent_id)? };
+        let (tasks, page) = self.app.tasks(&who, &project, filter, page).await?.convert(convert::task);
         Ok(Response::new(ListTasksResponse { tasks, page }))
     }
 
@@ -55,6 +62,40 @@ impl TaskService for Api {
         Ok(Response::new(convert::task(self.app.retry_task(&who, id("id", &task)?, &reason, now()).await?)))
     }
 
+    async fn act_on_tasks(&self, request: Request<ActOnTasksRequest>) -> Result<Response<ActOnTasksResponse>, Status> {
+        let who = Principal::of(&request)?;
+        let ActOnTasksRequest { filter, action, reason } = request.into_inner();
+        let TaskFilter { project, goal_id, state, label, parent_id, ids, dead } = filter.unwrap_or_default();
+        if ids.len() > IDS_MOST {
+            return Err(Error::invalid("filter.ids", format!("must be at most {IDS_MOST}")).into());
+        }
+        let ids = ids.iter().map(|text| Ok(id::<titan_ids::Task>("filter.ids", text)?.uuid())).collect::<titan_error::Result<_>>()?;
+        let filter = Filter { dead, ids, ..filter_of(&goal_id, state, label, &parent_id)? };
+        let action = match action.ok_or_else(|| Error::invalid("action", "is missing"))? {
+            RequestedAction::Cancel(()) => Action::Cancel,
+            RequestedAction::Retry(RetryTasks { per_second }) => Action::Retry { per_second },
+            RequestedAction::Discard(()) => Action::Discard,
+            RequestedAction::Priority(priority) => Action::Prioritise(priority),
+        };
+        let Bulk { changed, refused, more } = self.app.act_on_tasks(&who, &project, filter, action, &reason, now()).await?;
+        let changed = changed.iter().map(ToString::to_string).collect();
+        let refused = refused.into_iter().map(|(id, reason)| RefusedTask { id: id.to_string(), reason }).collect();
+        Ok(Response::new(ActOnTasksResponse { changed, refused, more }))
+    }
+
+    async fn hand_off_task(&self, request: Request<HandOffTaskRequest>) -> Result<Response<Task>, Status> {
+        let who = Principal::of(&request)?;
+        let HandOffTaskRequest { id: task, to, reason } = request.into_inner();
+        Ok(Response::new(convert::task(self.app.hand_off(&who, id("id", &task)?, &to, &reason, now()).await?)))
+    }
+
+    async fn explain_task(&self, request: Request<GetTaskRequest>) -> Result<Response<ExplainTaskResponse>, Status> {
+        let who = Principal::of(&request)?;
+        let Explanation { task, because, agents } = self.app.explain(&who, id("id", &request.get_ref().id)?).await?;
+        let agents = agents.into_iter().map(|(name, lacks)| ExplainedAgent { name, lacks }).collect();
+        Ok(Response::new(ExplainTaskResponse { task: Some(convert::task(task)), because, agents }))
+    }
+
     async fn verify_attempt(&self, request: Request<VerifyAttemptRequest>) -> Result<Response<VerifyAttemptResponse>, Status> {
         let who = Principal::of(&request)?;
         let (attempt, project) = self.app.verify_attempt(&who, &request.get_ref().credential).await?;
@@ -70,8 +111,55 @@ impl TaskService for Api {
     }
 }
 
+const IDS_MOST: usize = 1_000;
+
+fn filter_of(goal: &str, state: i32, label: String, parent: &str) -> titan_error::Result<Filter> {
+    Ok(Filter {
+        goal: optional_id("goal_id", goal)?,
+        state: convert::state_filter(state)?,
+        label: Some(label).filter(|label| !label.is_empty()),
+        parent: optional_id("parent_id", parent)?,
+        ..Filter::default()
+    })
+}
+
 fn task_in(task: NewTask) -> TaskIn {
-    let NewTask { key, kind, role, title, priority, input_json, depends_on, max_attempts, timeout_s, exclusive_key, run_after } = task;
-    let run_after = run_after.as_ref().and_then(from_proto);
-    TaskIn { key, kind, role, title, priority, input_json, depends_on, max_attempts, timeout_s, exclusive_key, run_after }
+    let on_failure = task.on_failure.iter().map(|(key, policy)| (key.clone(), convert::on_failure(*policy))).collect();
+    let rate = |RateLimit { key, limit, period_ms }| RateIn { key, limit, period_ms };
+    let named = |name: String| Some(name).filter(|name| !name.is_empty());
+    let Budget { tokens, usd_micros, steps } = task.budget.unwrap_or_default();
+    let budget = [("tokens", tokens), ("usd_micros", usd_micros), ("steps", steps)];
+    TaskIn {
+        key: task.key,
+        kind: task.kind,
+        role: task.role,
+        title: task.title,
+        priority: task.priority,
+        input_json: task.input_json,
+        depends_on: task.depends_on,
+        max_attempts: task.max_attempts,
+        timeout_s: task.timeout_s,
+        run_after: task.run_after.as_ref().and_then(from_proto),
+        due_at: task.due_at.as_ref().and_then(from_proto),
+        deadline_at: task.deadline_at.as_ref().and_then(from_proto),
+        concurrency_key: task.concurrency_key,
+        concurrency_limit: task.concurrency_limit,
+        rate_limits: task.rate_limits.into_iter().map(rate).collect(),
+        pool: task.pool,
+        demands: Demands {
+            skills: task.skills.into_iter().collect(),
+            labels: task.labels.into_iter().collect(),
+            agent: named(task.only_agent),
+        },
+        wishes: Wishes { preferred: named(task.preferred_agent), sticky: task.sticky },
+        retry: task.retry.map(|RetryPolicy { base_ms, most_ms, jitter, final_errors }| transitions::RetryPolicy {
+            base_ms,
+            most_ms,
+            jitter,
+            final_errors,
+        }),
+        budget: budget.into_iter().filter(|(_, most)| *most > 0).collect(),
+        parent: task.parent_id,
+        on_failure,
+    }
 }

@@ -1,5 +1,6 @@
 //! The worker stream: one a pod, the worker speaks first.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::stream::FuturesOrdered;
@@ -20,9 +21,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Api, id};
 use crate::app::{Hello, Opened, Outcome, Report, What};
 use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
+use crate::domain::matching::Subscription;
 use crate::domain::session::AttemptKey;
 use crate::group_commit::Written;
 use crate::store::agents::Hosted;
+use crate::store::submissions::DEFAULT_POOL;
 
 /// The version of the worker protocol spoken here.
 const PROTOCOL: u32 = 1;
@@ -79,7 +82,7 @@ impl WorkerService for Api {
 impl Api {
     /// Settles what the worker still holds, tells it what it keeps, and delivers again what it lost.
     async fn resume(&self, opened: Opened, session: SessionId, results: Vec<proto::Result>, outgoing: Outgoing) -> Result<()> {
-        let Opened { epoch, slots, keep, redeliver } = opened;
+        let Opened { epoch, agents, records, owned, keep, redeliver } = opened;
         let keep_refs = keep.iter().map(attempt_ref).collect();
         let resume = Resume { epoch, lease_ms: self.app.engine.lease_ms, keep: keep_refs };
         say(&outgoing, Out::Resume(resume));
@@ -96,8 +99,9 @@ impl Api {
         for assignment in self.app.redeliver(&redeliver).await? {
             say(&outgoing, Out::Assignment(assignment));
         }
-        let owned = keep.into_iter().chain(redeliver).collect();
-        self.app.dispatcher.opened(Connected { session, epoch, slots, outgoing, owned });
+        // What was settled just now is owned no more.
+        let owned = owned.into_iter().filter(|(attempt, _)| keep.contains(attempt) || redeliver.contains(attempt)).collect();
+        self.app.dispatcher.opened(Connected { session, epoch, agents, records, outgoing, owned });
         Ok(())
     }
 
@@ -163,7 +167,7 @@ impl Api {
             Err(error) if error.code() != Code::Unavailable => {
                 tracing::warn!(?error, task.id = %task, attempt, "a result could not be stored");
                 let message = format!("the result could not be stored: {error}");
-                let ended = self.app.finish(task, attempt, Outcome::Failed { message, last: true }).await;
+                let ended = self.app.finish(task, attempt, Outcome::Failed { message, code: "result".to_owned(), last: true }).await;
                 ended.or_else(|error| if error.code() == Code::Unavailable { Err(error) } else { Ok(false) })?
             }
             accepted => accepted?,
@@ -198,7 +202,7 @@ fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
         Ok(value) if value.is_object() => Ok(value),
         _ => Err("is not a JSON object"),
     };
-    let broken = |why: &str| Outcome::Failed { message: format!("the worker's result {why}"), last: true };
+    let broken = |why: &str| Outcome::Failed { message: format!("the worker's result {why}"), code: "result".to_owned(), last: true };
     match outcome {
         Some(ProtoOutcome::Completed(completed)) => match object(&completed.result_json) {
             Ok(result) => Outcome::Completed { result },
@@ -208,7 +212,9 @@ fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
             Ok(findings) => Outcome::Rejected { message: clean(&rejected.message), findings },
             Err(why) => broken(why),
         },
-        Some(ProtoOutcome::Failed(failed)) => Outcome::Failed { message: clean(&failed.message), last: failed.r#final },
+        Some(ProtoOutcome::Failed(proto::Failed { message, r#final: last, code })) => {
+            Outcome::Failed { message: clean(&message), code: clean(&code), last }
+        }
         None => broken("is empty"),
     }
 }
@@ -223,15 +229,33 @@ fn parse_hello(hello: proto::Hello) -> Result<Hello> {
         let message = format!("this orchestrator speaks version {PROTOCOL} of the worker protocol, not {protocol}; upgrade it first");
         return Err(Error::precondition(message));
     }
-    let hosted = |slot: proto::AgentSlot| {
-        let proto::AgentSlot { name, role, department, skills, max_concurrency } = slot;
-        Hosted { name, role, department, skills, max_concurrency: i32::try_from(max_concurrency).unwrap_or(i32::MAX) }
-    };
     Ok(Hello {
         session: id("hello.session_id", &session_id)?,
         worker,
-        agents: agents.into_iter().map(hosted).collect(),
+        agents: agents.into_iter().enumerate().map(|(i, slot)| hosted(i, slot)).collect::<Result<_>>()?,
         running: running.into_iter().map(|a| attempt_key(Some(a))).collect::<Result<_>>()?,
         unacknowledged: unacknowledged.into_iter().map(|r| attempt_key(r.attempt)).collect::<Result<_>>()?,
+    })
+}
+
+fn hosted(i: usize, slot: proto::AgentSlot) -> Result<Hosted> {
+    let proto::AgentSlot { name, role, department, skills, max_concurrency, pool, mut proficiency, subscription } = slot;
+    if proficiency.values().any(|level| !(0.0..=1.0).contains(level)) {
+        return Err(Error::invalid(format!("hello.agents[{i}].proficiency"), "must be 0 to 1"));
+    }
+    for skill in &skills {
+        proficiency.entry(skill.clone()).or_insert(1.0);
+    }
+    let proto::Subscription { labels, priority, projects } = subscription.unwrap_or_default();
+    let projects = projects.iter().map(|project| id(&format!("hello.agents[{i}].subscription.projects"), project));
+    Ok(Hosted {
+        name,
+        role,
+        department,
+        pool: if pool.is_empty() { DEFAULT_POOL.to_owned() } else { pool },
+        skills: proficiency.keys().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        proficiency: proficiency.into_iter().collect(),
+        subscription: Subscription { labels: labels.into_iter().collect(), priority, projects: projects.collect::<Result<_>>()? },
+        max_concurrency,
     })
 }

@@ -23,10 +23,10 @@ pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
 
 async fn end_overdue(app: &App) -> titan_error::Result<()> {
     for overdue in sessions::overdue(&app.db, MARGIN).await? {
-        let message = "the attempt took longer than its timeout".to_owned();
-        if app.finish(overdue.id, overdue.attempt, Outcome::Failed { message, last: false }).await? {
+        let (message, code) = ("the attempt took longer than its timeout".to_owned(), "timeout".to_owned());
+        if app.finish(overdue.id, overdue.attempt, Outcome::Failed { message, code, last: false }).await? {
             sessions::notify_revoked(&app.db, overdue.id, overdue.attempt).await?;
         }
     }
-    Ok(())
+    app.expire_tasks().await
 }

@@ -1,4 +1,5 @@
 //! Loops that take no input, are idempotent and run on any replica.
 
 pub(crate) mod deadlines;
+pub(crate) mod limits;
 pub(crate) mod sessions;

@@ -1,37 +1,78 @@
 //! From ready to claimed.
 
-use std::collections::BTreeMap;
-
+use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 use titan_error::Result;
 use titan_ids::{GoalId, OrgId, ProjectId, TaskId};
 use titan_store::sql;
 use uuid::Uuid;
 
-use crate::domain::matching::{Candidate, Choice};
+use super::projects::weights;
+use crate::domain::matching::{Candidate, Choice, Group};
 use crate::domain::task::Task;
 
-/// Tasks that could start now, most urgent first, locked until the commit. Those that another replica is claiming are
-/// passed over: two that read the same ones would do the work twice for one to get them.
-pub(crate) async fn ready(db: &impl ConnectionTrait, room: &BTreeMap<String, u32>) -> Result<Vec<Candidate>> {
-    // A role at a time, so that each scan follows the index and ends at the limit, however long the queue, and no role's urgent
-    // tasks keep another's agents idle. A key is locked while one of its tasks is claimed; the claim looks again.
-    let select = "SELECT c.* FROM unnest($1::text[], $2::int[]) AS r(role, room), LATERAL (
-            SELECT t.id, t.role, t.exclusive_key, t.priority, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
-            WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.role = r.role AND (t.run_after IS NULL OR t.run_after <= now())
-                AND (t.exclusive_key IS NULL OR (pg_try_advisory_xact_lock(hashtextextended(t.exclusive_key, 0)) AND NOT EXISTS
-                    (SELECT FROM task o WHERE o.exclusive_key = t.exclusive_key AND o.state IN ('assigned', 'in_progress'))))
-            ORDER BY t.priority DESC, t.id LIMIT r.room FOR UPDATE OF t SKIP LOCKED) c
-        ORDER BY c.priority DESC, c.id";
-    let roles: Vec<String> = room.keys().cloned().collect();
-    let most: Vec<i32> = room.values().map(|n| i32::try_from(*n).unwrap_or(i32::MAX)).collect();
-    let rows = db.query_all_raw(sql(select, [roles.into(), most.into()])).await?;
-    let candidate = |row: &QueryResult| {
-        let task = Task::from_query_result(row, "")?;
-        Ok(Candidate { id: row.try_get("", "id")?, task, role: row.try_get("", "role")?, exclusive_key: row.try_get("", "exclusive_key")? })
-    };
+/// Projects read for a group of slots at once: those whose turn it is.
+const PROJECTS: i32 = 32;
+
+/// Tasks that could start now, locked until the commit: of each group's lanes, from the projects whose virtual time is lowest
+/// (`ahead`: how far each is ahead of those not named), most urgent first. Those that another replica is claiming are passed
+/// over: two that read the same ones would do the work twice for one to get them.
+pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[(ProjectId, f64)]) -> Result<Vec<Candidate>> {
+    // The projects with something ready are found by skipping through the index, so that neither a long queue nor one of tasks
+    // that are held costs anything.
+    let select = "WITH lane AS (SELECT g.n, g.projects, g.priority, g.room, l.id AS lane_id
+            FROM jsonb_to_recordset($1) AS g(n int, lanes int[], projects uuid[], priority int, room int), unnest(g.lanes) AS l(id)),
+        pair AS (SELECT l.*, p.project_id, row_number() OVER (PARTITION BY l.n ORDER BY coalesce(a.ahead, 0), p.project_id) AS turn
+            FROM lane l, LATERAL (WITH RECURSIVE next AS (
+                    (SELECT t.project_id FROM task t WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL AND t.lane_id = l.lane_id
+                        ORDER BY t.project_id LIMIT 1)
+                    UNION ALL
+                    SELECT (SELECT t.project_id FROM task t WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL
+                        AND t.lane_id = l.lane_id AND t.project_id > next.project_id ORDER BY t.project_id LIMIT 1)
+                    FROM next WHERE next.project_id IS NOT NULL)
+                SELECT project_id FROM next WHERE project_id IS NOT NULL) p
+            LEFT JOIN unnest($2::uuid[], $3::float8[]) AS a(project_id, ahead) ON a.project_id = p.project_id
+            WHERE cardinality(l.projects) = 0 OR p.project_id = ANY(l.projects)),
+        turn AS MATERIALIZED (SELECT pair.*, j.weight, j.matching, count(*) OVER (PARTITION BY pair.n) AS pairs
+            FROM pair JOIN project j ON j.id = pair.project_id WHERE pair.turn <= $4)
+        SELECT turn.n, turn.weight, turn.matching, c.* FROM turn, LATERAL (
+            SELECT t.id, t.project_id, t.lane_id, t.kind, t.priority, nullif(t.due_at, 'infinity') AS due_at, t.timeout_s, t.agent_id,
+                t.wishes, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts
+            FROM task t WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL AND t.lane_id = turn.lane_id
+                AND t.project_id = turn.project_id AND -t.priority <= -turn.priority
+            ORDER BY -t.priority, t.due_at, t.id LIMIT (turn.room + turn.pairs - 1) / turn.pairs FOR UPDATE OF t SKIP LOCKED) c
+        ORDER BY c.priority DESC, c.due_at NULLS LAST, c.id";
+    let groups = groups.iter().enumerate();
+    let groups: Value = groups
+        .map(|(n, g)| {
+            let projects: Vec<Uuid> = g.projects.iter().map(|p| p.uuid()).collect();
+            json!({ "n": n, "lanes": g.lanes, "projects": projects, "priority": g.priority, "room": g.room })
+        })
+        .collect();
+    let (projects, ahead): (Vec<Uuid>, Vec<f64>) = ahead.iter().map(|(project, ahead)| (project.uuid(), *ahead)).unzip();
+    let rows = db.query_all_raw(sql(select, [groups.into(), projects.into(), ahead.into(), PROJECTS.into()])).await?;
     rows.iter().map(candidate).collect()
+}
+
+fn candidate(row: &QueryResult) -> Result<Candidate> {
+    let wishes: Option<Value> = row.try_get("", "wishes")?;
+    let due_at: Option<DateTime<Utc>> = row.try_get("", "due_at")?;
+    Ok(Candidate {
+        id: row.try_get("", "id")?,
+        task: Task::from_query_result(row, "")?,
+        project: row.try_get("", "project_id")?,
+        project_weight: row.try_get("", "weight")?,
+        kind: row.try_get("", "kind")?,
+        lane: row.try_get("", "lane_id")?,
+        priority: row.try_get("", "priority")?,
+        due_at,
+        timeout_s: row.try_get("", "timeout_s")?,
+        wishes: wishes.and_then(|wishes| serde_json::from_value(wishes).ok()).unwrap_or_default(),
+        last_agent: row.try_get("", "agent_id")?,
+        weights: weights(row.try_get("", "matching")?),
+        group: usize::try_from(row.try_get::<i32>("", "n")?).unwrap_or(0),
+    })
 }
 
 /// The compare-and-set: takes the tasks that are still at the attempt seen, for sessions that are still at
@@ -44,17 +85,15 @@ pub(crate) async fn claim(db: &impl ConnectionTrait, choices: &[Choice]) -> Resu
     let states: Vec<String> = choices.iter().map(|c| c.next.state.to_value()).collect();
     let sessions: Vec<Uuid> = choices.iter().map(|c| c.slot.session.uuid()).collect();
     let epochs: Vec<i64> = choices.iter().map(|c| c.slot.epoch).collect();
-    let agents: Vec<Uuid> = choices.iter().map(|c| c.slot.agent.uuid()).collect();
+    let agents: Vec<Uuid> = choices.iter().map(|c| c.slot.agent.id.uuid()).collect();
     let update = "WITH choice AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::uuid[], $6::int[], $7::text[])
             AS c(id, attempt, session, epoch, agent, next, state)),
         live AS MATERIALIZED (SELECT s.id, s.epoch FROM worker_session s WHERE s.id = ANY($3) AND s.state = 'connected' ORDER BY s.id FOR SHARE SKIP LOCKED),
         locked AS MATERIALIZED (SELECT t.id FROM task t JOIN choice c ON c.id = t.id WHERE t.state = 'inbox' AND t.attempt = c.attempt ORDER BY t.id FOR UPDATE OF t)
         UPDATE task t SET state = c.state, attempt = c.next, session_id = c.session, agent_id = c.agent,
-            attempt_deadline = now() + t.timeout_s * interval '1 second'
+            attempt_deadline = least(now() + t.timeout_s * interval '1 second', t.deadline_at)
         FROM locked l JOIN choice c ON c.id = l.id JOIN live s ON s.id = c.session AND s.epoch = c.epoch
-        WHERE t.id = l.id AND t.state = 'inbox' AND t.attempt = c.attempt AND t.waiting_on = 0
-            AND (t.exclusive_key IS NULL OR NOT EXISTS
-                (SELECT FROM task o WHERE o.exclusive_key = t.exclusive_key AND o.state IN ('assigned', 'in_progress')))
+        WHERE t.id = l.id AND t.state = 'inbox' AND t.attempt = c.attempt AND t.waiting_on = 0 AND t.held IS NULL
         RETURNING t.id";
     let values = [tasks.into(), attempts.into(), sessions.into(), epochs.into(), agents.into(), next.into(), states.into()];
     let rows = db.query_all_raw(sql(update, values)).await?;
@@ -76,7 +115,8 @@ pub(crate) struct AssignmentRow {
     pub(crate) input: Value,
     pub(crate) traceparent: String,
     pub(crate) agent_name: String,
-    pub(crate) exclusive_key: Option<String>,
+    pub(crate) concurrency_key: Option<String>,
+    pub(crate) budget: Option<Value>,
     pub(crate) timeout_s: i32,
     pub(crate) remaining_ms: i64,
     /// `[{id, kind, result}]`, oldest first.
@@ -85,13 +125,14 @@ pub(crate) struct AssignmentRow {
 
 pub(crate) async fn assignments(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<AssignmentRow>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let select = "SELECT t.id, t.attempt, t.org_id, t.project_id, j.slug AS project_slug, t.goal_id, t.kind, t.role, p.title, p.input, p.traceparent,
-            a.name AS agent_name, t.exclusive_key, t.timeout_s,
+    let select = "SELECT t.id, t.attempt, t.org_id, t.project_id, j.slug AS project_slug, t.goal_id, t.kind, l.role, p.title, p.input, p.traceparent,
+            a.name AS agent_name, t.concurrency_key, p.budget, t.timeout_s,
             greatest(0, (extract(epoch FROM t.attempt_deadline - now()) * 1000)::bigint) AS remaining_ms,
             coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'kind', o.kind, 'result', op.result) ORDER BY o.id)
                 FROM task_dependency d JOIN task o ON o.id = d.depends_on JOIN task_payload op ON op.task_id = o.id
                 WHERE d.task_id = t.id), '[]') AS dependencies
         FROM task t JOIN task_payload p ON p.task_id = t.id JOIN project j ON j.id = t.project_id JOIN agent a ON a.id = t.agent_id
+            JOIN lane l ON l.id = t.lane_id
         WHERE t.id = ANY($1) AND t.state IN ('assigned', 'in_progress')";
     Ok(AssignmentRow::find_by_statement(sql(select, [ids.into()])).all(db).await?)
 }

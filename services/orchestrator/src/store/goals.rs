@@ -64,11 +64,16 @@ pub(crate) struct Tally {
 pub(crate) async fn tally(db: &impl ConnectionTrait, id: GoalId) -> Result<Tally> {
     let select = "SELECT count(*) FILTER (WHERE t.state NOT IN ('done', 'failed', 'cancelled')) AS open,
             (array_agg(p.title || ': ' || CASE t.state WHEN 'failed' THEN p.error ELSE 'was cancelled' END
-                ORDER BY t.state DESC, t.finished_at) FILTER (WHERE t.state IN ('failed', 'cancelled')))[1] AS error,
+                ORDER BY t.state DESC, t.finished_at) FILTER (WHERE t.state IN ('failed', 'cancelled') AND NOT t.tolerated))[1] AS error,
             jsonb_object_agg(t.kind, p.result ORDER BY t.id) FILTER (WHERE t.state = 'done') AS results
         FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.goal_id = $1";
     let tally = Tally::find_by_statement(sql(select, [id.into()])).one(db).await?;
     tally.ok_or_else(|| Error::internal("an aggregate without a row"))
+}
+
+pub(crate) async fn set_paused(db: &impl ConnectionTrait, id: GoalId, paused: bool) -> Result<()> {
+    db.execute_raw(sql("UPDATE goal SET paused = $2 WHERE id = $1", [id.into(), paused.into()])).await?;
+    Ok(())
 }
 
 /// A goal that failed goes on.

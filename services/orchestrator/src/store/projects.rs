@@ -1,11 +1,18 @@
 use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_ids::{OrgId, ProjectId};
 use titan_store::{Page, sql};
 
 use super::entity::project::{Column, Entity, Model, Status};
+use crate::domain::matching::Weights;
+
+/// The project's own weights of the factors of a choice, where it has some.
+pub(crate) fn weights(matching: Option<Value>) -> Option<Weights> {
+    matching.and_then(|matching| serde_json::from_value(matching).ok())
+}
 
 /// By id or slug, in the organisation; an archived one only by id.
 pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id_or_slug: &str) -> Result<Model> {
@@ -46,8 +53,7 @@ pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, page: Page) -> R
 
 /// False when the slug is taken.
 pub(crate) async fn insert(db: &impl ConnectionTrait, project: &Model) -> Result<bool> {
-    let Model { id, org_id, slug, name, description, status: _, owner, idempotency_key, version: _, created_at, updated_at: _ } =
-        project.clone();
+    let Model { id, org_id, slug, name, description, status: _, owner, idempotency_key, created_at, .. } = project.clone();
     let insert = "INSERT INTO project (id, org_id, slug, name, description, status, owner, idempotency_key, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $8) ON CONFLICT (org_id, slug) DO NOTHING";
     let values =
@@ -57,10 +63,10 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, project: &Model) -> Result
 
 /// False when `version` is no longer current.
 pub(crate) async fn update(db: &impl ConnectionTrait, project: &Model, version: i64) -> Result<bool> {
-    let Model { id, org_id: _, slug: _, name, description, status: _, owner: _, idempotency_key: _, version: _, created_at: _, updated_at } =
-        project.clone();
-    let update = "UPDATE project SET name = $3, description = $4, updated_at = $5, version = version + 1 WHERE id = $1 AND version = $2";
-    let values = [id.into(), version.into(), name.into(), description.into(), updated_at.into()];
+    let Model { id, name, description, weight, matching, updated_at, .. } = project.clone();
+    let update = "UPDATE project SET name = $3, description = $4, updated_at = $5, weight = $6, matching = $7, version = version + 1
+        WHERE id = $1 AND version = $2";
+    let values = [id.into(), version.into(), name.into(), description.into(), updated_at.into(), weight.into(), matching.into()];
     Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
 }
 

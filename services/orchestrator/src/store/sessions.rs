@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use titan_error::{Error, Result};
-use titan_ids::{SessionId, TaskId};
+use titan_ids::{AgentId, SessionId, TaskId};
 use titan_store::sql;
 use uuid::Uuid;
+
+use crate::domain::session::AttemptKey;
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -63,14 +65,24 @@ pub(crate) async fn notify_revoked(db: &impl ConnectionTrait, task: TaskId, atte
     Ok(())
 }
 
-pub(crate) async fn owned_by(db: &impl ConnectionTrait, session: SessionId) -> Result<Vec<Owned>> {
-    let select = "SELECT id, attempt FROM task WHERE session_id = $1 AND state IN ('assigned', 'in_progress') ORDER BY id";
-    Ok(Owned::find_by_statement(sql(select, [session.into()])).all(db).await?)
+/// The attempts a session owns, with the agents that have them.
+pub(crate) async fn owned_by(db: &impl ConnectionTrait, session: SessionId) -> Result<Vec<(AttemptKey, AgentId)>> {
+    let select = "SELECT id, attempt, agent_id FROM task WHERE session_id = $1 AND state IN ('assigned', 'in_progress') ORDER BY id";
+    let rows = db.query_all_raw(sql(select, [session.into()])).await?;
+    rows.iter().map(|row| Ok(((row.try_get("", "id")?, row.try_get("", "attempt")?), row.try_get("", "agent_id")?))).collect()
 }
 
 /// Attempts that took longer than they may, with a margin for their worker to say so itself.
 pub(crate) async fn overdue(db: &impl ConnectionTrait, margin: Duration) -> Result<Vec<Owned>> {
-    let select = "SELECT id, attempt FROM task WHERE state IN ('assigned', 'in_progress')
+    let select = "SELECT id, attempt FROM task WHERE state IN ('assigned', 'in_progress') AND (deadline_at IS NULL OR deadline_at > now())
         AND attempt_deadline < now() - $1 * interval '1 millisecond' ORDER BY id LIMIT 1000";
     Ok(Owned::find_by_statement(sql(select, [millis(margin).into()])).all(db).await?)
+}
+
+/// Tasks whose own deadline passed, whatever they were doing, with a margin for who works on one to say so.
+pub(crate) async fn expired_tasks(db: &impl ConnectionTrait) -> Result<Vec<TaskId>> {
+    let select =
+        "SELECT id FROM task WHERE deadline_at < now() AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY deadline_at LIMIT 1000";
+    let rows = db.query_all_raw(sql(select, [])).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }

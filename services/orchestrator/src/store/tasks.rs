@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
 use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_ids::{AgentId, GoalId, OrgId, ProjectId, TaskId};
@@ -7,7 +7,7 @@ use titan_store::{Page, sql};
 use uuid::Uuid;
 
 use super::submissions::{NewTask, Scope};
-use crate::domain::task::TaskState;
+use crate::domain::task::{Action, TaskState};
 
 /// A task as it is shown.
 #[derive(Debug, FromQueryResult)]
@@ -15,22 +15,33 @@ pub(crate) struct TaskRow {
     pub(crate) id: TaskId,
     pub(crate) project_id: ProjectId,
     pub(crate) goal_id: Option<GoalId>,
+    pub(crate) parent_id: Option<TaskId>,
     pub(crate) kind: String,
+    pub(crate) pool: String,
     pub(crate) role: String,
+    pub(crate) demands: Value,
     pub(crate) title: String,
     pub(crate) state: TaskState,
+    pub(crate) held: Option<String>,
+    pub(crate) tolerated: bool,
     pub(crate) priority: i32,
     pub(crate) attempt: i32,
     pub(crate) max_attempts: i32,
     pub(crate) waiting_on: i32,
     pub(crate) agent_id: Option<AgentId>,
     pub(crate) agent_name: Option<String>,
+    pub(crate) concurrency_key: Option<String>,
+    pub(crate) budget: Option<Value>,
     pub(crate) input: Value,
     pub(crate) result: Option<Value>,
     pub(crate) error: String,
     pub(crate) choice: Option<Value>,
     pub(crate) depends_on: Vec<Uuid>,
+    pub(crate) created_by: String,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) run_after: Option<DateTime<Utc>>,
+    pub(crate) due_at: Option<DateTime<Utc>>,
+    pub(crate) deadline_at: Option<DateTime<Utc>>,
     pub(crate) started_at: Option<DateTime<Utc>>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }
@@ -38,51 +49,50 @@ pub(crate) struct TaskRow {
 impl TaskRow {
     /// As it is just after it was stored.
     pub(crate) fn new(scope: &Scope, task: NewTask, created_at: DateTime<Utc>) -> Self {
-        let NewTask {
-            id,
-            kind,
-            role,
-            title,
-            priority,
-            input,
-            max_attempts,
-            timeout_s: _,
-            run_after: _,
-            exclusive_key: _,
-            depends_on,
-            waiting_on,
-        } = task;
+        let demands = serde_json::to_value(&task.demands).unwrap_or_default();
         Self {
-            id: id.into(),
+            id: task.id.into(),
             project_id: scope.project,
             goal_id: scope.goal,
-            kind,
-            role,
-            title,
+            parent_id: task.parent_id.map(TaskId::from),
+            kind: task.kind,
+            pool: task.pool,
+            role: task.role,
+            demands,
+            title: task.title,
             state: TaskState::Inbox,
-            priority,
+            held: task.held,
+            tolerated: false,
+            priority: task.priority,
             attempt: 0,
-            max_attempts,
-            waiting_on,
+            max_attempts: task.max_attempts,
+            waiting_on: task.waiting_on,
             agent_id: None,
             agent_name: None,
-            input,
+            concurrency_key: task.concurrency_key,
+            budget: task.budget,
+            input: task.input,
             result: None,
             error: String::new(),
             choice: None,
-            depends_on,
+            depends_on: task.depends_on.iter().map(|d| d.on).collect(),
+            created_by: scope.by.clone(),
             created_at,
+            run_after: task.run_after,
+            due_at: task.due_at,
+            deadline_at: task.deadline_at,
             started_at: None,
             finished_at: None,
         }
     }
 }
 
-const SHOWN: &str = "SELECT t.id, t.project_id, t.goal_id, t.kind, t.role, p.title, t.state, t.priority, t.attempt, t.max_attempts,
-        t.waiting_on, t.agent_id, a.name AS agent_name, p.input, p.result, p.error, t.created_at, t.started_at, t.finished_at,
+const SHOWN: &str = "SELECT t.id, t.project_id, t.goal_id, p.parent_id, t.kind, l.pool, l.role, l.demands, p.title, t.state, t.held, t.tolerated,
+        t.priority, t.attempt, t.max_attempts, t.waiting_on, t.agent_id, a.name AS agent_name, t.concurrency_key, p.budget, p.input, p.result,
+        p.error, p.created_by, t.created_at, t.run_after, nullif(t.due_at, 'infinity') AS due_at, t.deadline_at, t.started_at, t.finished_at,
         (SELECT c.choice FROM task_change c WHERE c.task_id = t.id AND c.choice IS NOT NULL ORDER BY c.id DESC LIMIT 1) AS choice,
         ARRAY(SELECT depends_on FROM task_dependency d WHERE d.task_id = t.id ORDER BY 1) AS depends_on
-    FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id";
+    FROM task t JOIN task_payload p ON p.task_id = t.id JOIN lane l ON l.id = t.lane_id LEFT JOIN agent a ON a.id = t.agent_id";
 
 pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id: TaskId) -> Result<TaskRow> {
     let select = format!("{SHOWN} WHERE t.org_id = $1 AND t.id = $2");
@@ -95,21 +105,80 @@ pub(crate) async fn find_all(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<
     Ok(TaskRow::find_by_statement(sql(&select, [ids.to_vec().into()])).all(db).await?)
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) project: Option<ProjectId>,
     pub(crate) goal: Option<GoalId>,
     pub(crate) state: Option<TaskState>,
+    pub(crate) label: Option<String>,
+    pub(crate) parent: Option<TaskId>,
+    /// Failed and not discarded.
+    pub(crate) dead: bool,
+    /// Only these; empty means any.
+    pub(crate) ids: Vec<Uuid>,
+    /// Only those in a state this can be done to.
+    pub(crate) action: Option<Action>,
 }
 
-pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, filter: Filter, page: Page) -> Result<Vec<TaskRow>> {
+impl Filter {
+    /// As conditions on `t` and `p`, with the values of $2 and so on.
+    fn conditions(&self) -> (String, [sea_orm::Value; 7]) {
+        let actionable = match self.action {
+            Some(Action::Cancel) => " AND t.state NOT IN ('done', 'failed', 'cancelled')",
+            Some(Action::Retry { .. }) => " AND t.state IN ('failed', 'cancelled')",
+            Some(Action::Prioritise(_)) => " AND t.state IN ('inbox', 'blocked')",
+            Some(Action::Discard) => " AND t.state = 'failed' AND NOT p.discarded",
+            None => "",
+        };
+        let conditions = format!(
+            "($2::uuid IS NULL OR p.project_id = $2) AND ($3::uuid IS NULL OR t.goal_id = $3) AND ($4::text IS NULL OR t.state = $4)
+            AND ($5::text IS NULL OR p.labels @> ARRAY[$5]) AND ($6::uuid IS NULL OR p.parent_id = $6)
+            AND (NOT $7 OR (t.state = 'failed' AND NOT p.discarded)) AND (cardinality($8::uuid[]) = 0 OR t.id = ANY($8)){actionable}"
+        );
+        let Self { project, goal, state, label, parent, dead, ids, action: _ } = self.clone();
+        let state = state.map(|s| s.to_value());
+        (conditions, [project.into(), goal.into(), state.into(), label.into(), parent.into(), dead.into(), ids.into()])
+    }
+}
+
+/// The next tasks the filter names, oldest first.
+pub(crate) async fn ids(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, after: Uuid, most: u64) -> Result<Vec<TaskId>> {
+    let (conditions, [project, goal, state, label, parent, dead, ids]) = filter.conditions();
     let select = format!(
-        "{SHOWN} WHERE t.org_id = $1 AND t.id < $2 AND ($3::uuid IS NULL OR p.project_id = $3) AND ($4::uuid IS NULL OR t.goal_id = $4)
-            AND ($5::text IS NULL OR t.state = $5) ORDER BY t.id DESC LIMIT $6"
+        "SELECT t.id FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.org_id = $1 AND t.id > $9 AND {conditions}
+        ORDER BY t.id LIMIT $10"
     );
-    let state = filter.state.map(|s| s.to_value());
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let values = [org.into(), project, goal, state, label, parent, dead, ids, after.into(), most.into()];
+    changed(&db.query_all_raw(sql(&select, values)).await?)
+}
+
+/// Returns those that were changed.
+pub(crate) async fn discard(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<TaskId>> {
+    let update = "UPDATE task_payload p SET discarded = true FROM task t
+        WHERE t.id = p.task_id AND t.id = ANY($1) AND t.state = 'failed' RETURNING t.id";
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    changed(&db.query_all_raw(sql(update, [ids.into()])).await?)
+}
+
+/// Returns those that were changed.
+pub(crate) async fn prioritise(db: &impl ConnectionTrait, ids: &[TaskId], priority: i32) -> Result<Vec<TaskId>> {
+    let update =
+        "WITH locked AS MATERIALIZED (SELECT id FROM task WHERE id = ANY($1) AND state IN ('inbox', 'blocked') ORDER BY id FOR UPDATE)
+        UPDATE task t SET priority = $2 FROM locked l WHERE t.id = l.id RETURNING t.id";
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    changed(&db.query_all_raw(sql(update, [ids.into(), priority.into()])).await?)
+}
+
+fn changed(rows: &[QueryResult]) -> Result<Vec<TaskId>> {
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
+}
+
+pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, page: Page) -> Result<Vec<TaskRow>> {
+    let (conditions, [project, goal, state, label, parent, dead, ids]) = filter.conditions();
+    let select = format!("{SHOWN} WHERE t.org_id = $1 AND t.id < $9 AND {conditions} ORDER BY t.id DESC LIMIT $10");
     let limit = i64::try_from(page.fetch()).unwrap_or(i64::MAX);
-    let values = [org.into(), page.before.into(), filter.project.into(), filter.goal.into(), state.into(), limit.into()];
+    let values = [org.into(), project, goal, state, label, parent, dead, ids, page.before.into(), limit.into()];
     Ok(TaskRow::find_by_statement(sql(&select, values)).all(db).await?)
 }
 
@@ -121,9 +190,19 @@ pub(crate) struct ChangeRow {
     pub(crate) attempt: i32,
     pub(crate) actor: String,
     pub(crate) reason: String,
+    pub(crate) choice: Option<Value>,
 }
 
 pub(crate) async fn history(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<ChangeRow>> {
-    let select = "SELECT at, from_state, to_state, attempt, actor, reason FROM task_change WHERE task_id = $1 ORDER BY id";
+    let select = "SELECT at, from_state, to_state, attempt, actor, reason, choice FROM task_change WHERE task_id = $1 ORDER BY id";
     Ok(ChangeRow::find_by_statement(sql(select, [id.into()])).all(db).await?)
+}
+
+/// What a task still waits for: id, title and state.
+pub(crate) async fn unfinished_dependencies(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<(TaskId, String, String)>> {
+    let select =
+        "SELECT o.id, p.title, o.state FROM task_dependency d JOIN task o ON o.id = d.depends_on JOIN task_payload p ON p.task_id = o.id
+        WHERE d.task_id = $1 AND o.state NOT IN ('done', 'failed', 'cancelled') ORDER BY o.id LIMIT 50";
+    let rows = db.query_all_raw(sql(select, [id.into()])).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "title")?, row.try_get("", "state")?))).collect()
 }

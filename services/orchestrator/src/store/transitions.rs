@@ -1,16 +1,19 @@
 //! Tasks that move from state to state, a batch at a time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum as _, ConnectionTrait, DbErr, FromQueryResult, QueryResult};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_ids::{AgentId, ChangeId, GoalId, OrgId, ProjectId, TaskId};
 use titan_store::sql;
 use uuid::Uuid;
 
-use crate::domain::task::{Task, TaskState, Transition};
+use crate::domain::limits::{self, Held};
+use crate::domain::task::{Backoff, OnFailure, Task, TaskState, Transition};
 
 impl FromQueryResult for Task {
     fn from_query_result(row: &QueryResult, prefix: &str) -> std::result::Result<Self, DbErr> {
@@ -32,15 +35,60 @@ pub(crate) async fn goals_of(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<
     rows.iter().map(|row| Ok(row.try_get("", "goal_id")?)).collect()
 }
 
+/// Where a task stands in the inbox, and what it is under.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) held: Option<Held>,
+    pub(crate) concurrency_key: Option<String>,
+    pub(crate) rate_keys: Vec<String>,
+    /// Its goal is.
+    pub(crate) paused: bool,
+    /// Its time has not come.
+    pub(crate) later: bool,
+}
+
+impl FromQueryResult for Place {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> std::result::Result<Self, DbErr> {
+        let held: Option<String> = row.try_get(prefix, "held")?;
+        Ok(Self {
+            held: held.as_deref().map(Held::parse),
+            concurrency_key: row.try_get(prefix, "concurrency_key")?,
+            rate_keys: row.try_get::<Option<Vec<String>>>(prefix, "rate_keys")?.unwrap_or_default(),
+            paused: row.try_get(prefix, "paused")?,
+            later: row.try_get(prefix, "later")?,
+        })
+    }
+}
+
+impl Place {
+    /// Where it stands after the transition.
+    pub(crate) fn after(&self, next: &Transition) -> Option<Held> {
+        if next.task.state != TaskState::Inbox {
+            return None;
+        }
+        Self { later: next.retry_after.is_some_and(|wait| !wait.is_zero()), ..self.clone() }.stand()
+    }
+
+    /// Where it stands in the inbox anew.
+    pub(crate) fn stand(&self) -> Option<Held> {
+        limits::held(self.paused, self.later, self.concurrency_key.iter().chain(&self.rate_keys).cloned())
+    }
+}
+
 /// A task nobody else can change before the caller's commit.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Locked {
     pub(crate) id: TaskId,
     #[sea_orm(nested)]
     pub(crate) task: Task,
+    #[sea_orm(nested)]
+    pub(crate) place: Place,
     pub(crate) org_id: OrgId,
     pub(crate) project_id: ProjectId,
     pub(crate) goal_id: Option<GoalId>,
+    pub(crate) started_at: Option<DateTime<Utc>>,
+    /// Its retry policy, where it has its own.
+    pub(crate) retry: Option<Value>,
     pub(crate) kind: String,
     pub(crate) title: String,
     pub(crate) traceparent: String,
@@ -53,19 +101,50 @@ pub(crate) struct Locked {
 /// In id order; those that do not exist are left out.
 pub(crate) async fn lock(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Locked>> {
     let select = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, t.org_id, t.project_id, t.goal_id,
+            t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later, t.started_at, p.retry,
             t.kind, p.title, p.traceparent, t.agent_id, a.name AS agent_name, p.digest
-        FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id
+        FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id LEFT JOIN goal g ON g.id = t.goal_id
         WHERE t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t";
     Ok(Locked::find_by_statement(sql(select, [ids.to_vec().into()])).all(db).await?)
 }
 
+/// How a task is tried again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RetryPolicy {
+    pub(crate) base_ms: Option<u64>,
+    pub(crate) most_ms: Option<u64>,
+    pub(crate) jitter: Option<f64>,
+    /// Codes of errors after which it is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) final_errors: Vec<String>,
+}
+
+impl RetryPolicy {
+    pub(crate) fn backoff(&self) -> Backoff {
+        let Backoff { base, most, jitter } = Backoff::default();
+        let millis = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
+        let base = millis(self.base_ms, base);
+        Backoff { base, most: millis(self.most_ms, most).max(base), jitter: self.jitter.unwrap_or(jitter) }
+    }
+}
+
+impl Locked {
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        self.retry.clone().and_then(|retry| serde_json::from_value(retry).ok()).unwrap_or_default()
+    }
+}
+
 /// What a task becomes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) id: TaskId,
     pub(crate) next: Transition,
     /// Its attempt began now.
     pub(crate) started: bool,
+    pub(crate) held: Option<Held>,
+    /// What it became does not fail its goal.
+    pub(crate) tolerated: bool,
 }
 
 pub(crate) async fn write(db: &impl ConnectionTrait, writes: &[Write], now: DateTime<Utc>) -> Result<()> {
@@ -79,14 +158,17 @@ pub(crate) async fn write(db: &impl ConnectionTrait, writes: &[Write], now: Date
     let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     // -1: no pause before the next claim.
     let waits: Vec<i64> = writes.iter().map(|w| w.next.retry_after.map_or(-1, millis)).collect();
-    let update = "UPDATE task t SET state = w.state, failures = w.failures, losses = w.losses, rejections = w.rejections,
+    let held: Vec<String> = writes.iter().map(|w| w.held.as_ref().map_or("", Held::text).to_owned()).collect();
+    let tolerated: Vec<bool> = writes.iter().map(|w| w.tolerated).collect();
+    let update = "UPDATE task t SET state = w.state, held = nullif(w.held, ''), tolerated = w.tolerated, failures = w.failures, losses = w.losses, rejections = w.rejections,
             started_at = CASE WHEN w.started THEN $8 ELSE t.started_at END,
             finished_at = CASE WHEN w.state IN ('done', 'failed', 'cancelled') THEN $8 END,
             run_after = CASE WHEN w.wait_ms < 0 THEN t.run_after ELSE now() + w.wait_ms * interval '1 millisecond' END,
+            deadline_at = CASE WHEN t.state IN ('failed', 'cancelled') THEN NULL ELSE t.deadline_at END,
             session_id = CASE WHEN w.state = 'in_progress' THEN t.session_id END,
             attempt_deadline = CASE WHEN w.state = 'in_progress' THEN t.attempt_deadline END
-        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bool[], $7::bigint[])
-            AS w(id, state, failures, losses, rejections, started, wait_ms)
+        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bool[], $7::bigint[], $9::text[], $10::bool[])
+            AS w(id, state, failures, losses, rejections, started, wait_ms, held, tolerated)
         WHERE t.id = w.id";
     let values = [
         ids.into(),
@@ -97,6 +179,8 @@ pub(crate) async fn write(db: &impl ConnectionTrait, writes: &[Write], now: Date
         started.into(),
         waits.into(),
         now.into(),
+        held.into(),
+        tolerated.into(),
     ];
     db.execute_raw(sql(update, values)).await?;
     Ok(())
@@ -169,32 +253,72 @@ pub(crate) async fn record(db: &impl ConnectionTrait, changes: &[Change], now: D
 }
 
 /// A task that another one's end has an effect on, locked.
-#[derive(Clone, Copy, Debug, FromQueryResult)]
+#[derive(Clone, Debug, FromQueryResult)]
 pub(crate) struct Affected {
     pub(crate) id: TaskId,
+    pub(crate) org_id: OrgId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) traceparent: String,
+    pub(crate) goal_id: Option<GoalId>,
     #[sea_orm(nested)]
     pub(crate) task: Task,
+    #[sea_orm(nested)]
+    pub(crate) place: Place,
 }
 
-const AFFECTED: &str = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
-    WHERE t.state IN ('inbox', 'blocked')";
+const AFFECTED: &str =
+    "SELECT t.id, t.org_id, t.project_id, p.traceparent, t.goal_id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts,
+        t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later
+    FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN goal g ON g.id = t.goal_id";
+
+/// A task that waits for another one, and what it does when that one fails.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub(crate) struct Edge {
+    pub(crate) task_id: TaskId,
+    pub(crate) depends_on: TaskId,
+    pub(crate) on_failure: OnFailure,
+}
 
 /// The tasks that wait for one of `parents`. Called after the parents' locks were taken, as a second
 /// statement, so that it sees every dependent that was added before.
-pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid]) -> Result<Vec<Affected>> {
-    let select =
-        format!("{AFFECTED} AND t.id IN (SELECT task_id FROM task_dependency WHERE depends_on = ANY($1)) ORDER BY t.id FOR UPDATE");
-    Ok(Affected::find_by_statement(sql(&select, [parents.to_vec().into()])).all(db).await?)
+pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid]) -> Result<(Vec<Affected>, Vec<Edge>)> {
+    let select = format!(
+        "{AFFECTED} WHERE t.state IN ('inbox', 'blocked') AND t.id IN (SELECT task_id FROM task_dependency WHERE depends_on = ANY($1))
+        ORDER BY t.id FOR UPDATE OF t"
+    );
+    let dependents = Affected::find_by_statement(sql(&select, [parents.to_vec().into()])).all(db).await?;
+    if dependents.is_empty() {
+        return Ok((dependents, Vec::new()));
+    }
+    let ids: Vec<Uuid> = dependents.iter().map(|d| d.id.uuid()).collect();
+    let select = "SELECT task_id, depends_on, on_failure FROM task_dependency WHERE task_id = ANY($1) AND depends_on = ANY($2)";
+    let edges = Edge::find_by_statement(sql(select, [ids.into(), parents.to_vec().into()])).all(db).await?;
+    Ok((dependents, edges))
 }
 
-/// What can no longer happen after `failed`: everything below it, and the rest of its goal.
-pub(crate) async fn lock_unreachable(db: &impl ConnectionTrait, failed: TaskId, goal: Option<GoalId>) -> Result<Vec<Affected>> {
-    let select = format!(
-        "{AFFECTED} AND (t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
-            UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))
-        ORDER BY t.id FOR UPDATE"
-    );
-    Ok(Affected::find_by_statement(sql(&select, [failed.into(), goal.into()])).all(db).await?)
+/// These tasks with their subtasks, and theirs.
+pub(crate) async fn with_subtasks(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    let select = "WITH RECURSIVE part AS (SELECT unnest($1::uuid[]) AS id
+            UNION SELECT p.task_id FROM task_payload p JOIN part ON p.parent_id = part.id) SELECT id FROM part ORDER BY id";
+    let rows = db.query_all_raw(sql(select, [ids.to_vec().into()])).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
+}
+
+pub(crate) async fn set_lane(db: &impl ConnectionTrait, id: TaskId, lane: i32) -> Result<()> {
+    db.execute_raw(sql("UPDATE task SET lane_id = $2 WHERE id = $1", [id.into(), lane.into()])).await?;
+    Ok(())
+}
+
+/// A task that is tried again is a dead letter when it fails again.
+pub(crate) async fn undiscard(db: &impl ConnectionTrait, id: TaskId) -> Result<()> {
+    db.execute_raw(sql("UPDATE task_payload SET discarded = false WHERE task_id = $1 AND discarded", [id.into()])).await?;
+    Ok(())
+}
+
+/// The part of a goal that has not begun.
+pub(crate) async fn lock_rest_of_goal(db: &impl ConnectionTrait, goal: GoalId) -> Result<Vec<Affected>> {
+    let select = format!("{AFFECTED} WHERE t.state IN ('inbox', 'blocked') AND t.goal_id = $1 ORDER BY t.id FOR UPDATE OF t");
+    Ok(Affected::find_by_statement(sql(&select, [goal.into()])).all(db).await?)
 }
 
 /// What was cancelled because `parent` would never be done — below it, or in its goal — and not by hand.
@@ -204,20 +328,21 @@ pub(crate) async fn lock_cancelled_with(
     goal: Option<GoalId>,
     engine: &str,
 ) -> Result<Vec<Affected>> {
-    let select = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts FROM task t
-        WHERE t.state = 'cancelled' AND t.id <> $1
+    let select = format!(
+        "{AFFECTED} WHERE t.state = 'cancelled' AND t.id <> $1
         AND (t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
             UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))
         AND (SELECT actor FROM task_change c WHERE c.task_id = t.id AND c.to_state = 'cancelled' AND c.from_state <> 'cancelled'
             ORDER BY c.id DESC LIMIT 1) = $3
-        ORDER BY t.id FOR UPDATE OF t";
-    Ok(Affected::find_by_statement(sql(select, [parent.into(), goal.into(), engine.into()])).all(db).await?)
+        ORDER BY t.id FOR UPDATE OF t"
+    );
+    Ok(Affected::find_by_statement(sql(&select, [parent.into(), goal.into(), engine.into()])).all(db).await?)
 }
 
-/// (task, what it waits for) of these tasks, where the latter has ended without being done.
+/// (task, what it waits for) of these tasks, where the latter has ended without being done and it does not run anyway.
 pub(crate) async fn hopeless(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Vec<(TaskId, TaskId)>> {
     let select = "SELECT d.task_id, d.depends_on FROM task_dependency d JOIN task o ON o.id = d.depends_on
-        WHERE d.task_id = ANY($1) AND o.state IN ('failed', 'cancelled')";
+        WHERE d.task_id = ANY($1) AND o.state IN ('failed', 'cancelled') AND d.on_failure <> 'run'";
     let rows = db.query_all_raw(sql(select, [tasks.to_vec().into()])).await?;
     rows.iter().map(|row| Ok((row.try_get("", "task_id")?, row.try_get("", "depends_on")?))).collect()
 }
@@ -227,22 +352,25 @@ pub(crate) async fn recount(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Result
     let lock = "SELECT id FROM task WHERE id IN (SELECT depends_on FROM task_dependency WHERE task_id = ANY($1)) ORDER BY id FOR SHARE";
     db.execute_raw(sql(lock, [tasks.to_vec().into()])).await?;
     let update = "UPDATE task t SET waiting_on = (SELECT count(*) FROM task_dependency d JOIN task o ON o.id = d.depends_on
-            WHERE d.task_id = t.id AND o.state <> 'done') WHERE t.id = ANY($1)";
+            WHERE d.task_id = t.id AND o.state <> 'done' AND NOT (d.on_failure = 'run' AND o.state IN ('failed', 'cancelled')))
+        WHERE t.id = ANY($1)";
     db.execute_raw(sql(update, [tasks.to_vec().into()])).await?;
     Ok(())
 }
 
-/// Counts `parents`, which are done now, off the tasks that wait for them. Returns the tasks that wait for nothing any more.
-pub(crate) async fn count_down(db: &impl ConnectionTrait, tasks: &[Affected], parents: &[Uuid]) -> Result<Vec<TaskId>> {
-    let ids: Vec<Uuid> = tasks.iter().map(|t| t.id.uuid()).collect();
-    let update = "UPDATE task t SET waiting_on = t.waiting_on - d.n
-        FROM (SELECT task_id, count(*)::int AS n FROM task_dependency WHERE task_id = ANY($1) AND depends_on = ANY($2) GROUP BY 1) d
-        WHERE t.id = d.task_id RETURNING t.id, t.waiting_on";
-    let rows = db.query_all_raw(sql(update, [ids.into(), parents.to_vec().into()])).await?;
-    let mut free = Vec::new();
+/// Counts this many things off those each task waits for. Returns the tasks that wait for nothing any more.
+pub(crate) async fn count_down(db: &impl ConnectionTrait, counts: &BTreeMap<TaskId, i32>) -> Result<BTreeSet<TaskId>> {
+    if counts.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let (ids, counts): (Vec<Uuid>, Vec<i32>) = counts.iter().map(|(id, n)| (id.uuid(), *n)).unzip();
+    let update = "UPDATE task t SET waiting_on = t.waiting_on - d.n FROM unnest($1::uuid[], $2::int[]) AS d(id, n)
+        WHERE t.id = d.id RETURNING t.id, t.waiting_on";
+    let rows = db.query_all_raw(sql(update, [ids.into(), counts.into()])).await?;
+    let mut free = BTreeSet::new();
     for row in rows {
         if row.try_get::<i32>("", "waiting_on")? == 0 {
-            free.push(row.try_get("", "id")?);
+            free.insert(row.try_get("", "id")?);
         }
     }
     Ok(free)
@@ -269,6 +397,7 @@ pub(crate) struct Work {
     pub(crate) project_id: ProjectId,
     pub(crate) goal_id: Option<GoalId>,
     pub(crate) kind: String,
+    pub(crate) lane_id: i32,
     pub(crate) role: String,
     pub(crate) title: String,
     pub(crate) input: Value,
@@ -280,8 +409,9 @@ pub(crate) struct Work {
 
 pub(crate) async fn work(db: &impl ConnectionTrait, id: TaskId) -> Result<Work> {
     let select =
-        "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.role, p.title, p.input, t.priority, t.max_attempts, t.timeout_s, p.traceparent
-        FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.id = $1";
+        "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.lane_id, l.role, p.title, p.input, t.priority, t.max_attempts, t.timeout_s,
+            p.traceparent
+        FROM task t JOIN task_payload p ON p.task_id = t.id JOIN lane l ON l.id = t.lane_id WHERE t.id = $1";
     let row = Work::find_by_statement(sql(select, [id.into()])).one(db).await?;
     row.ok_or_else(|| Error::not_found(format!("task {id}")))
 }

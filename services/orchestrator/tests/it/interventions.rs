@@ -4,11 +4,18 @@ use std::time::{Duration, Instant};
 
 use titan_identity::Principal;
 use titan_ids::{OrgId, UserId};
+use titan_proto::orchestrator::act_on_tasks_request::Action;
+use titan_proto::orchestrator::agent_service_client::AgentServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
-use titan_proto::orchestrator::{ActOnTaskRequest, GetTaskRequest, Task, TaskState};
-use titan_proto::worker::Started;
+use titan_proto::orchestrator::{
+    ActOnTaskRequest, ActOnTasksRequest, AgentStatus, GetAgentRequest, GetTaskRequest, HandOffTaskRequest, ListTasksRequest, NewTask,
+    RetryPolicy, RetryTasks, SetAgentConditionRequest, Task, TaskFilter, TaskState,
+};
 use titan_proto::worker::orchestrator_message::Body as In;
+use titan_proto::worker::result::Outcome;
 use titan_proto::worker::worker_message::Body as Out;
+use titan_proto::worker::{Failed, Result as TaskResult, Started};
+use titan_testkit::eventually;
 use tonic::{Code, Status};
 
 use super::worker::{Worker, attempt, completed, failed};
@@ -131,5 +138,172 @@ async fn nothing_is_revived_that_something_else_stands_in_the_way_of() {
     assert_eq!(states(&fixture, &tasks).await[1..], [Failed, Cancelled, Cancelled]);
     retry(&fixture, &tasks[1].id).await.unwrap();
     assert_eq!(states(&fixture, &tasks).await[1..], [Inbox, Inbox, Inbox]);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn subtasks_are_cancelled_with_their_parent_and_running_ones_are_told() {
+    use TaskState::{Cancelled, Inbox};
+    let fixture = Fixture::new().await;
+    let part = |key: &str, parent: &str| NewTask { parent_id: parent.to_owned(), ..noop(key, &[]) };
+    let tasks = vec![part("part of a part", "part"), noop("whole", &[]), part("part", "whole"), noop("other", &[])];
+    let tasks = fixture.submit(tasks).await.unwrap();
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    let running = worker.assignment().await;
+    assert_eq!(running.title, "part of a part");
+    let asked = Instant::now();
+    cancel(&fixture, &tasks[1].id).await.unwrap();
+    loop {
+        if let In::Revoke(revoke) = worker.hear().await {
+            assert_eq!(revoke.attempt, attempt(&running));
+            break;
+        }
+    }
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    let after = states(&fixture, &tasks).await;
+    assert_eq!(&after[..3], [Cancelled, Cancelled, Cancelled]);
+    assert_ne!(after[3], Cancelled);
+    assert!(!worker.end(completed(&running)).await, "what it still reports is refused");
+    assert_ne!(states(&fixture, &tasks[3..]).await, [Inbox], "the slot was given to the next one");
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_is_handed_to_another_agent_at_once() {
+    let fixture = Fixture::new().await;
+    let tasks = fixture.submit(vec![noop("a", &[])]).await.unwrap();
+    let mut first = Worker::new(&fixture, 1).await.beat();
+    let theirs = first.assignment().await;
+    let mut second = Worker::new(&fixture, 1).await.beat();
+    let agents = fixture.database.count("SELECT count(*) FROM orchestrator.agent").await;
+    assert_eq!(agents, 2);
+    let to = format!("runner@{}", second.session);
+    let mut client = TaskServiceClient::new(fixture.channel.clone());
+    let hand_off = |to: &str| HandOffTaskRequest { id: tasks[0].id.clone(), to: to.to_owned(), reason: "you know it".to_owned() };
+    let nobody = client.hand_off_task(fixture.request(hand_off("nobody"))).await.unwrap_err();
+    assert!(nobody.code() == Code::InvalidArgument && nobody.message().contains("titan agents"), "{nobody}");
+    client.hand_off_task(fixture.request(hand_off(&to))).await.unwrap();
+    let ours = second.assignment().await;
+    assert_eq!((ours.task_id.as_str(), ours.attempt), (theirs.task_id.as_str(), theirs.attempt + 1));
+    assert!(!first.end(completed(&theirs)).await, "it is not the owner any more");
+    assert!(second.end(completed(&ours)).await);
+    let history = client.get_task_history(fixture.request(GetTaskRequest { id: tasks[0].id.clone() })).await.unwrap().into_inner().changes;
+    assert!(history.iter().any(|c| c.reason.contains(&format!("handed to {to}")) && c.actor.starts_with("user_")), "{history:?}");
+    assert_eq!(fixture.database.count("SELECT (failures + losses)::bigint FROM orchestrator.task").await, 0, "nothing is held against it");
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_replayed_at_a_rate_and_discarded() {
+    let fixture = Fixture::new().await;
+    let tasks = (0..6).map(|i| NewTask { max_attempts: 1, labels: vec!["bad".to_owned()], ..noop(&i.to_string(), &[]) }).collect();
+    let tasks = fixture.submit(tasks).await.unwrap();
+    let mut worker = Worker::new(&fixture, 10).await.beat();
+    for assignment in worker.taken().await {
+        worker.say(Out::Result(failed(&assignment, false)));
+    }
+    let mut client = TaskServiceClient::new(fixture.channel.clone());
+    let dead = async || {
+        let request = ListTasksRequest { project: "todos".to_owned(), label: "bad".to_owned(), dead: true, ..Default::default() };
+        TaskServiceClient::new(fixture.channel.clone()).list_tasks(fixture.request(request)).await.unwrap().into_inner().tasks.len()
+    };
+    eventually("dead letters", async || (dead().await == 6).then_some(())).await;
+    let act = |action: Action, ids: Vec<String>| ActOnTasksRequest {
+        filter: Some(TaskFilter { project: "todos".to_owned(), dead: true, ids, ..Default::default() }),
+        action: Some(action),
+        reason: String::new(),
+    };
+    let discarded = client.act_on_tasks(fixture.request(act(Action::Discard(()), vec![tasks[0].id.clone()]))).await.unwrap().into_inner();
+    assert_eq!((discarded.changed, dead().await), (vec![tasks[0].id.clone()], 5));
+    let started = Instant::now();
+    let replay = act(Action::Retry(RetryTasks { per_second: 4.0 }), Vec::new());
+    assert_eq!(client.act_on_tasks(fixture.request(replay)).await.unwrap().into_inner().changed.len(), 5);
+    let mut done = 0;
+    while done < 5 {
+        done += worker.work().await.len();
+    }
+    assert!(started.elapsed() > Duration::from_millis(900), "one each quarter of a second: {:?}", started.elapsed());
+    eventually("none is left", async || (dead().await == 0).then_some(())).await;
+    let all = ActOnTasksRequest { filter: None, action: Some(Action::Cancel(())), reason: String::new() };
+    let refused = client.act_on_tasks(fixture.request(all)).await.unwrap_err();
+    assert!(refused.message().contains("filter"), "{refused}");
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn many_are_cancelled_or_given_another_priority_by_a_filter() {
+    let fixture = Fixture::new().await;
+    let labelled = |i: usize| NewTask { labels: vec![if i.is_multiple_of(2) { "even" } else { "odd" }.to_owned()], ..noop(&i.to_string(), &[]) };
+    fixture.submit((0..500).map(labelled).collect()).await.unwrap();
+    let act = |label: &str, action: Action| ActOnTasksRequest {
+        filter: Some(TaskFilter { project: "todos".to_owned(), label: label.to_owned(), ..Default::default() }),
+        action: Some(action),
+        reason: "spring cleaning".to_owned(),
+    };
+    let mut client = TaskServiceClient::new(fixture.channel.clone());
+    let cancelled = client.act_on_tasks(fixture.request(act("even", Action::Cancel(())))).await.unwrap().into_inner();
+    assert_eq!((cancelled.changed.len(), cancelled.refused.len(), cancelled.more), (250, 0, false));
+    let raised = client.act_on_tasks(fixture.request(act("odd", Action::Priority(8)))).await.unwrap().into_inner();
+    assert_eq!(raised.changed.len(), 250);
+    let count = "SELECT count(*) FROM orchestrator.task WHERE state = 'inbox' AND priority = 8";
+    assert_eq!(fixture.database.count(count).await, 250);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_is_drained_and_returned_and_one_that_only_fails_is_quarantined() {
+    let fixture = Fixture::new().await;
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    let name = format!("runner@{}", worker.session);
+    let mut agents = AgentServiceClient::new(fixture.channel.clone());
+    let set = SetAgentConditionRequest { agent: name.clone(), reason: "new disk".to_owned() };
+    let drained = agents.drain_agent(fixture.request(set.clone())).await.unwrap().into_inner();
+    assert_eq!((drained.status(), drained.condition_reason.as_str()), (AgentStatus::Draining, "new disk"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let tasks = fixture.submit(vec![NewTask { max_attempts: 20, retry: Some(quick()), ..noop("a", &[]) }]).await.unwrap();
+    assert!(worker.taken().await.is_empty());
+    let why = TaskServiceClient::new(fixture.channel.clone());
+    let why = async || {
+        let request = fixture.request(GetTaskRequest { id: tasks[0].id.clone() });
+        why.clone().explain_task(request).await.unwrap().into_inner()
+    };
+    let explained = why().await;
+    assert!(explained.because[0].contains("no agent that may take it is there"), "{:?}", explained.because);
+    assert!(explained.agents[0].name == name && explained.agents[0].lacks.contains("draining: new disk"), "{:?}", explained.agents);
+    agents.return_agent(fixture.request(set)).await.unwrap();
+    for _ in 0..10 {
+        let assignment = worker.assignment_after_ack().await;
+        worker.say(Out::Result(failed(&assignment, false)));
+    }
+    let get = GetAgentRequest { id: name.clone() };
+    let status =
+        async || AgentServiceClient::new(fixture.channel.clone()).get_agent(fixture.request(get.clone())).await.unwrap().into_inner();
+    eventually("quarantine", async || (status().await.status() == AgentStatus::Quarantined).then_some(())).await;
+    assert_eq!(status().await.condition_reason, "10 attempts in a row failed");
+    assert!(worker.taken().await.is_empty(), "nothing more is given to it");
+    // Another agent gets it, and the task tells why.
+    let mut other = Worker::new(&fixture, 1).await.beat();
+    other.assignment().await;
+    let explained = why().await;
+    assert!(explained.because.iter().any(|b| b.contains("was chosen of 1 with a score of")), "{:?}", explained.because);
+    fixture.service.stop().await;
+}
+
+fn quick() -> RetryPolicy {
+    RetryPolicy { base_ms: Some(1), most_ms: Some(1), jitter: Some(0.0), final_errors: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_retry_policy_says_which_errors_are_final() {
+    let fixture = Fixture::new().await;
+    let retry = Some(RetryPolicy { final_errors: vec!["quota".to_owned()], ..quick() });
+    let tasks = fixture.submit(vec![NewTask { retry, ..noop("a", &[]) }]).await.unwrap();
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    let first = worker.assignment().await;
+    worker.say(Out::Result(failed(&first, false)));
+    let second = worker.assignment_after_ack().await;
+    let quota = Failed { message: "no more".to_owned(), code: "quota".to_owned(), r#final: false };
+    worker.say(Out::Result(TaskResult { attempt: attempt(&second), outcome: Some(Outcome::Failed(quota)) }));
+    eventually("the end", async || (fixture.task(&tasks[0].id).await.state() == TaskState::Failed).then_some(())).await;
     fixture.service.stop().await;
 }

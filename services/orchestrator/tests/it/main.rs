@@ -1,7 +1,9 @@
 //! The orchestrator as its callers see it: its own `run()`, real PostgreSQL, gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+mod graphs;
 mod interventions;
+mod limits;
 mod sessions;
 mod submissions;
 mod worker;

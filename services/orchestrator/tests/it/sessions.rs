@@ -217,7 +217,7 @@ async fn a_rejection_makes_a_linked_fix_that_is_waited_for() {
 async fn of_the_tasks_with_one_key_one_runs() {
     let fixture = Fixture::new().await;
     let mut worker = Worker::new(&fixture, 5).await;
-    let keyed = |name: &str| titan_proto::orchestrator::NewTask { exclusive_key: "k".to_owned(), ..noop(name, &[]) };
+    let keyed = |name: &str| titan_proto::orchestrator::NewTask { concurrency_key: "k".to_owned(), ..noop(name, &[]) };
     fixture.submit(vec![keyed("a"), keyed("b"), noop("free", &[])]).await.unwrap();
     let first = [worker.assignment().await, worker.assignment().await];
     let keyed = first.iter().find(|a| a.title == "a").expect("the older of the two");

@@ -113,8 +113,12 @@ async fn pages_cover_everything_once() {
 async fn a_change_against_an_old_version_is_refused() {
     let fixture = Fixture::new().await;
     let projects = || ProjectServiceClient::new(fixture.channel.clone());
-    let rename =
-        |name: &str, version| UpdateProjectRequest { project: "todos".to_owned(), name: Some(name.to_owned()), description: None, version };
+    let rename = |name: &str, version| UpdateProjectRequest {
+        project: "todos".to_owned(),
+        name: Some(name.to_owned()),
+        version,
+        ..Default::default()
+    };
     let updated = projects().update_project(fixture.request(rename("One", 1))).await.unwrap().into_inner();
     assert_eq!((updated.name.as_str(), updated.version), ("One", 2));
     assert_eq!(projects().update_project(fixture.request(rename("Two", 1))).await.unwrap_err().code(), Code::FailedPrecondition);

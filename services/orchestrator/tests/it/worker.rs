@@ -5,7 +5,8 @@ use titan_proto::worker::result::Outcome;
 use titan_proto::worker::worker_message::Body as Out;
 use titan_proto::worker::worker_service_client::WorkerServiceClient;
 use titan_proto::worker::{
-    AgentSlot, Assignment, AttemptRef, Completed, Failed, Hello, OrchestratorMessage, Result as TaskResult, Resume, WorkerMessage,
+    AgentSlot, Assignment, AttemptRef, Completed, Failed, Heartbeat, Hello, OrchestratorMessage, Result as TaskResult, Resume,
+    WorkerMessage,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -18,6 +19,7 @@ pub(crate) struct Worker {
     pub(crate) stream: Streaming<OrchestratorMessage>,
     pub(crate) outgoing: mpsc::UnboundedSender<WorkerMessage>,
     pub(crate) resume: Resume,
+    pub(crate) session: String,
 }
 
 pub(crate) fn hello(session: SessionId, slots: u32) -> Hello {
@@ -27,18 +29,33 @@ pub(crate) fn hello(session: SessionId, slots: u32) -> Hello {
 
 impl Worker {
     pub(crate) async fn connect(fixture: &Fixture, hello: Hello) -> Result<Self, Status> {
+        let session = hello.session_id.clone();
         let (outgoing, receiver) = mpsc::unbounded_channel();
         outgoing.send(WorkerMessage { body: Some(Out::Hello(hello)) }).unwrap();
         let request = fixture.signer.service_request(OrgId::DEFAULT, UnboundedReceiverStream::new(receiver)).unwrap();
         let mut stream = WorkerServiceClient::new(fixture.channel.clone()).open_session(request).await?.into_inner();
         match stream.message().await?.and_then(|m| m.body) {
-            Some(In::Resume(resume)) => Ok(Self { stream, outgoing, resume }),
+            Some(In::Resume(resume)) => Ok(Self { stream, outgoing, resume, session }),
             other => panic!("expected Resume, got {other:?}"),
         }
     }
 
     pub(crate) async fn new(fixture: &Fixture, slots: u32) -> Self {
         Self::connect(fixture, hello(SessionId::generate(), slots)).await.unwrap()
+    }
+
+    /// Says that it lives, until it is dropped.
+    pub(crate) fn beat(self) -> Self {
+        let outgoing = self.outgoing.downgrade();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+        tokio::spawn(async move {
+            for sequence in 1.. {
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                let Some(outgoing) = outgoing.upgrade() else { return };
+                let _ = outgoing.send(WorkerMessage { body: Some(Out::Heartbeat(Heartbeat { sequence })) }); // its stream ended
+            }
+        });
+        self
     }
 
     pub(crate) fn say(&self, body: Out) {
@@ -88,5 +105,39 @@ pub(crate) fn completed(assignment: &Assignment) -> TaskResult {
     TaskResult { attempt: attempt(assignment), outcome: Some(Outcome::Completed(Completed { result_json })) }
 }
 pub(crate) fn failed(assignment: &Assignment, last: bool) -> TaskResult {
-    TaskResult { attempt: attempt(assignment), outcome: Some(Outcome::Failed(Failed { message: "boom".to_owned(), r#final: last })) }
+    TaskResult {
+        attempt: attempt(assignment),
+        outcome: Some(Outcome::Failed(Failed { message: "boom".to_owned(), r#final: last, ..Default::default() })),
+    }
+}
+
+impl Worker {
+    /// What it is given while nothing else comes for a moment; nothing of it is ended.
+    pub(crate) async fn taken(&mut self) -> Vec<Assignment> {
+        let mut taken = Vec::new();
+        while let Ok(heard) = tokio::time::timeout(std::time::Duration::from_millis(300), self.stream.message()).await {
+            let Some(In::Assignment(assignment)) = heard.unwrap().unwrap().body else { continue };
+            taken.push(assignment);
+        }
+        taken
+    }
+
+    /// Does everything it is given until nothing more comes for a moment; their titles, in the order in which they came.
+    pub(crate) async fn work(&mut self) -> Vec<String> {
+        let mut done = Vec::new();
+        loop {
+            let taken = self.taken().await;
+            if taken.is_empty() {
+                return done;
+            }
+            for assignment in taken {
+                self.say(Out::Result(completed(&assignment)));
+                done.push(assignment.title);
+            }
+        }
+    }
+}
+
+pub(crate) fn titles(assignments: &[Assignment]) -> Vec<&str> {
+    assignments.iter().map(|a| a.title.as_str()).collect()
 }

@@ -16,6 +16,7 @@ pub(crate) struct Model {
     pub(crate) created_by: String,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) traceparent: String,
+    pub(crate) paused: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use titan_ids::{OrgId, ProjectId};
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "project")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -15,6 +15,8 @@ pub(crate) struct Model {
     pub(crate) owner: String,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) version: i64,
+    pub(crate) weight: f64,
+    pub(crate) matching: Option<Json>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }

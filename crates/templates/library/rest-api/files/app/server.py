@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import socketserver
 import sys
 import threading
@@ -80,6 +81,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
+        if self.close_connection:
+            self.linger()
+
+    def linger(self):
+        """Takes what the client still sends: a connection closed before is reset, and the answer may be lost with it."""
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(1)
+            until, left = time.monotonic() + 1, 4 * BODY_MOST
+            while left > 0 and time.monotonic() < until and (data := self.connection.recv(65536)):
+                left -= len(data)
+        except OSError:
+            pass  # It is gone.
 
     def route(self):
         path, _, query = self.path.partition("?")

@@ -1,0 +1,107 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::table::{self, text};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Id or slug of the project.
+    #[arg(long)]
+    project: String,
+    /// JSON: a list of tasks as `POST /api/v1/tasks` takes them (see /api/v1/openapi.json); - for standard input.
+    #[arg(long, conflicts_with_all = ["kind", "role", "title"])]
+    file: Option<PathBuf>,
+    /// What work it is, e.g. noop.
+    #[arg(long, required_unless_present = "file")]
+    kind: Option<String>,
+    /// The role an agent needs.
+    #[arg(long, required_unless_present = "file")]
+    role: Option<String>,
+    #[arg(long, required_unless_present = "file")]
+    title: Option<String>,
+    /// JSON object.
+    #[arg(long, default_value = "{}")]
+    input: String,
+    /// 0 (lowest) to 9.
+    #[arg(long, default_value_t = 0)]
+    priority: i32,
+    /// Agents of this pool are given it.
+    #[arg(long, default_value = "")]
+    pool: String,
+    /// What an agent needs: a skill, or skill=proficiency from 0 to 1; may be given more than once.
+    #[arg(long = "skill")]
+    skills: Vec<String>,
+    #[arg(long = "label")]
+    labels: Vec<String>,
+    /// Id of a task it waits for; may be given more than once.
+    #[arg(long = "after")]
+    depends_on: Vec<String>,
+    /// RFC 3339.
+    #[arg(long)]
+    run_after: Option<String>,
+    /// RFC 3339.
+    #[arg(long)]
+    due: Option<String>,
+    /// RFC 3339; it fails when it is not done by then.
+    #[arg(long)]
+    deadline: Option<String>,
+    #[arg(long, default_value = "")]
+    concurrency_key: String,
+    #[arg(long, default_value_t = 0)]
+    concurrency_limit: u32,
+    #[arg(long, default_value_t = 0)]
+    max_attempts: i32,
+    /// Of one attempt, in seconds.
+    #[arg(long, default_value_t = 0)]
+    timeout: u32,
+    /// Given twice, it is submitted once.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
+    let tasks = match &args.file {
+        Some(file) if file.as_os_str() == "-" => serde_json::from_reader(std::io::stdin()).context("standard input is not JSON")?,
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?
+        }
+        None => json!([one(&args)?]),
+    };
+    let body = json!({ "project": args.project, "tasks": tasks });
+    let submitted = match &args.idempotency_key {
+        Some(key) => client.post_as("/tasks", key, &body).await?,
+        None => client.post("/tasks", &body).await?,
+    };
+    if json {
+        println!("{submitted}");
+    } else {
+        let tasks = submitted["tasks"].as_array().into_iter().flatten();
+        table::show(
+            ["TASK", "STATE", "HELD", "TITLE"],
+            tasks.map(|t| [text(t, "id"), text(t, "state"), text(t, "held"), text(t, "title")]),
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(args: &Args) -> anyhow::Result<Value> {
+    let input: Value = serde_json::from_str(&args.input).context("--input is not JSON")?;
+    let skill = |given: &String| match given.split_once('=') {
+        Some((skill, least)) => {
+            Ok((skill.to_owned(), json!(least.parse::<f64>().with_context(|| format!("--skill {given}: not a number"))?)))
+        }
+        None => Ok((given.clone(), json!(0.0))),
+    };
+    let skills: serde_json::Map<String, Value> = args.skills.iter().map(skill).collect::<anyhow::Result<_>>()?;
+    Ok(json!({
+        "key": "task", "kind": args.kind, "role": args.role, "title": args.title, "input": input, "priority": args.priority,
+        "pool": args.pool, "skills": skills, "labels": args.labels, "depends_on": args.depends_on, "run_after": args.run_after,
+        "due_at": args.due, "deadline_at": args.deadline, "concurrency_key": args.concurrency_key,
+        "concurrency_limit": args.concurrency_limit, "max_attempts": args.max_attempts, "timeout_s": args.timeout,
+    }))
+}

@@ -1,0 +1,161 @@
+//! What people do to tasks that exist.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use titan_error::Result;
+use titan_proto::orchestrator::act_on_tasks_request::Action;
+use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_proto::orchestrator::{self as proto, ActOnTaskRequest, ActOnTasksRequest, HandOffTaskRequest};
+use titan_service::retrying;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Body, Caller};
+use super::tasks::{TaskOut, state_of};
+use crate::app::App;
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActIn {
+    /// For the history.
+    #[serde(default)]
+    pub(super) reason: String,
+}
+
+/// End a task that has not ended, with its subtasks, everything that waits for it and what has not begun of its goal. Whoever works on
+/// it stops.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", params(("id" = String, Path)), request_body = ActIn,
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn cancel(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(ActIn { reason }): Body<ActIn>,
+) -> Result<Json<TaskOut>> {
+    let request = ActOnTaskRequest { id, reason };
+    let cancel = async || TaskServiceClient::new(app.orchestrator.clone()).cancel_task(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(retrying(cancel).await?.into()))
+}
+
+/// Give a task that failed or was cancelled another life, and with it what was cancelled because of it. Its goal goes on.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", params(("id" = String, Path)), request_body = ActIn,
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn retry(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(ActIn { reason }): Body<ActIn>,
+) -> Result<Json<TaskOut>> {
+    // Not repeated: what was tried again and failed anew meanwhile would get a third life.
+    let request = app.signer.request(&who, ActOnTaskRequest { id, reason })?;
+    Ok(Json(TaskServiceClient::new(app.orchestrator.clone()).retry_task(request).await?.into_inner().into()))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct HandOffIn {
+    /// Name of the agent; whoever fits if not given.
+    #[serde(default)]
+    to: String,
+    /// For the history.
+    #[serde(default)]
+    reason: String,
+}
+
+/// Give a task that has not ended to another agent. Whoever has it stops, and what it still reports is refused.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/hand-off", params(("id" = String, Path)), request_body = HandOffIn,
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn hand_off(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(HandOffIn { to, reason }): Body<HandOffIn>,
+) -> Result<Json<TaskOut>> {
+    let request = HandOffTaskRequest { id, to, reason };
+    let hand_off =
+        async || TaskServiceClient::new(app.orchestrator.clone()).hand_off_task(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(retrying(hand_off).await?.into()))
+}
+
+/// Must name a project, a goal or ids.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct FilterIn {
+    /// Id or slug.
+    project: String,
+    goal: String,
+    /// As shown in `state`.
+    state: String,
+    label: String,
+    parent: String,
+    /// Failed and not discarded.
+    dead: bool,
+    /// At most 1,000.
+    ids: Vec<String>,
+}
+
+/// What is done to each.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum ActionIn {
+    /// Those that have not ended.
+    Cancel,
+    /// Those that failed or were cancelled, so many a second; 0: at once.
+    Retry { per_second: f64 },
+    /// Failed ones leave the dead letters.
+    Discard,
+    /// Those that have not begun: 0 to 9.
+    Priority(i32),
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BulkIn {
+    filter: FilterIn,
+    action: ActionIn,
+    /// For the history.
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct BulkOut {
+    changed: Vec<String>,
+    refused: Vec<RefusedOut>,
+    /// After 10,000 there are more; call again.
+    more: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusedOut {
+    id: String,
+    reason: String,
+}
+
+/// The same to every task that a filter names.
+#[utoipa::path(post, path = "/api/v1/tasks/bulk", request_body = BulkIn, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 200, body = BulkOut), (status = 404), (status = 422)))]
+async fn bulk(State(app): State<Arc<App>>, Caller(who): Caller, Body(bulk): Body<BulkIn>) -> Result<Json<BulkOut>> {
+    let BulkIn { filter, action, reason } = bulk;
+    let FilterIn { project, goal: goal_id, state, label, parent: parent_id, dead, ids } = filter;
+    let filter = Some(proto::TaskFilter { project, goal_id, state: state_of(&state)?, label, parent_id, ids, dead });
+    let action = Some(match action {
+        ActionIn::Cancel => Action::Cancel(()),
+        ActionIn::Retry { per_second } => Action::Retry(proto::RetryTasks { per_second }),
+        ActionIn::Discard => Action::Discard(()),
+        ActionIn::Priority(priority) => Action::Priority(priority),
+    });
+    // Not repeated, as a single retry is not.
+    let request = app.signer.request(&who, ActOnTasksRequest { filter, action, reason })?;
+    let done = TaskServiceClient::new(app.orchestrator.clone()).act_on_tasks(request).await?.into_inner();
+    let refused = done.refused.into_iter().map(|proto::RefusedTask { id, reason }| RefusedOut { id, reason }).collect();
+    Ok(Json(BulkOut { changed: done.changed, refused, more: done.more }))
+}
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(cancel)).routes(routes!(retry)).routes(routes!(hand_off)).routes(routes!(bulk))
+}

@@ -1,0 +1,194 @@
+//! Concurrency keys, rates, times, and whose turn it is.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
+use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_proto::orchestrator::{CreateProjectRequest, NewTask, RateLimit, SubmitTasksRequest, TaskState, UpdateProjectRequest};
+use titan_proto::time::to_proto;
+use titan_proto::worker::Hello;
+use titan_proto::worker::worker_message::Body as Out;
+use titan_testkit::eventually;
+
+use super::worker::{Worker, completed, failed, hello, titles};
+use super::{Fixture, noop};
+
+fn keyed(name: &str, limit: u32) -> NewTask {
+    NewTask { concurrency_key: "k".to_owned(), concurrency_limit: limit, ..noop(name, &[]) }
+}
+
+async fn taken(fixture: &Fixture) -> i64 {
+    fixture.database.count("SELECT taken::bigint FROM orchestrator.task_limit").await
+}
+
+#[tokio::test]
+async fn as_many_run_as_the_key_allows_and_every_end_lets_the_next_one_in() {
+    let fixture = Fixture::new().await;
+    let mut worker = Worker::new(&fixture, 20).await.beat();
+    let tasks: Vec<_> = (0..7).map(|i| keyed(&i.to_string(), 3)).collect();
+    let tasks = fixture.submit(tasks).await.unwrap();
+    assert_eq!(fixture.task(&tasks[6].id).await.held, "concurrency: k");
+    let first = worker.taken().await;
+    assert_eq!(titles(&first), ["0", "1", "2"]);
+    // However an attempt ends, its permit is given back: done, failed for good, failed for now.
+    worker.say(Out::Result(completed(&first[0])));
+    worker.say(Out::Result(failed(&first[1], true)));
+    worker.say(Out::Result(failed(&first[2], false)));
+    let second = worker.taken().await;
+    assert_eq!(second.len(), 3, "{:?}", titles(&second));
+    for assignment in second {
+        worker.say(Out::Result(completed(&assignment)));
+    }
+    worker.work().await;
+    eventually("all ended", async || {
+        (fixture.database.count("SELECT count(*) FROM orchestrator.task WHERE state IN ('done', 'failed')").await == 7).then_some(())
+    })
+    .await;
+    assert_eq!(taken(&fixture).await, 0, "no permit leaked");
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_task_and_a_worker_that_is_gone_give_their_permits_back() {
+    let fixture = Fixture::new().await;
+    let tasks = fixture.submit(vec![keyed("a", 1), keyed("b", 1), keyed("c", 1)]).await.unwrap();
+    let cancel = titan_proto::orchestrator::ActOnTaskRequest { id: tasks[0].id.clone(), reason: String::new() };
+    TaskServiceClient::new(fixture.channel.clone()).cancel_task(fixture.request(cancel)).await.unwrap();
+    let mut gone = Worker::new(&fixture, 5).await;
+    assert_eq!(titles(&gone.taken().await), ["b"]);
+    drop(gone);
+    let mut worker = Worker::new(&fixture, 5).await.beat();
+    eventually("what the lost one had", async || {
+        (fixture.database.count("SELECT count(*) FROM orchestrator.task WHERE losses = 1").await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(worker.work().await.len(), 2);
+    eventually("no permit leaked", async || (taken(&fixture).await == 0).then_some(())).await;
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_begin_in_a_period_than_the_rate_allows() {
+    let fixture = Fixture::new().await;
+    let mut worker = Worker::new(&fixture, 50).await.beat();
+    let rate = RateLimit { key: "api".to_owned(), limit: 4, period_ms: 2_000 };
+    let limited = |i: i32| NewTask { rate_limits: vec![rate.clone()], ..noop(&i.to_string(), &[]) };
+    let started = Instant::now();
+    let tasks = fixture.submit((0..10).map(limited).collect()).await.unwrap();
+    assert_eq!(fixture.task(&tasks[9].id).await.held, "rate: api");
+    assert_eq!(worker.taken().await.len(), 4, "the bucket was full");
+    let mut begun = 4;
+    while begun < 10 {
+        begun += worker.taken().await.len();
+        let allowed = 4.0 + started.elapsed().as_secs_f64() * 2.0 + 1.0;
+        assert!(f64::from(u32::try_from(begun).unwrap()) <= allowed, "{begun} within {:?}", started.elapsed());
+    }
+    assert!(started.elapsed() > Duration::from_millis(2_500), "{:?}", started.elapsed());
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_waits_for_its_time_and_fails_at_its_deadline() {
+    let fixture = Fixture::new().await;
+    let at = |ms: i64| Some(to_proto(titan_lifecycle::now() + chrono::Duration::milliseconds(ms)));
+    let later = NewTask { run_after: at(1_000), ..noop("later", &[]) };
+    let expiring = NewTask { deadline_at: at(600), pool: "nobody's".to_owned(), ..noop("expiring", &[]) };
+    let started = Instant::now();
+    let tasks = fixture.submit(vec![later, expiring, noop("after it", &["expiring"])]).await.unwrap();
+    assert_eq!(fixture.task(&tasks[0].id).await.held, "later");
+    let mut worker = Worker::new(&fixture, 5).await.beat();
+    assert_eq!(worker.assignment().await.title, "later");
+    assert!(started.elapsed() > Duration::from_millis(900) && started.elapsed() < Duration::from_millis(2_500), "{:?}", started.elapsed());
+    eventually("the deadline", async || (fixture.task(&tasks[1].id).await.state() == TaskState::Failed).then_some(())).await;
+    let failed = fixture.task(&tasks[1].id).await;
+    assert_eq!(failed.error, "its deadline passed");
+    assert_eq!(fixture.task(&tasks[2].id).await.state(), TaskState::Cancelled);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_queue_of_one_project_delays_no_other_and_weights_share() {
+    let fixture = Fixture::new().await;
+    let mut projects = ProjectServiceClient::new(fixture.channel.clone());
+    let project = CreateProjectRequest { name: "Small".to_owned(), ..Default::default() };
+    projects.create_project(fixture.request(project)).await.unwrap();
+    fixture.submit((0..400).map(|i| noop(&format!("big {i}"), &[])).collect()).await.unwrap();
+    let small = |count: usize| SubmitTasksRequest {
+        project: "small".to_owned(),
+        tasks: (0..count).map(|i| noop(&format!("small {i}"), &[])).collect(),
+        ..Default::default()
+    };
+    let submit = async |count| {
+        TaskServiceClient::new(fixture.channel.clone()).submit_tasks(fixture.request(small(count))).await.unwrap();
+    };
+    submit(5).await;
+    let share = async |worker: &mut Worker, count: usize| {
+        let mut by_project: BTreeMap<String, usize> = BTreeMap::new();
+        for _ in 0..count {
+            let assignment = worker.assignment_after_ack().await;
+            worker.say(Out::Result(completed(&assignment)));
+            *by_project.entry(assignment.project_slug).or_default() += 1;
+        }
+        by_project
+    };
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    let first = share(&mut worker, 12).await;
+    assert_eq!(first["small"], 5, "what came after 400 others is done among the first: {first:?}");
+    let update = UpdateProjectRequest { project: "small".to_owned(), weight: Some(3.0), version: 1, ..Default::default() };
+    projects.update_project(fixture.request(update)).await.unwrap();
+    submit(200).await;
+    let second = share(&mut worker, 80).await;
+    assert!(second["small"].abs_diff(60) <= 3, "three of four: {second:?}");
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_more_urgent_or_due_earlier_goes_first() {
+    let fixture = Fixture::new().await;
+    let due = |hours: i64| Some(to_proto(titan_lifecycle::now() + chrono::Duration::hours(hours)));
+    let tasks = vec![
+        noop("plain", &[]),
+        NewTask { due_at: due(5), ..noop("due later", &[]) },
+        NewTask { due_at: due(1), ..noop("due soon", &[]) },
+        NewTask { priority: 9, ..noop("urgent", &[]) },
+    ];
+    fixture.submit(tasks).await.unwrap();
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    assert_eq!(worker.work().await, ["urgent", "due soon", "due later", "plain"]);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn agents_are_given_what_they_can_and_what_they_subscribe_to() {
+    let fixture = Fixture::new().await;
+    let skilled = |name: &str, least: f64| NewTask { skills: [("rust".to_owned(), least)].into(), ..noop(name, &[]) };
+    let tasks = vec![
+        skilled("easy", 0.3),
+        skilled("hard", 0.9),
+        NewTask { pool: "gpu".to_owned(), ..noop("elsewhere", &[]) },
+        NewTask { labels: vec!["billing".to_owned()], priority: 5, ..noop("labelled", &[]) },
+        NewTask { labels: vec!["billing".to_owned()], ..noop("labelled, not urgent", &[]) },
+    ];
+    fixture.submit(tasks).await.unwrap();
+    let with = |change: &dyn Fn(&mut titan_proto::worker::AgentSlot)| {
+        let mut hello: Hello = hello(titan_ids::SessionId::generate(), 9);
+        change(&mut hello.agents[0]);
+        hello
+    };
+    let subscribed = with(&|agent| {
+        let subscription = titan_proto::worker::Subscription { labels: vec!["billing".to_owned()], priority: 3, ..Default::default() };
+        agent.subscription = Some(subscription);
+    });
+    let mut subscribed = Worker::connect(&fixture, subscribed).await.unwrap().beat();
+    assert_eq!(subscribed.work().await, ["labelled"]);
+    let novice = with(&|agent| agent.proficiency = [("rust".to_owned(), 0.5)].into());
+    let mut novice = Worker::connect(&fixture, novice).await.unwrap().beat();
+    assert_eq!(novice.work().await, ["easy", "labelled, not urgent"]);
+    let mut gpu = Worker::connect(&fixture, with(&|agent| agent.pool = "gpu".to_owned())).await.unwrap().beat();
+    assert_eq!(gpu.work().await, ["elsewhere"]);
+    let expert = with(&|agent| agent.skills = vec!["rust".to_owned()]);
+    let mut expert = Worker::connect(&fixture, expert).await.unwrap().beat();
+    assert_eq!(expert.work().await, ["hard"]);
+    fixture.service.stop().await;
+}
