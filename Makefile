@@ -1,6 +1,6 @@
 # Thin verbs; what they do is in scripts/ and crates/titan-cli.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down build test bench check images
+.PHONY: help demo dev up down build test simulate bench check images
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 HOME_UP := $(if $(TITAN_HOME),$(TITAN_HOME),$(CURDIR)/.run/titan)
@@ -34,6 +34,9 @@ test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	cargo build --workspace
 	@scripts/servers.sh with cargo nextest run --workspace
+
+simulate: ## The engine under a virtual clock, SIM_SEEDS (a million) seeded worlds; SIM_SEED=n plays one again and tells what it does
+	SIM_SEEDS=$${SIM_SEEDS:-1000000} cargo test --release -p titan-orchestrator --lib whatever_breaks -- --nocapture
 
 bench: ## Build release and measure the task engine (BENCH_SECONDS=60); the table goes to docs/benchmarks.md too
 	@scripts/servers.sh tools

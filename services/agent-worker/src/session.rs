@@ -198,6 +198,10 @@ impl Session {
         loop {
             tokio::select! {
                 message = stream.message() => match message? {
+                    // One that stood still hears of what is not its own any more: it begins nothing, and says hello again.
+                    Some(OrchestratorMessage { body: Some(In::Assignment(_)) }) if !self.check_lease() => {
+                        return Err(tonic::Status::unavailable("the lease ended"));
+                    }
                     Some(OrchestratorMessage { body }) => self.heard(body),
                     None => return Err(tonic::Status::unavailable("the orchestrator closed the stream")),
                 },

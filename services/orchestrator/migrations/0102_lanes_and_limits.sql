@@ -55,7 +55,10 @@ CREATE INDEX task_payload_labels ON task_payload USING gin (labels) WHERE labels
 CREATE INDEX task_payload_parent ON task_payload (parent_id, task_id) WHERE parent_id IS NOT NULL;
 
 -- When the task waited for ends without being done, this one: fails with it, is skipped, or runs anyway.
-ALTER TABLE task_dependency ADD COLUMN on_failure text NOT NULL DEFAULT 'fail' CHECK (on_failure IN ('fail', 'skip', 'run'));
+ALTER TABLE task_dependency
+    ADD COLUMN on_failure text NOT NULL DEFAULT 'fail' CHECK (on_failure IN ('fail', 'skip', 'run')),
+    -- It ran anyway: when the task waited for is tried again and ends once more, that counts no second time.
+    ADD COLUMN counted boolean NOT NULL DEFAULT false;
 
 -- Counters of limits, locked in the order of their keys. 'c/…': how many run at once; 'r/…': a bucket of tokens.
 CREATE TABLE task_limit (

@@ -14,6 +14,8 @@ mod domain;
 mod group_commit;
 mod grpc;
 mod reconcile;
+#[cfg(test)]
+mod sim;
 mod store;
 
 use titan_bus::Bus;

@@ -190,6 +190,8 @@ impl<'a> Batch<'a> {
         let (dependents, edges) = transitions::lock_dependents(self.tx, &parents).await?;
         let following = follow(&ends, edges.iter().map(|edge| (edge.task_id, edge.depends_on, edge.on_failure)));
         let free = transitions::count_down(self.tx, &following.counts).await?;
+        let anyway = edges.iter().filter(|edge| edge.on_failure == OnFailure::Run && ends.get(&edge.depends_on) != Some(&End::Done));
+        transitions::mark_counted(self.tx, anyway).await?;
         let mut writes = Vec::new();
         for dependent in &dependents {
             if let Some(parent) = following.cancelled.get(&dependent.id) {
@@ -264,7 +266,7 @@ impl<'a> Batch<'a> {
             priority: work.priority,
             max_attempts: work.max_attempts,
             timeout_s: work.timeout_s,
-            depends_on: vec![Dependency { on: judged.uuid(), on_failure: OnFailure::Fail }],
+            depends_on: vec![Dependency { on: judged.uuid(), on_failure: OnFailure::Fail, counted: false }],
             ..NewTask::plain(&work.kind, &work.role, format!("Fix: {}", work.title.trim_start_matches("Fix: ")), input)
         };
         let paused = self.tasks.get(&id).is_some_and(|held| held.locked.place.paused);

@@ -232,14 +232,17 @@ impl Around {
                 let problem = format!("{} is not an unfinished task of this project", TaskId::from(of));
                 return Err(Error::invalid(format!("tasks[{i}].parent"), problem));
             }
-            for dependency in task.depends_on.iter().filter(|d| outside.contains(&d.on)) {
+            for dependency in task.depends_on.iter_mut().filter(|d| outside.contains(&d.on)) {
                 let shown = TaskId::from(dependency.on).to_string();
                 let j = given[i].depends_on.iter().position(|d| *d == shown).unwrap_or(0);
                 let field = format!("tasks[{i}].depends_on[{j}]");
                 match parent(dependency.on) {
                     None => return Err(Error::invalid(field, format!("{shown} is not a task of this project"))),
                     Some(TaskState::Done) => task.waiting_on -= 1,
-                    Some(TaskState::Failed | TaskState::Cancelled) if dependency.on_failure == OnFailure::Run => task.waiting_on -= 1,
+                    Some(TaskState::Failed | TaskState::Cancelled) if dependency.on_failure == OnFailure::Run => {
+                        dependency.counted = true;
+                        task.waiting_on -= 1;
+                    }
                     Some(TaskState::Failed | TaskState::Cancelled) => {
                         return Err(Error::invalid(field, format!("{shown} has failed and will never be done")));
                     }
@@ -303,7 +306,7 @@ fn validate(given: &[TaskIn], now: DateTime<Utc>) -> Result<Vec<NewTask>> {
             };
             let on_failure = given[i].on_failure.get(&given[i].depends_on[j]).copied().unwrap_or(OnFailure::Fail);
             if !new[i].depends_on.iter().any(|d| d.on == on) {
-                new[i].depends_on.push(Dependency { on, on_failure });
+                new[i].depends_on.push(Dependency { on, on_failure, counted: false });
             }
         }
         if let Some(stray) = given[i].on_failure.keys().find(|key| !given[i].depends_on.contains(key)) {

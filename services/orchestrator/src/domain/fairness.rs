@@ -26,6 +26,12 @@ impl Shares {
         self.spent.iter().map(|(project, spent)| (*project, spent - self.clock)).filter(|(_, ahead)| *ahead > 0.0)
     }
 
+    /// As another one told.
+    #[cfg(test)]
+    pub(crate) fn restore(&mut self, project: ProjectId, ahead: f64) {
+        self.spent.insert(project, self.clock + ahead);
+    }
+
     /// `tasks` in the order in which they are due, each project's own order kept.
     pub(crate) fn order<T>(&self, tasks: Vec<T>, project: impl Fn(&T) -> (ProjectId, f64)) -> Vec<T> {
         let mut queues: BTreeMap<ProjectId, (f64, f64, VecDeque<T>)> = BTreeMap::new();

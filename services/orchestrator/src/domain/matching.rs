@@ -266,7 +266,7 @@ impl Matcher<'_> {
         let speeds: Vec<_> = compared.iter().filter_map(|i| self.records.mean_ms(slots[*i].agent.id, &candidate.kind)).collect();
         let fastest = speeds.into_iter().reduce(f64::min);
         let mut scored: Vec<_> = compared.iter().map(|i| (*i, self.score(candidate, lane, &slots[*i], fastest))).collect();
-        scored.sort_by(|(i, a), (j, b)| b.score.total_cmp(&a.score).then(slots[*i].agent.id.cmp(&slots[*j].agent.id)));
+        scored.sort_by(|(i, a), (j, b)| b.score.total_cmp(&a.score).then_with(|| slots[*i].agent.name.cmp(&slots[*j].agent.name)));
         let considered = scored.len();
         let instead_of = scored.get(1).map(|(_, f)| (f.agent.clone(), f.score));
         let (best, factors) = scored.into_iter().next()?;

@@ -54,6 +54,8 @@ pub(crate) struct Dependency {
     pub(crate) on: Uuid,
     #[serde(serialize_with = "on_failure")]
     pub(crate) on_failure: OnFailure,
+    /// What it waits for failed before, and it runs anyway.
+    pub(crate) counted: bool,
 }
 
 fn on_failure<S: serde::Serializer>(policy: &OnFailure, to: S) -> std::result::Result<S::Ok, S::Error> {
@@ -139,8 +141,8 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask
             labels text[], retry jsonb, budget jsonb, parent_id uuid, depends_on jsonb, waiting_on int, held text)),
         payload AS (INSERT INTO task_payload (task_id, project_id, title, input, labels, retry, budget, parent_id, created_by, traceparent)
             SELECT id, project_id, title, input, labels, retry, budget, parent_id, created_by, traceparent FROM r),
-        edges AS (INSERT INTO task_dependency (task_id, depends_on, on_failure)
-            SELECT r.id, e.\"on\", e.on_failure FROM r, jsonb_to_recordset(r.depends_on) AS e(\"on\" uuid, on_failure text))
+        edges AS (INSERT INTO task_dependency (task_id, depends_on, on_failure, counted)
+            SELECT r.id, e.\"on\", e.on_failure, e.counted FROM r, jsonb_to_recordset(r.depends_on) AS e(\"on\" uuid, on_failure text, counted boolean))
         INSERT INTO task (id, org_id, project_id, goal_id, kind, lane_id, state, priority, max_attempts, timeout_s, waiting_on, held, run_after,
             due_at, deadline_at, concurrency_key, rate_keys, wishes, created_at)
         SELECT id, org_id, project_id, goal_id, kind, lane_id, 'inbox', priority, max_attempts, timeout_s, waiting_on, held, run_after,

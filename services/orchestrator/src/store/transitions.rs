@@ -291,7 +291,8 @@ pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid])
         return Ok((dependents, Vec::new()));
     }
     let ids: Vec<Uuid> = dependents.iter().map(|d| d.id.uuid()).collect();
-    let select = "SELECT task_id, depends_on, on_failure FROM task_dependency WHERE task_id = ANY($1) AND depends_on = ANY($2)";
+    let select = "SELECT task_id, depends_on, on_failure FROM task_dependency
+        WHERE task_id = ANY($1) AND depends_on = ANY($2) AND NOT counted";
     let edges = Edge::find_by_statement(sql(select, [ids.into(), parents.to_vec().into()])).all(db).await?;
     Ok((dependents, edges))
 }
@@ -351,10 +352,24 @@ pub(crate) async fn hopeless(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Resul
 pub(crate) async fn recount(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<()> {
     let lock = "SELECT id FROM task WHERE id IN (SELECT depends_on FROM task_dependency WHERE task_id = ANY($1)) ORDER BY id FOR SHARE";
     db.execute_raw(sql(lock, [tasks.to_vec().into()])).await?;
+    let mark = "UPDATE task_dependency d SET counted = (d.on_failure = 'run' AND o.state IN ('failed', 'cancelled'))
+        FROM task o WHERE d.task_id = ANY($1) AND o.id = d.depends_on";
+    db.execute_raw(sql(mark, [tasks.to_vec().into()])).await?;
     let update = "UPDATE task t SET waiting_on = (SELECT count(*) FROM task_dependency d JOIN task o ON o.id = d.depends_on
-            WHERE d.task_id = t.id AND o.state <> 'done' AND NOT (d.on_failure = 'run' AND o.state IN ('failed', 'cancelled')))
-        WHERE t.id = ANY($1)";
+            WHERE d.task_id = t.id AND o.state <> 'done' AND NOT d.counted) WHERE t.id = ANY($1)";
     db.execute_raw(sql(update, [tasks.to_vec().into()])).await?;
+    Ok(())
+}
+
+/// These run anyway, and are not counted again.
+pub(crate) async fn mark_counted(db: &impl ConnectionTrait, edges: impl Iterator<Item = &Edge>) -> Result<()> {
+    let (tasks, parents): (Vec<Uuid>, Vec<Uuid>) = edges.map(|edge| (edge.task_id.uuid(), edge.depends_on.uuid())).unzip();
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let update = "UPDATE task_dependency d SET counted = true FROM unnest($1::uuid[], $2::uuid[]) AS e(task_id, depends_on)
+        WHERE d.task_id = e.task_id AND d.depends_on = e.depends_on";
+    db.execute_raw(sql(update, [tasks.into(), parents.into()])).await?;
     Ok(())
 }
 

@@ -233,7 +233,8 @@ async fn dead_letters_are_listed_replayed_at_a_rate_and_discarded() {
 #[tokio::test]
 async fn many_are_cancelled_or_given_another_priority_by_a_filter() {
     let fixture = Fixture::new().await;
-    let labelled = |i: usize| NewTask { labels: vec![if i.is_multiple_of(2) { "even" } else { "odd" }.to_owned()], ..noop(&i.to_string(), &[]) };
+    let labelled =
+        |i: usize| NewTask { labels: vec![if i.is_multiple_of(2) { "even" } else { "odd" }.to_owned()], ..noop(&i.to_string(), &[]) };
     fixture.submit((0..500).map(labelled).collect()).await.unwrap();
     let act = |label: &str, action: Action| ActOnTasksRequest {
         filter: Some(TaskFilter { project: "todos".to_owned(), label: label.to_owned(), ..Default::default() }),

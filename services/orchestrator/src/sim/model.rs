@@ -1,0 +1,560 @@
+//! The tables in memory: what the SQL of `store/` does, by the same rules.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use titan_ids::{AgentId, ProjectId, SessionId, TaskId};
+use uuid::Uuid;
+
+use crate::domain::fairness::Shares;
+use crate::domain::graph;
+use crate::domain::limits::{self, Held, Limit, Waiting, admit, has_permit};
+use crate::domain::matching::{Candidate, Demands, Lane, Matcher, Records, Slot, Weights, Wishes, group};
+use crate::domain::task::{Backoff, Command, End, OnFailure, Task, TaskState, Transition};
+
+/// A task as it is submitted. Names are unique in a world.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    pub(super) name: String,
+    pub(super) project: usize,
+    pub(super) role: usize,
+    pub(super) priority: i32,
+    /// With how many at once.
+    pub(super) key: Option<(usize, i32)>,
+    pub(super) max_attempts: i32,
+    /// By the place of the task among all of the world.
+    pub(super) depends_on: Vec<(usize, OnFailure)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Started,
+    Completed,
+    Failed { last: bool },
+    Lost,
+}
+
+/// A transaction.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Submit {
+        key: u64,
+        specs: Vec<Spec>,
+    },
+    Connect {
+        session: usize,
+    },
+    /// Its lease has passed.
+    Expire {
+        session: usize,
+    },
+    /// (session, its epoch, what it runs)
+    Claim {
+        slots: Vec<(usize, i64, u32)>,
+        ahead: Vec<(usize, f64)>,
+    },
+    Report {
+        reports: Vec<(usize, i32, What)>,
+    },
+    Cancel {
+        task: usize,
+    },
+    Retry {
+        task: usize,
+    },
+    /// Those whose time has come by the world's clock.
+    ReleaseDue {
+        due: Vec<usize>,
+    },
+}
+
+/// What came of it, for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// False: it was done before, or is refused.
+    Done(bool),
+    Epoch(Option<i64>),
+    /// (task, attempt, session)
+    Claimed(Vec<(usize, i32, usize)>),
+    Accepted(Vec<bool>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) spec: Spec,
+    pub(super) task: Task,
+    pub(super) waiting_on: i32,
+    pub(super) held: Option<Held>,
+    pub(super) run_after: u64,
+    pub(super) session: Option<usize>,
+    pub(super) tolerated: bool,
+    /// The attempt whose result was accepted.
+    pub(super) accepted: Option<i32>,
+    /// Cancelled because of another one.
+    by_engine: bool,
+    /// What it waited for that failed, and it runs anyway.
+    counted: BTreeSet<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Session {
+    pub(super) epoch: i64,
+    pub(super) expired: bool,
+}
+
+/// A task as it is compared.
+pub(super) type Shown = (String, TaskState, i32, i32, i32, i32, Option<String>, bool);
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) rows: Vec<Row>,
+    pub(super) limits: BTreeMap<String, Limit>,
+    pub(super) sessions: BTreeMap<usize, Session>,
+    keys: BTreeSet<u64>,
+}
+
+pub(super) const ROLES: usize = 2;
+pub(super) const PROJECTS: usize = 2;
+/// An agent's.
+pub(super) const CONCURRENCY: u32 = 3;
+/// Long, so that the clock of a replay never releases what the world's has not.
+pub(super) const PAUSE: Duration = Duration::from_secs(3_600);
+/// The world's own pause.
+pub(super) const PAUSE_MS: u64 = 700;
+
+fn uuid(kind: u128, n: usize) -> Uuid {
+    Uuid::from_u128(kind << 64 | n as u128)
+}
+fn task_id(n: usize) -> TaskId {
+    uuid(1, n).into()
+}
+fn number(id: Uuid) -> usize {
+    usize::try_from(id.as_u128() & u128::from(u64::MAX)).unwrap()
+}
+pub(super) fn project_id(n: usize) -> ProjectId {
+    uuid(2, n).into()
+}
+/// Each session hosts one agent, of the role its number says.
+pub(super) fn agent(session: usize) -> crate::domain::matching::Agent {
+    crate::domain::matching::Agent {
+        id: AgentId::from(uuid(3, session)),
+        name: format!("agent-{session:04}"),
+        pool: "default".to_owned(),
+        role: role(session % ROLES),
+        skills: BTreeMap::new(),
+        subscription: crate::domain::matching::Subscription::default(),
+        max_concurrency: CONCURRENCY,
+    }
+}
+pub(super) fn role(n: usize) -> String {
+    format!("role-{n}")
+}
+pub(super) fn key(project: usize, n: usize) -> String {
+    format!("c/{project}/key-{n}")
+}
+
+pub(super) fn backoff() -> Backoff {
+    Backoff { base: PAUSE, most: PAUSE, jitter: 0.0 }
+}
+
+fn lanes() -> HashMap<i32, Arc<Lane>> {
+    let lane = |n: usize| {
+        let id = i32::try_from(n).unwrap() + 1;
+        (id, Arc::new(Lane { id, pool: "default".to_owned(), role: role(n), demands: Demands::default() }))
+    };
+    (0..ROLES).map(lane).collect()
+}
+
+impl Row {
+    fn limit_key(&self) -> Option<String> {
+        self.spec.key.map(|(n, _)| key(self.spec.project, n))
+    }
+    fn ready(&self) -> bool {
+        self.task.state == TaskState::Inbox && self.waiting_on == 0 && self.held.is_none()
+    }
+    fn order(&self, n: usize) -> (i32, usize) {
+        (-self.spec.priority, n)
+    }
+}
+
+fn lost(rows: &[Row], n: usize) -> bool {
+    rows.get(n).is_some_and(|row| matches!(row.task.state, TaskState::Failed | TaskState::Cancelled))
+}
+
+/// What one transaction gathers, as `app::batch` does.
+#[derive(Default)]
+struct Batch {
+    released: BTreeMap<String, i32>,
+    touched: BTreeSet<String>,
+    ends: BTreeMap<TaskId, End>,
+}
+
+impl Model {
+    pub(super) fn done(&self) -> usize {
+        self.rows.iter().filter(|row| row.task.state == TaskState::Done).count()
+    }
+
+    pub(super) fn any_ready(&self) -> bool {
+        self.rows.iter().any(Row::ready)
+    }
+
+    pub(super) fn shown(&self) -> Vec<Shown> {
+        let held = |row: &Row| match &row.held {
+            Some(Held::Limit(key)) => Some(key.rsplit('/').next().unwrap().to_owned()),
+            other => other.as_ref().map(|held| held.text().to_owned()),
+        };
+        let shown = |row: &Row| {
+            let Task { state, attempt, failures, losses, .. } = row.task;
+            let waiting = if state == TaskState::Inbox { row.waiting_on } else { 0 };
+            (row.spec.name.clone(), state, attempt, failures, losses, waiting, held(row), row.tolerated)
+        };
+        self.rows.iter().map(shown).collect()
+    }
+
+    pub(super) fn apply(&mut self, op: &Op, now: u64) -> Answer {
+        match op {
+            Op::Submit { key, specs } => Answer::Done(self.submit(*key, specs)),
+            Op::Connect { session } => {
+                let session = self.sessions.entry(*session).or_insert(Session { epoch: 0, expired: false });
+                session.epoch += i64::from(!session.expired);
+                Answer::Epoch((!session.expired).then_some(session.epoch))
+            }
+            Op::Expire { session } => {
+                if let Some(session) = self.sessions.get_mut(session) {
+                    session.expired = true;
+                }
+                Answer::Done(true)
+            }
+            Op::Claim { slots, ahead } => Answer::Claimed(self.claim(slots, ahead)),
+            Op::Report { reports } => Answer::Accepted(self.report(reports, now)),
+            Op::Cancel { task } => Answer::Done(self.cancel(*task)),
+            Op::Retry { task } => Answer::Done(self.retry(*task)),
+            Op::ReleaseDue { due } => {
+                let mut batch = Batch::default();
+                for n in due {
+                    let row = &mut self.rows[*n];
+                    if row.task.state == TaskState::Inbox && row.held == Some(Held::Later) {
+                        row.held = row.limit_key().map(Held::Limit);
+                        batch.touched.extend(row.limit_key());
+                    }
+                }
+                self.settle_limits(batch);
+                Answer::Done(true)
+            }
+        }
+    }
+
+    /// Tasks that are due by the world's clock.
+    pub(super) fn due(&self, now: u64) -> Vec<usize> {
+        let due = |row: &Row| row.task.state == TaskState::Inbox && row.held == Some(Held::Later) && row.run_after <= now;
+        (0..self.rows.len()).filter(|n| due(&self.rows[*n])).collect()
+    }
+
+    fn submit(&mut self, submission: u64, specs: &[Spec]) -> bool {
+        if !self.keys.insert(submission) {
+            return false;
+        }
+        // Each on its own: a submission is of one project.
+        for spec in specs {
+            let mut batch = Batch::default();
+            if let Some((n, most)) = spec.key {
+                let limit = self.limits.entry(key(spec.project, n)).or_insert(Limit { most, taken: 0, bucket: None });
+                limit.most = most;
+            }
+            let unfinished = spec.depends_on.iter().filter(|(on, policy)| match self.rows.get(*on).map(|row| row.task.state) {
+                Some(TaskState::Done) => false,
+                Some(TaskState::Failed | TaskState::Cancelled) => *policy != OnFailure::Run,
+                _ => true,
+            });
+            let task = Task { state: TaskState::Inbox, attempt: 0, failures: 0, losses: 0, rejections: 0, max_attempts: spec.max_attempts };
+            let mut row = Row {
+                waiting_on: i32::try_from(unfinished.count()).unwrap(),
+                spec: spec.clone(),
+                task,
+                held: None,
+                run_after: 0,
+                session: None,
+                tolerated: false,
+                accepted: None,
+                by_engine: false,
+                counted: spec
+                    .depends_on
+                    .iter()
+                    .filter(|(on, policy)| *policy == OnFailure::Run && lost(&self.rows, *on))
+                    .map(|d| d.0)
+                    .collect(),
+            };
+            row.held = limits::held(false, false, row.limit_key().into_iter());
+            batch.touched.extend(row.limit_key());
+            self.rows.push(row);
+            self.settle_limits(batch);
+        }
+        true
+    }
+
+    fn claim(&mut self, slots: &[(usize, i64, u32)], ahead: &[(usize, f64)]) -> Vec<(usize, i32, usize)> {
+        let lanes = lanes();
+        let slot = |(session, epoch, running): &(usize, i64, u32)| Slot {
+            agent: Arc::new(agent(*session)),
+            session: SessionId::from(uuid(4, *session)),
+            epoch: *epoch,
+            running: *running,
+        };
+        let slots: Vec<Slot> = slots.iter().map(slot).filter(Slot::is_free).collect();
+        let groups = group(&slots, &lanes);
+        let behind = |project: usize| ahead.iter().find(|(p, _)| *p == project).map_or(0.0, |(_, ahead)| *ahead);
+        let mut read = Vec::new();
+        for (n, group) in groups.iter().enumerate() {
+            let mut sources: Vec<_> = group.lanes.iter().flat_map(|lane| (0..PROJECTS).map(move |p| (*lane, p))).collect();
+            let of = |lane: i32, project: usize| {
+                let mut of: Vec<usize> = (0..self.rows.len())
+                    .filter(|i| {
+                        let row = &self.rows[*i];
+                        row.ready() && row.spec.project == project && i32::try_from(row.spec.role).unwrap() + 1 == lane
+                    })
+                    .collect();
+                of.sort_by_key(|i| self.rows[*i].order(*i));
+                of
+            };
+            sources.retain(|(lane, project)| !of(*lane, *project).is_empty());
+            sources.sort_by(|a, b| behind(a.1).total_cmp(&behind(b.1)).then(a.1.cmp(&b.1)));
+            let part = (group.room as usize).div_ceil(sources.len().max(1));
+            read.extend(sources.iter().flat_map(|(lane, project)| of(*lane, *project).into_iter().take(part)).map(|i| (n, i)));
+        }
+        read.sort_by_key(|(_, i)| self.rows[*i].order(*i));
+        let mut seen = BTreeSet::new();
+        read.retain(|(_, i)| seen.insert(*i));
+        let candidate = |(group, i): (usize, usize)| {
+            let row = &self.rows[i];
+            Candidate {
+                id: task_id(i),
+                task: row.task,
+                project: project_id(row.spec.project),
+                project_weight: 1.0,
+                kind: "noop".to_owned(),
+                lane: i32::try_from(row.spec.role).unwrap() + 1,
+                priority: row.spec.priority,
+                due_at: None,
+                timeout_s: 300,
+                wishes: Wishes::default(),
+                last_agent: None,
+                weights: None,
+                group,
+            }
+        };
+        let mut shares = Shares::default();
+        for (project, ahead) in ahead {
+            shares.restore(project_id(*project), *ahead);
+        }
+        let candidates = shares.order(read.into_iter().map(candidate).collect(), |c| (c.project, c.project_weight));
+        let records = Records::default();
+        let matcher = Matcher { lanes: &lanes, records: &records, weights: Weights::default(), now: DateTime::<Utc>::UNIX_EPOCH };
+        let mut claimed = Vec::new();
+        for choice in matcher.assign(candidates, slots, &groups) {
+            let (n, session) = (number(choice.candidate.id.uuid()), number(choice.slot.session.uuid()));
+            // The compare-and-set: the session at the epoch it was seen with.
+            if self.sessions.get(&session).is_some_and(|s| !s.expired && s.epoch == choice.slot.epoch) {
+                let row = &mut self.rows[n];
+                assert!(row.ready() && row.task.attempt == choice.candidate.task.attempt);
+                (row.task, row.session) = (choice.next, Some(session));
+                claimed.push((n, choice.next.attempt, session));
+            }
+        }
+        claimed.sort_unstable();
+        claimed
+    }
+
+    fn report(&mut self, reports: &[(usize, i32, What)], now: u64) -> Vec<bool> {
+        let mut batch = Batch::default();
+        let mut accepted = Vec::new();
+        for (n, attempt, what) in reports {
+            let (row, attempt) = (&self.rows[*n], *attempt);
+            let command = match what {
+                What::Started => Command::Start { attempt },
+                What::Completed => Command::Complete { attempt },
+                What::Failed { last } => Command::Fail { attempt, last: *last, backoff: backoff() },
+                What::Lost => Command::Lose { attempt },
+            };
+            let again = match what {
+                What::Started => row.task.attempt == attempt && row.task.state == TaskState::InProgress,
+                What::Completed => row.task.state == TaskState::Done && row.accepted == Some(attempt),
+                _ => false,
+            };
+            let Ok(next) = row.task.transition(command, 1.0) else {
+                accepted.push(again);
+                continue;
+            };
+            if *what == What::Completed {
+                assert!(row.accepted.is_none(), "{} was done before", row.spec.name);
+                self.rows[*n].accepted = Some(attempt);
+            }
+            self.moved(*n, &next, now, &mut batch);
+            accepted.push(true);
+        }
+        self.settle(batch);
+        accepted
+    }
+
+    fn cancel(&mut self, n: usize) -> bool {
+        let Ok(next) = self.rows[n].task.transition(Command::Cancel, 0.0) else { return false };
+        let mut batch = Batch::default();
+        self.moved(n, &next, 0, &mut batch);
+        self.settle(batch);
+        true
+    }
+
+    /// As `app::interventions::revive`.
+    fn retry(&mut self, n: usize) -> bool {
+        let Ok(next) = self.rows[n].task.transition(Command::Retry, 0.0) else { return false };
+        let hopeless = |model: &Self, n: usize, coming: &BTreeSet<usize>| {
+            model.rows[n].spec.depends_on.iter().any(|(on, policy)| {
+                let lost = matches!(model.rows[*on].task.state, TaskState::Failed | TaskState::Cancelled);
+                lost && *policy != OnFailure::Run && !coming.contains(on)
+            })
+        };
+        if hopeless(self, n, &BTreeSet::new()) {
+            return false;
+        }
+        let mut below = BTreeSet::from([n]);
+        loop {
+            let more = (0..self.rows.len()).filter(|i| self.rows[*i].spec.depends_on.iter().any(|(on, _)| below.contains(on)));
+            let more: BTreeSet<usize> = more.chain(below.iter().copied()).collect();
+            if more.len() == below.len() {
+                break;
+            }
+            below = more;
+        }
+        below.retain(|i| *i == n || (self.rows[*i].task.state == TaskState::Cancelled && self.rows[*i].by_engine));
+        loop {
+            let coming = below.clone();
+            below.retain(|i| *i == n || !hopeless(self, *i, &coming));
+            if below.len() == coming.len() {
+                break;
+            }
+        }
+        let mut batch = Batch::default();
+        for i in below.iter().filter(|i| **i != n) {
+            let next = self.rows[*i].task.transition(Command::Retry, 0.0).unwrap();
+            self.moved(*i, &next, 0, &mut batch);
+        }
+        self.moved(n, &next, 0, &mut batch);
+        for i in &below {
+            let anyway = |(on, policy): &&(usize, OnFailure)| *policy == OnFailure::Run && lost(&self.rows, *on);
+            let depends_on = &self.rows[*i].spec.depends_on;
+            let counted: BTreeSet<usize> = depends_on.iter().filter(anyway).map(|(on, _)| *on).collect();
+            let waits = |(on, _): &&(usize, OnFailure)| self.rows[*on].task.state != TaskState::Done && !counted.contains(on);
+            self.rows[*i].waiting_on = i32::try_from(depends_on.iter().filter(waits).count()).unwrap();
+            self.rows[*i].counted = counted;
+        }
+        self.settle(batch);
+        true
+    }
+
+    fn moved(&mut self, n: usize, next: &Transition, now: u64, batch: &mut Batch) {
+        let row = &mut self.rows[n];
+        let later = next.retry_after.is_some_and(|wait| !wait.is_zero());
+        let held = match next.task.state {
+            TaskState::Inbox => limits::held(false, later, row.limit_key().into_iter()),
+            _ => None,
+        };
+        let released = has_permit(row.task.state, row.held.as_ref()) && !has_permit(next.task.state, held.as_ref());
+        if let Some(key) = row.limit_key().filter(|_| released) {
+            *batch.released.entry(key).or_default() += 1;
+        }
+        if let Some(Held::Limit(key)) = &held {
+            batch.touched.insert(key.clone());
+        }
+        if later {
+            row.run_after = now + PAUSE_MS;
+        }
+        match next.task.state {
+            TaskState::Done => drop(batch.ends.insert(task_id(n), End::Done)),
+            TaskState::Failed | TaskState::Cancelled => drop(batch.ends.insert(task_id(n), End::Failed)),
+            _ => {}
+        }
+        if next.task.state != TaskState::InProgress {
+            row.session = None;
+        }
+        (row.task, row.held, row.tolerated, row.by_engine) = (next.task, held, false, false);
+    }
+
+    fn settle(&mut self, mut batch: Batch) {
+        let reported: BTreeSet<TaskId> = batch.ends.keys().copied().collect();
+        while !batch.ends.is_empty() {
+            let ends = std::mem::take(&mut batch.ends);
+            let waits = |row: &Row| matches!(row.task.state, TaskState::Inbox | TaskState::Blocked);
+            let mut edges = Vec::new();
+            for (n, row) in self.rows.iter().enumerate().filter(|(_, row)| waits(row)) {
+                let uncounted = row.spec.depends_on.iter().filter(|(on, _)| !row.counted.contains(on));
+                edges.extend(uncounted.map(|(on, policy)| (task_id(n), task_id(*on), *policy)));
+            }
+            edges.retain(|(_, on, _)| ends.contains_key(on));
+            for (task, on, _) in edges.iter().filter(|(_, on, policy)| *policy == OnFailure::Run && ends.get(on) != Some(&End::Done)) {
+                self.rows[number(task.uuid())].counted.insert(number(on.uuid()));
+            }
+            let following = graph::follow(&ends, edges.into_iter());
+            for (id, count) in &following.counts {
+                let row = &mut self.rows[number(id.uuid())];
+                row.waiting_on -= count;
+                if row.waiting_on == 0 {
+                    batch.touched.extend(match &row.held {
+                        Some(Held::Limit(key)) => Some(key.clone()),
+                        _ => None,
+                    });
+                }
+            }
+            let cancelled = following.cancelled.keys().map(|id| (*id, End::Failed));
+            for (id, end) in cancelled.chain(following.skipped.keys().map(|id| (*id, End::Skipped))) {
+                let n = number(id.uuid());
+                let next = self.rows[n].task.transition(Command::Cancel, 0.0).unwrap();
+                self.moved(n, &next, 0, &mut batch);
+                batch.ends.insert(id, end);
+                (self.rows[n].tolerated, self.rows[n].by_engine) = (end == End::Skipped, true);
+            }
+            for id in following.handled.iter().filter(|id| reported.contains(id)) {
+                self.rows[number(id.uuid())].tolerated = true;
+            }
+        }
+        self.settle_limits(batch);
+    }
+
+    fn settle_limits(&mut self, batch: Batch) {
+        for (key, n) in &batch.released {
+            self.limits.get_mut(key).unwrap().taken -= n;
+        }
+        let keys: BTreeSet<String> = batch.touched.into_iter().chain(batch.released.into_keys()).collect();
+        for key in keys {
+            let waits = |row: &Row| {
+                row.task.state == TaskState::Inbox && row.waiting_on == 0 && row.held.as_ref().is_some_and(|held| held.text() == key)
+            };
+            let mut waiting: Vec<usize> = (0..self.rows.len()).filter(|n| waits(&self.rows[*n])).collect();
+            waiting.sort_by_key(|n| self.rows[*n].order(*n));
+            let waiting: Vec<_> = waiting.into_iter().map(|n| Waiting { id: task_id(n), keys: vec![key.clone()] }).collect();
+            for (id, held) in admit(&mut self.limits, &waiting) {
+                self.rows[number(id.uuid())].held = held;
+            }
+        }
+    }
+
+    /// What must hold after every transaction.
+    pub(super) fn check(&self) {
+        for row in &self.rows {
+            assert_eq!(row.task.state.is_owned(), row.session.is_some(), "one owner while it is owned: {row:?}");
+            assert!(row.waiting_on >= 0, "{row:?}");
+            let begun = row.task.state.is_owned() || row.task.state == TaskState::Done;
+            for (on, policy) in row.spec.depends_on.iter().filter(|_| begun) {
+                let state = self.rows[*on].task.state;
+                // One that is tried again later does not call back what ran anyway.
+                assert!(state == TaskState::Done || *policy == OnFailure::Run, "{} began before {}: {state:?}", row.spec.name, on);
+            }
+        }
+        for (key, limit) in &self.limits {
+            let holds = |row: &&Row| row.limit_key().as_ref() == Some(key) && has_permit(row.task.state, row.held.as_ref());
+            let holding = i32::try_from(self.rows.iter().filter(holds).count()).unwrap();
+            assert_eq!(limit.taken, holding, "a permit of {key} leaked");
+            assert!(holding <= limit.most, "{key} is exceeded");
+        }
+    }
+}
