@@ -1,6 +1,6 @@
 # Thin verbs; what they do is in scripts/ and crates/titan-cli.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down build test simulate bench check images
+.PHONY: help demo dev up down build test simulate chaos bench check images
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 HOME_UP := $(if $(TITAN_HOME),$(TITAN_HOME),$(CURDIR)/.run/titan)
@@ -37,6 +37,11 @@ test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
 
 simulate: ## The engine under a virtual clock, SIM_SEEDS (a million) seeded worlds; SIM_SEED=n plays one again and tells what it does
 	SIM_SEEDS=$${SIM_SEEDS:-1000000} cargo test --release -p titan-orchestrator --lib whatever_breaks -- --nocapture
+
+chaos: ## Kill, cut off, pause and restart everything under load for CHAOS_SECONDS (300), then check the history; the last line is JSON
+	cargo build --workspace
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} scripts/servers.sh with cargo nextest run --workspace -E 'test(chaos::)' --no-capture
+	@cat target/debug/chaos.json
 
 bench: ## Build release and measure the task engine (BENCH_SECONDS=60); the table goes to docs/benchmarks.md too
 	@scripts/servers.sh tools

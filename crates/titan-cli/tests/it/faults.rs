@@ -14,7 +14,7 @@ fn workspaces(stack: &Stack) -> usize {
 }
 
 /// A private server of the test machine is killed and started again; false when the servers are not ours.
-fn kill_server(name: &str) -> bool {
+pub(crate) fn kill_server(name: &str) -> bool {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/servers.sh");
     let killed = Command::new(script).args(["kill", name]).status().unwrap();
     if killed.code() == Some(3) {

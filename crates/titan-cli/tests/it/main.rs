@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod chaos;
 mod faults;
 mod gates;
 mod goal;
