@@ -46,6 +46,8 @@ kinds! {
     ChangeId = Change("change");
     DeploymentId = Deployment("deployment");
     SampleId = Sample("sample");
+    ScheduleId = Schedule("schedule");
+    MessageId = Message("message");
 }
 
 impl OrgId {

@@ -62,6 +62,10 @@ impl Client {
         self.post_as(path, &uuid::Uuid::new_v4().to_string(), body).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        self.call(|| self.request(Method::DELETE, path)).await
+    }
+
     /// With a key of the caller's.
     pub(crate) async fn post_as(&self, path: &str, key: &str, body: &Value) -> Result<Value, ClientError> {
         self.call(|| self.request(Method::POST, path).header("idempotency-key", key).json(body)).await

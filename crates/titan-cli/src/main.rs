@@ -71,6 +71,9 @@ enum Command {
     /// Drain an agent, quarantine it, or give it work again.
     #[command(subcommand)]
     Agent(commands::agent::Verb),
+    /// Make a goal or a task again and again.
+    #[command(subcommand)]
+    Schedule(commands::schedule::Verb),
     /// Show what a deployed app printed.
     Logs(commands::logs::Args),
     /// Stop a deployed app.
@@ -131,6 +134,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bulk(verb) => commands::bulk::run(&client()?, verb, cli.json).await,
         Command::DeadLetters(args) => commands::bulk::dead_letters(&client()?, args, cli.json).await,
         Command::Agent(verb) => commands::agent::run(&client()?, verb, cli.json).await,
+        Command::Schedule(verb) => commands::schedule::run(&client()?, verb, cli.json).await,
         Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
         Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,
         Command::Doctor => commands::doctor::run(&cli.url, &home, cli.json).await,

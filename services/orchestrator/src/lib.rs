@@ -42,6 +42,7 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     frame.tasks.spawn_loop("wake-ups", dispatch::listen(app.clone(), config.database.direct().clone(), wakes, shutdown.clone()));
     frame.tasks.spawn_loop("sessions", reconcile::sessions::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("deadlines", reconcile::deadlines::run(app.clone(), shutdown.clone()));
+    frame.tasks.spawn_loop("schedules", reconcile::schedules::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("limits", reconcile::limits::run(app.clone(), shutdown.clone()));
     let served = serve_grpc(listeners.main, grpc::routes(app), shutdown).await;
     frame.stop().await;

@@ -101,6 +101,11 @@ pub(crate) async fn agents(client: &Client, args: Args, json: bool) -> anyhow::R
         .await
 }
 
+pub(crate) async fn schedules(client: &Client, page: &Args, project: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let headings = ["SCHEDULE", "PROJECT", "NAME", "WHEN", "NEXT", "RUNS", "WHAT"];
+    show(client, &format!("/schedules?{}&project={project}", page.query()), json, headings, super::schedule::row).await
+}
+
 pub(crate) async fn deployments(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
     let row = |d: &Value| {
         let health = &d["health"];

@@ -220,7 +220,10 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} does not start; build it with `make build`", program.display()))?;
-        std::fs::write(&self.pid_file, child.id().unwrap_or_default().to_string())?;
+        // At once: whoever reads it finds a whole number.
+        let new = self.pid_file.with_extension("pid.new");
+        std::fs::write(&new, child.id().unwrap_or_default().to_string())?;
+        std::fs::rename(&new, &self.pid_file)?;
         Ok(child)
     }
 }

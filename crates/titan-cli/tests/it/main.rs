@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod chaos;
+mod engine;
 mod faults;
 mod gates;
 mod goal;

@@ -10,6 +10,7 @@ mod idempotent;
 mod interventions;
 mod page;
 mod projects;
+mod schedules;
 mod tasks;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(tasks::router())
         .merge(interventions::router())
         .merge(agents::router())
+        .merge(schedules::router())
         .merge(deployments::router())
         .merge(events::router())
         .merge(evidence::router())

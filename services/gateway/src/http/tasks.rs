@@ -34,7 +34,7 @@ struct TasksIn {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct TaskIn {
+pub(super) struct TaskIn {
     /// Names the task in `depends_on` of others of this call.
     key: String,
     kind: String,
@@ -239,7 +239,7 @@ impl From<proto::Task> for TaskOut {
 }
 
 impl TaskIn {
-    fn into_proto(self) -> proto::NewTask {
+    pub(super) fn into_proto(self) -> proto::NewTask {
         let policy = |on: OnFailureIn| match on {
             OnFailureIn::Fail => proto::OnFailure::Fail,
             OnFailureIn::Skip => proto::OnFailure::Skip,

@@ -10,6 +10,7 @@ mod lanes;
 mod limits;
 mod projects;
 mod reports;
+mod schedules;
 mod sessions;
 mod submissions;
 mod tasks;
@@ -35,6 +36,7 @@ pub(crate) use interventions::Bulk;
 use lanes::Lanes;
 pub(crate) use projects::{ProjectIn, ProjectPatch};
 pub(crate) use reports::{Outcome, Report, What};
+pub(crate) use schedules::ScheduleIn;
 pub(crate) use sessions::{Hello, Opened};
 pub(crate) use submissions::{RateIn, Submission, SubmissionIn, TaskIn};
 

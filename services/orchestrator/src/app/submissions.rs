@@ -384,6 +384,11 @@ fn validate_one(i: usize, task: &TaskIn, now: DateTime<Utc>) -> Result<NewTask> 
     })
 }
 
+/// What is wrong with a task that is submitted later.
+pub(super) fn check_task(task: &TaskIn, now: DateTime<Utc>) -> Result<()> {
+    validate(std::slice::from_ref(task), now).map(drop)
+}
+
 fn check_demands(field: &impl Fn(&str) -> String, demands: &Demands) -> Result<()> {
     let Demands { skills, labels, agent } = demands;
     for (name, count) in [("skills", skills.len()), ("labels", labels.len())] {

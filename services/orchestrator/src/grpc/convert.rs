@@ -1,5 +1,6 @@
 //! Rows to messages. Destructured without `..`, so that a new field is decided on here.
 
+use prost::Message as _;
 use titan_error::{Error, Result};
 use titan_proto::orchestrator as proto;
 use titan_proto::time::to_proto;
@@ -14,6 +15,7 @@ use crate::store::entity::{goal, project};
 use crate::store::goals::GoalOf;
 use crate::store::plans::Planned;
 use crate::store::projects::weights;
+use crate::store::schedules::ScheduleRow;
 use crate::store::tasks::{ChangeRow, TaskRow};
 
 pub(super) fn project(row: project::Model) -> proto::Project {
@@ -227,6 +229,27 @@ pub(super) fn plan(found: GoalPlan) -> proto::GoalPlan {
         shortest_ms,
         by_agents: by_agents.into_iter().map(agents).collect(),
     }
+}
+
+pub(super) fn schedule(row: ScheduleRow) -> Result<proto::Schedule> {
+    Ok(proto::Schedule {
+        id: row.id.to_string(),
+        project_id: row.project_id.to_string(),
+        project_slug: row.project_slug,
+        name: row.name,
+        cron: row.cron,
+        every_ms: row.every_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0),
+        time_zone: row.time_zone,
+        work: Some(proto::ScheduledWork::decode(row.work.as_slice()).map_err(Error::internal)?),
+        paused: row.paused,
+        next_at: (!row.paused).then(|| to_proto(row.next_at)),
+        last_at: row.last_at.map(to_proto),
+        last_made: row.last_made,
+        runs: row.runs,
+        error: row.error,
+        created_by: row.created_by,
+        created_at: Some(to_proto(row.created_at)),
+    })
 }
 
 /// Unspecified means any.

@@ -24,7 +24,7 @@ impl TaskService for Api {
         let who = Principal::of(&request)?;
         let SubmitTasksRequest { project, tasks, idempotency_key, goal_id, attempt_credential } = request.into_inner();
         let goal = optional_id("goal_id", &goal_id)?;
-        let tasks = tasks.into_iter().map(task_in).collect();
+        let tasks = tasks.into_iter().map(TaskIn::from).collect();
         let submission = SubmissionIn { project, goal, idempotency_key, attempt_credential, tasks };
         let tasks = self.app.submit_tasks(&who, submission).await?;
         Ok(Response::new(SubmitTasksResponse { tasks: tasks.into_iter().map(convert::task).collect() }))
@@ -123,43 +123,45 @@ fn filter_of(goal: &str, state: i32, label: String, parent: &str) -> titan_error
     })
 }
 
-fn task_in(task: NewTask) -> TaskIn {
-    let on_failure = task.on_failure.iter().map(|(key, policy)| (key.clone(), convert::on_failure(*policy))).collect();
-    let rate = |RateLimit { key, limit, period_ms }| RateIn { key, limit, period_ms };
-    let named = |name: String| Some(name).filter(|name| !name.is_empty());
-    let Budget { tokens, usd_micros, steps } = task.budget.unwrap_or_default();
-    let budget = [("tokens", tokens), ("usd_micros", usd_micros), ("steps", steps)];
-    TaskIn {
-        key: task.key,
-        kind: task.kind,
-        role: task.role,
-        title: task.title,
-        priority: task.priority,
-        input_json: task.input_json,
-        depends_on: task.depends_on,
-        max_attempts: task.max_attempts,
-        timeout_s: task.timeout_s,
-        run_after: task.run_after.as_ref().and_then(from_proto),
-        due_at: task.due_at.as_ref().and_then(from_proto),
-        deadline_at: task.deadline_at.as_ref().and_then(from_proto),
-        concurrency_key: task.concurrency_key,
-        concurrency_limit: task.concurrency_limit,
-        rate_limits: task.rate_limits.into_iter().map(rate).collect(),
-        pool: task.pool,
-        demands: Demands {
-            skills: task.skills.into_iter().collect(),
-            labels: task.labels.into_iter().collect(),
-            agent: named(task.only_agent),
-        },
-        wishes: Wishes { preferred: named(task.preferred_agent), sticky: task.sticky },
-        retry: task.retry.map(|RetryPolicy { base_ms, most_ms, jitter, final_errors }| transitions::RetryPolicy {
-            base_ms,
-            most_ms,
-            jitter,
-            final_errors,
-        }),
-        budget: budget.into_iter().filter(|(_, most)| *most > 0).collect(),
-        parent: task.parent_id,
-        on_failure,
+impl From<NewTask> for TaskIn {
+    fn from(task: NewTask) -> Self {
+        let on_failure = task.on_failure.iter().map(|(key, policy)| (key.clone(), convert::on_failure(*policy))).collect();
+        let rate = |RateLimit { key, limit, period_ms }| RateIn { key, limit, period_ms };
+        let named = |name: String| Some(name).filter(|name| !name.is_empty());
+        let Budget { tokens, usd_micros, steps } = task.budget.unwrap_or_default();
+        let budget = [("tokens", tokens), ("usd_micros", usd_micros), ("steps", steps)];
+        Self {
+            key: task.key,
+            kind: task.kind,
+            role: task.role,
+            title: task.title,
+            priority: task.priority,
+            input_json: task.input_json,
+            depends_on: task.depends_on,
+            max_attempts: task.max_attempts,
+            timeout_s: task.timeout_s,
+            run_after: task.run_after.as_ref().and_then(from_proto),
+            due_at: task.due_at.as_ref().and_then(from_proto),
+            deadline_at: task.deadline_at.as_ref().and_then(from_proto),
+            concurrency_key: task.concurrency_key,
+            concurrency_limit: task.concurrency_limit,
+            rate_limits: task.rate_limits.into_iter().map(rate).collect(),
+            pool: task.pool,
+            demands: Demands {
+                skills: task.skills.into_iter().collect(),
+                labels: task.labels.into_iter().collect(),
+                agent: named(task.only_agent),
+            },
+            wishes: Wishes { preferred: named(task.preferred_agent), sticky: task.sticky },
+            retry: task.retry.map(|RetryPolicy { base_ms, most_ms, jitter, final_errors }| transitions::RetryPolicy {
+                base_ms,
+                most_ms,
+                jitter,
+                final_errors,
+            }),
+            budget: budget.into_iter().filter(|(_, most)| *most > 0).collect(),
+            parent: task.parent_id,
+            on_failure,
+        }
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod deadlines;
 pub(crate) mod limits;
+pub(crate) mod schedules;
 pub(crate) mod sessions;

@@ -9,6 +9,7 @@ pub(crate) mod lanes;
 pub(crate) mod limits;
 pub(crate) mod plans;
 pub(crate) mod projects;
+pub(crate) mod schedules;
 pub(crate) mod sessions;
 pub(crate) mod submissions;
 pub(crate) mod tasks;

@@ -4,6 +4,7 @@
 mod graphs;
 mod interventions;
 mod limits;
+mod schedules;
 mod sessions;
 mod submissions;
 mod worker;

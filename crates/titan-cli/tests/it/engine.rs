@@ -1,0 +1,77 @@
+//! The engine by hand, as the command line's users steer it.
+
+use serde_json::{Value, json};
+use titan_testkit::eventually;
+
+use crate::stack::Stack;
+
+fn submit(stack: &Stack, arguments: &[&str]) -> Value {
+    let fixed = ["submit", "--project", "stream", "--kind", "noop", "--role", "runner"];
+    stack.titan_json(&[&fixed, arguments].concat())["tasks"][0].clone()
+}
+
+fn shown(stack: &Stack, arguments: &[&str]) -> String {
+    let output = stack.titan(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn tasks_are_submitted_explained_steered_and_audited() {
+    let stack = Stack::dev(&[]);
+    stack.post("/api/v1/projects", "project", &json!({ "name": "stream" })).await;
+    let state = async |id: &str| stack.get(&format!("/api/v1/tasks/{id}")).await["state"].clone();
+
+    let task = submit(&stack, &["--title", "Say nothing", "--label", "quiet", "--priority", "7", "--idempotency-key", "once"]);
+    let id = task["id"].as_str().unwrap();
+    assert_eq!(submit(&stack, &["--title", "Say nothing", "--label", "quiet", "--priority", "7", "--idempotency-key", "once"])["id"], id);
+    eventually("the task", async || (state(id).await == "done").then_some(())).await;
+    let why = shown(&stack, &["why", id]);
+    assert!(why.contains("was chosen of 1 with a score of") && why.contains("workload 1"), "{why}");
+    let audit: Vec<Value> = shown(&stack, &["audit", id]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let story: Vec<_> = audit.iter().map(|line| line["to"].as_str().or(line["what"].as_str()).unwrap()).collect();
+    assert_eq!(story, ["submitted", "assigned", "in_progress", "done", "ended"]);
+    assert!(audit[0]["who"].as_str().unwrap().starts_with("user_") && audit[1]["choice"]["workload"] == 1.0, "{audit:?}");
+
+    let needy = submit(&stack, &["--title", "Play", "--skill", "piano=0.9", "--concurrency-key", "hall"]);
+    let needy = needy["id"].as_str().unwrap();
+    let why = shown(&stack, &["why", needy]);
+    assert!(why.contains("no agent that may take it") && why.contains("it has no skill in piano"), "{why}");
+    let waiting = submit(&stack, &["--title", "Wait", "--concurrency-key", "hall"]);
+    let why = shown(&stack, &["why", waiting["id"].as_str().unwrap()]);
+    assert!(why.contains("it waits for the concurrency key \"hall\": 1 of 1"), "{why}");
+    let refused = stack.titan(&["hand-off", needy, "--to", "runner@dev"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("it has no skill in piano"), "{refused:?}");
+    assert!(shown(&stack, &["cancel", needy, "--reason", "no piano"]).contains("cancelled"));
+    eventually("the next one has the hall", async || (state(waiting["id"].as_str().unwrap()).await == "done").then_some(())).await;
+
+    assert!(shown(&stack, &["agent", "drain", "runner@dev", "--reason", "lunch"]).contains("draining"));
+    let late = submit(&stack, &["--title", "Later", "--label", "late"]);
+    let late = late["id"].as_str().unwrap();
+    let why = shown(&stack, &["why", late]);
+    assert!(why.contains("it is draining: lunch"), "{why}");
+    assert!(shown(&stack, &["bulk", "priority", "9", "--project", "stream", "--label", "late"]).contains("1 task(s) changed"));
+    assert!(shown(&stack, &["agent", "return", "runner@dev"]).contains("idle"));
+    eventually("the late one", async || (state(late).await == "done").then_some(())).await;
+
+    let bad =
+        stack.titan_json(&["submit", "--project", "stream", "--kind", "sing", "--role", "runner", "--title", "Fail"])["tasks"][0].clone();
+    let bad = bad["id"].as_str().unwrap();
+    eventually("a dead letter", async || (state(bad).await == "failed").then_some(())).await;
+    assert!(shown(&stack, &["dead-letters", "--project", "stream"]).contains(bad));
+    assert!(shown(&stack, &["dead-letters", "replay", "--project", "stream", "--rate", "100"]).contains("1 task(s) changed"));
+    eventually("dead again", async || (stack.get(&format!("/api/v1/tasks/{bad}")).await["attempt"] == 2).then_some(())).await;
+    eventually("dead again", async || (state(bad).await == "failed").then_some(())).await;
+    assert!(shown(&stack, &["dead-letters", "discard", "--project", "stream"]).contains("1 task(s) changed"));
+    assert!(!shown(&stack, &["dead-letters", "--project", "stream"]).contains(bad));
+
+    let add = ["schedule", "add", "--project", "stream", "--name", "beat", "--every", "3600", "--task"];
+    let task = r#"{"kind": "noop", "role": "runner", "title": "Beat"}"#;
+    let schedule = stack.titan_json(&[&add[..], &[task]].concat())["id"].as_str().unwrap().to_owned();
+    assert!(shown(&stack, &["schedule", "list"]).contains("every 3600 s"));
+    let ran = stack.titan_json(&["schedule", "run", &schedule]);
+    let made = ran["last_made"].as_str().unwrap().to_owned();
+    eventually("what it made", async || (state(&made).await == "done").then_some(())).await;
+    shown(&stack, &["schedule", "delete", &schedule]);
+    assert!(!shown(&stack, &["schedule", "list"]).contains(&schedule));
+}
