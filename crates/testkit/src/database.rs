@@ -67,6 +67,12 @@ impl TestDatabase {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.unwrap()
     }
 
+    /// One text, in the same way.
+    pub async fn text(&self, sql: &str) -> String {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.unwrap()
+    }
+
     /// The same; none while the server is away.
     pub async fn try_count(&self, sql: &str) -> Option<i64> {
         let mut connection = PgConnection::connect(&self.url).await.ok()?;

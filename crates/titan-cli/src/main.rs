@@ -71,6 +71,8 @@ enum Command {
     /// Drain an agent, quarantine it, or give it work again.
     #[command(subcommand)]
     Agent(commands::agent::Verb),
+    /// Be an agent: ask for tasks and run a command for each.
+    Work(Box<commands::work::Args>),
     /// Make a goal or a task again and again.
     #[command(subcommand)]
     Schedule(commands::schedule::Verb),
@@ -134,6 +136,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bulk(verb) => commands::bulk::run(&client()?, verb, cli.json).await,
         Command::DeadLetters(args) => commands::bulk::dead_letters(&client()?, args, cli.json).await,
         Command::Agent(verb) => commands::agent::run(&client()?, verb, cli.json).await,
+        Command::Work(args) => commands::work::run(&client()?, *args).await,
         Command::Schedule(verb) => commands::schedule::run(&client()?, verb, cli.json).await,
         Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
         Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,

@@ -187,7 +187,10 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
                         REVOKED => revoke(&app.dispatcher, told.payload()),
                         LANES => app.lanes.reload(&app.db).await?,
                         AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
-                        _ => app.dispatcher.wake(),
+                        _ => {
+                            app.dispatcher.wake();
+                            app.ready.notify_waiters();
+                        }
                     },
                     // The connection was lost and made anew.
                     None => relearn(&app).await?,

@@ -10,3 +10,4 @@ pub(crate) mod schedule;
 pub(crate) mod submit;
 pub(crate) mod task;
 mod watch;
+pub(crate) mod work;

@@ -134,6 +134,12 @@ async fn check(stack: &Stack) -> [i64; 3] {
     ]
 }
 
+/// The histories of tasks with such claims.
+const ODD: &str = "SELECT coalesce(string_agg(concat_ws(' ', id, at, task_id, from_state, to_state, attempt, actor, reason), E'\\n' ORDER BY task_id, id), '')
+    FROM orchestrator.task_change WHERE task_id IN (SELECT task_id FROM (SELECT task_id, attempt, from_state, lag(attempt) OVER w AS before
+        FROM orchestrator.task_change WHERE to_state = 'assigned' WINDOW w AS (PARTITION BY task_id ORDER BY id)) c
+        WHERE from_state <> 'inbox' OR attempt <> coalesce(before, 0) + 1 LIMIT 5)";
+
 #[tokio::test]
 async fn whatever_breaks_every_task_is_done_once() {
     let seconds = number("CHAOS_SECONDS").unwrap_or(SECONDS);
@@ -175,6 +181,9 @@ async fn whatever_breaks_every_task_is_done_once() {
         "submitted": submitted, "finished": finished, "lost": lost, "duplicated": twice + overlaps + unbegun,
         "longest_stall_s": longest.as_secs_f64(), "seconds": seconds, "seed": seed, "faults": struck,
     });
+    if overlaps > 0 {
+        eprintln!("{}", stack.database().text(ODD).await);
+    }
     let target = std::path::Path::new(env!("CARGO_BIN_EXE_titan")).with_file_name("chaos.json");
     std::fs::write(target, format!("{report}\n")).unwrap();
     eprintln!("{report}");

@@ -75,3 +75,30 @@ async fn tasks_are_submitted_explained_steered_and_audited() {
     shown(&stack, &["schedule", "delete", &schedule]);
     assert!(!shown(&stack, &["schedule", "list"]).contains(&schedule));
 }
+
+#[tokio::test]
+async fn a_command_becomes_an_agent() {
+    let stack = Stack::dev(&[]);
+    stack.post("/api/v1/projects", "project", &json!({ "name": "stream" })).await;
+    let task = |title: &str| {
+        stack.titan_json(&["submit", "--project", "stream", "--kind", "shout", "--role", "shouter", "--title", title, "--label", "loud"])
+            ["tasks"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let work = |script: &str| {
+        let fixed = ["work", "--name", "sh", "--role", "shouter", "--label", "loud", "--once", "--", "sh", "-c", script];
+        let output = stack.titan(&fixed);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let good = task("hello");
+    work(r#"tr a-z A-Z | grep -o '"TITLE":"[A-Z]*"' | cut -d'"' -f4"#);
+    let done = stack.get(&format!("/api/v1/tasks/{good}")).await;
+    assert_eq!((&done["state"], &done["result"]["output"], &done["agent"]), (&json!("done"), &json!("HELLO"), &json!("sh")), "{done}");
+    let bad = task("no");
+    work("echo 'this cannot be shouted' >&2; exit 65");
+    let failed = stack.get(&format!("/api/v1/tasks/{bad}")).await;
+    assert_eq!(failed["state"], "failed");
+    assert!(failed["error"].as_str().unwrap().contains("this cannot be shouted"), "{failed}");
+}

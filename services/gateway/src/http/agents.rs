@@ -18,7 +18,7 @@ use super::page::{PageIn, PageOut, short, time};
 use crate::app::App;
 
 #[derive(Debug, Serialize, ToSchema)]
-struct AgentOut {
+pub(super) struct AgentOut {
     id: String,
     /// `<role>@<worker>`
     name: String,

@@ -4,6 +4,7 @@ mod agents;
 mod deployments;
 mod events;
 mod evidence;
+mod external;
 mod extract;
 mod goals;
 mod idempotent;
@@ -68,6 +69,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(tasks::router())
         .merge(interventions::router())
         .merge(agents::router())
+        .merge(external::router())
         .merge(schedules::router())
         .merge(deployments::router())
         .merge(events::router())

@@ -4,6 +4,7 @@ mod agents;
 mod assignments;
 mod batch;
 mod explanations;
+mod externals;
 mod goals;
 mod interventions;
 mod lanes;
@@ -24,6 +25,7 @@ use titan_lifecycle::Tasks;
 use titan_service::Frame;
 use titan_store::Outbox;
 use titan_telemetry::prometheus::IntCounterVec;
+use tokio::sync::Notify;
 
 use crate::config::Engine;
 use crate::dispatch::Dispatcher;
@@ -31,6 +33,7 @@ use crate::group_commit::{self, Writer};
 use crate::store::tasks::TaskRow;
 
 pub(crate) use explanations::{Explanation, GoalPlan};
+pub(crate) use externals::Polled;
 pub(crate) use goals::GoalIn;
 pub(crate) use interventions::Bulk;
 use lanes::Lanes;
@@ -51,6 +54,8 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) lanes: Lanes,
+    /// Tells those who wait for a task that there may be one.
+    pub(crate) ready: Notify,
     /// Attempts by how they ended; `stale` counts what the fence refused.
     pub(crate) ended: IntCounterVec,
     reports: Writer<Report, bool>,
@@ -66,7 +71,19 @@ impl App {
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
         let ((reports, reported), (submissions, submitted)) = (group_commit::channel(REPORTS), group_commit::channel(SUBMISSIONS));
         let lanes = Lanes::default();
-        let app = Arc::new(Self { db, outbox, signer, engine, dispatcher, lanes, ended, reports, submissions, tasks: frame.tasks.clone() });
+        let app = Arc::new(Self {
+            db,
+            outbox,
+            signer,
+            engine,
+            dispatcher,
+            lanes,
+            ready: Notify::new(),
+            ended,
+            reports,
+            submissions,
+            tasks: frame.tasks.clone(),
+        });
         let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());
         let commit = move |batch| {
             let app = writer.clone();

@@ -184,17 +184,17 @@ fn say(outgoing: &Outgoing, body: Out) {
     let _ = outgoing.send(OrchestratorMessage { body: Some(body) });
 }
 
-fn attempt_ref((task, attempt): &AttemptKey) -> AttemptRef {
+pub(super) fn attempt_ref((task, attempt): &AttemptKey) -> AttemptRef {
     AttemptRef { task_id: task.to_string(), attempt: *attempt }
 }
 
-fn attempt_key(attempt: Option<AttemptRef>) -> Result<AttemptKey> {
+pub(super) fn attempt_key(attempt: Option<AttemptRef>) -> Result<AttemptKey> {
     let AttemptRef { task_id, attempt } = attempt.ok_or_else(|| Error::invalid("attempt", "is missing"))?;
     Ok((id("attempt.task_id", &task_id)?, attempt))
 }
 
 /// What cannot be stored is a failure of the attempt, not of the stream: it must end somehow.
-fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
+pub(super) fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
     let object = |json: &str| match serde_json::from_str::<Value>(json) {
         _ if json.len() > RESULT_MOST => Err("is larger than 64 KiB"),
         // PostgreSQL's texts cannot hold it.
@@ -219,7 +219,7 @@ fn outcome(outcome: Option<ProtoOutcome>) -> Outcome {
     }
 }
 
-fn clean(message: &str) -> String {
+pub(super) fn clean(message: &str) -> String {
     message.replace('\0', "\u{2400}")
 }
 
@@ -232,22 +232,23 @@ fn parse_hello(hello: proto::Hello) -> Result<Hello> {
     Ok(Hello {
         session: id("hello.session_id", &session_id)?,
         worker,
-        agents: agents.into_iter().enumerate().map(|(i, slot)| hosted(i, slot)).collect::<Result<_>>()?,
+        agents: agents.into_iter().enumerate().map(|(i, slot)| hosted(&format!("hello.agents[{i}]."), slot)).collect::<Result<_>>()?,
         running: running.into_iter().map(|a| attempt_key(Some(a))).collect::<Result<_>>()?,
         unacknowledged: unacknowledged.into_iter().map(|r| attempt_key(r.attempt)).collect::<Result<_>>()?,
     })
 }
 
-fn hosted(i: usize, slot: proto::AgentSlot) -> Result<Hosted> {
+/// `field`: where it stands in what was sent.
+pub(super) fn hosted(field: &str, slot: proto::AgentSlot) -> Result<Hosted> {
     let proto::AgentSlot { name, role, department, skills, max_concurrency, pool, mut proficiency, subscription } = slot;
     if proficiency.values().any(|level| !(0.0..=1.0).contains(level)) {
-        return Err(Error::invalid(format!("hello.agents[{i}].proficiency"), "must be 0 to 1"));
+        return Err(Error::invalid(format!("{field}proficiency"), "must be 0 to 1"));
     }
     for skill in &skills {
         proficiency.entry(skill.clone()).or_insert(1.0);
     }
     let proto::Subscription { labels, priority, projects } = subscription.unwrap_or_default();
-    let projects = projects.iter().map(|project| id(&format!("hello.agents[{i}].subscription.projects"), project));
+    let projects = projects.iter().map(|project| id(&format!("{field}subscription.projects"), project));
     Ok(Hosted {
         name,
         role,

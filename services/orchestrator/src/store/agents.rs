@@ -51,6 +51,32 @@ pub(crate) async fn by_name(db: &impl ConnectionTrait, org: OrgId, name: &str) -
     row.ok_or_else(|| Error::not_found(format!("agent {name:?}")))
 }
 
+/// An agent that asks for its work, with its session.
+#[derive(Clone, Debug)]
+pub(crate) struct External {
+    pub(crate) agent: Agent,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: i64,
+}
+
+/// None when a worker hosts it.
+pub(crate) async fn external(db: &impl ConnectionTrait, id: AgentId) -> Result<Option<External>> {
+    let select = "SELECT a.id, a.name, a.pool, a.role, a.proficiency, a.subscription, a.max_concurrency, a.session_id, s.epoch
+        FROM agent a JOIN worker_session s ON s.id = a.session_id WHERE a.id = $1 AND s.worker = $2";
+    let Some(row) = db.query_one_raw(sql(select, [id.into(), super::sessions::EXTERNAL.into()])).await? else { return Ok(None) };
+    let json = |column: &str| -> Result<Value> { Ok(row.try_get("", column)?) };
+    let agent = Agent {
+        id: row.try_get("", "id")?,
+        name: row.try_get("", "name")?,
+        pool: row.try_get("", "pool")?,
+        role: row.try_get("", "role")?,
+        skills: serde_json::from_value(json("proficiency")?).map_err(Error::internal)?,
+        subscription: serde_json::from_value(json("subscription")?).map_err(Error::internal)?,
+        max_concurrency: u32::try_from(row.try_get::<i32>("", "max_concurrency")?).unwrap_or(1),
+    };
+    Ok(Some(External { agent, session: row.try_get("", "session_id")?, epoch: row.try_get("", "epoch")? }))
+}
+
 /// Those that are there first.
 pub(crate) async fn of_role(db: &impl ConnectionTrait, org: OrgId, role: &str, most: u64) -> Result<Vec<AgentRow>> {
     let select = format!("SELECT * FROM ({SELECT} WHERE a.org_id = $1 AND a.role = $2) a ORDER BY alive DESC, name LIMIT $3");

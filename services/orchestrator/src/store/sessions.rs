@@ -32,6 +32,15 @@ pub(crate) async fn extend(db: &impl ConnectionTrait, sessions: &[(SessionId, i6
     rows.into_iter().map(|row| row.try_get::<SessionId>("", "id").map_err(Error::from)).collect()
 }
 
+/// Hosts one agent that asks for its work.
+pub(crate) const EXTERNAL: &str = "external";
+
+/// It is over, and what it had is given back.
+pub(crate) async fn end(db: &impl ConnectionTrait, id: SessionId) -> Result<()> {
+    db.execute_raw(sql("UPDATE worker_session SET state = 'expired' WHERE id = $1", [id.into()])).await?;
+    Ok(())
+}
+
 /// The stream broke: the tasks stay the session's for the grace only.
 pub(crate) async fn disconnect(db: &impl ConnectionTrait, id: SessionId, epoch: i64, grace: Duration) -> Result<()> {
     let update = "UPDATE worker_session SET state = 'disconnected', lease_until = least(lease_until, now() + $3 * interval '1 millisecond')

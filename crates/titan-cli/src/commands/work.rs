@@ -1,0 +1,133 @@
+//! An agent that we did not write: a command that is run for each task.
+
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::client::Client;
+use crate::table::text;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Unique in the organisation; the same name after a restart is the same agent.
+    #[arg(long)]
+    name: String,
+    #[arg(long)]
+    role: String,
+    /// Tasks for this pool are given to it.
+    #[arg(long, default_value = "default")]
+    pool: String,
+    /// skill, or skill=proficiency from 0 to 1; may be given more than once.
+    #[arg(long = "skill")]
+    skills: Vec<String>,
+    /// Only tasks with one of these labels.
+    #[arg(long = "label")]
+    labels: Vec<String>,
+    /// Only tasks of this priority or more urgent ones.
+    #[arg(long, default_value_t = 0)]
+    priority: i32,
+    /// Leave after one task.
+    #[arg(long)]
+    once: bool,
+    /// It gets the task as JSON on its standard input. Exit code 0: what it prints is the result (a JSON object, or {"output": text});
+    /// another one: the attempt failed, with the end of its standard error; 65: there is to be no other attempt.
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+const WAIT_MS: u32 = 20_000;
+const BEAT: Duration = Duration::from_secs(10);
+/// Bytes of standard error that make the message of a failure.
+const TAIL: usize = 2_000;
+/// EX_DATAERR of sysexits.h.
+const FINAL: i32 = 65;
+
+pub(crate) async fn run(client: &Client, args: Args) -> anyhow::Result<ExitCode> {
+    let skill = |given: &String| match given.split_once('=') {
+        Some((skill, level)) => {
+            Ok((skill.to_owned(), json!(level.parse::<f64>().with_context(|| format!("--skill {given}: not a number"))?)))
+        }
+        None => Ok((given.clone(), json!(1.0))),
+    };
+    let skills: serde_json::Map<String, Value> = args.skills.iter().map(skill).collect::<anyhow::Result<_>>()?;
+    let agent = json!({ "name": args.name, "role": args.role, "pool": args.pool, "skills": skills,
+        "subscription": { "labels": args.labels, "priority": args.priority } });
+    let registered = client.post("/agents", &agent).await?;
+    let id = text(&registered, "id");
+    eprintln!("{} waits for tasks; Ctrl-C ends it", args.name);
+    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let path = format!("/agents/{id}/poll");
+        let ask = json!({ "wait_ms": WAIT_MS });
+        let poll = client.post(&path, &ask);
+        let polled = tokio::select! { polled = poll => polled?, _ = &mut stop => return Ok(ExitCode::SUCCESS) };
+        let task = &polled["assignment"];
+        if task.is_null() {
+            let pause = Duration::from_millis(polled["retry_after_ms"].as_u64().unwrap_or(1_000));
+            tokio::select! { () = tokio::time::sleep(pause) => continue, _ = &mut stop => return Ok(ExitCode::SUCCESS) }
+        }
+        eprintln!("{} attempt {}: {}", text(task, "task"), text(task, "attempt"), text(task, "title"));
+        match work(client, &id, task, &args.command).await? {
+            Some(report) => {
+                let accepted = client.post(&format!("/agents/{id}/reports"), &report).await?["accepted"] == json!(true);
+                let ended = report.as_object().and_then(|report| report.keys().find(|key| ["completed", "failed"].contains(&key.as_str())));
+                eprintln!("  {}{}", ended.map_or("", String::as_str), if accepted { "" } else { ", but it was somebody else's by then" });
+            }
+            None => eprintln!("  stopped: it is somebody else's now"),
+        }
+        if args.once {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+/// What to report of it; none when it was taken away.
+async fn work(client: &Client, agent: &str, task: &Value, command: &[String]) -> anyhow::Result<Option<Value>> {
+    let (id, attempt) = (task["task"].clone(), task["attempt"].clone());
+    let report = |what: &str, value: Value| Some(json!({ "task": id, "attempt": attempt, what: value }));
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        .env("TITAN_TASK", text(task, "task"))
+        .env("TITAN_ATTEMPT", text(task, "attempt"))
+        .env("TRACEPARENT", text(task, "traceparent"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("{} cannot be run", command[0]))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that does not read it is free not to.
+        let _ = stdin.write_all(task.to_string().as_bytes()).await;
+    }
+    let deadline = tokio::time::sleep(Duration::from_millis(task["deadline_ms"].as_u64().unwrap_or(300_000)));
+    let (mut ended, mut deadline) = (std::pin::pin!(child.wait_with_output()), std::pin::pin!(deadline));
+    let beat = json!({ "running": [{ "task": id, "attempt": attempt }] });
+    loop {
+        let path = format!("/agents/{agent}/heartbeat");
+        tokio::select! {
+            output = &mut ended => {
+                let output = output?;
+                let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                if output.status.success() {
+                    let result = serde_json::from_str::<Value>(&out).ok().filter(Value::is_object);
+                    return Ok(report("completed", result.unwrap_or_else(|| json!({ "output": out.trim_end() }))));
+                }
+                let tail: String = err.trim_end().chars().rev().take(TAIL).collect::<Vec<_>>().into_iter().rev().collect();
+                let message = format!("{} ended with {}: {tail}", command[0], output.status);
+                return Ok(report("failed", json!({ "message": message, "final": output.status.code() == Some(FINAL) })));
+            }
+            () = &mut deadline => return Ok(report("failed", json!({ "message": "it took longer than it may", "code": "timeout" }))),
+            () = tokio::time::sleep(BEAT) => {
+                let kept = client.post(&path, &beat).await?;
+                if kept["keep"].as_array().is_none_or(Vec::is_empty) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
