@@ -10,6 +10,7 @@ impl Body {
             Self::GoalSubmitted(_) => "goal.submitted",
             Self::GoalFinished(_) => "goal.finished",
             Self::GoalReopened(_) => "goal.reopened",
+            Self::MessageSent(_) => "message.sent",
             Self::TaskSubmitted(_) => "task.submitted",
             Self::TaskAssigned(_) => "task.assigned",
             Self::TaskStarted(_) => "task.started",

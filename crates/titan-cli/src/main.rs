@@ -73,6 +73,9 @@ enum Command {
     Agent(commands::agent::Verb),
     /// Be an agent: ask for tasks and run a command for each.
     Work(Box<commands::work::Args>),
+    /// Write to agents' mailboxes, and read them.
+    #[command(subcommand)]
+    Message(commands::message::Verb),
     /// Make a goal or a task again and again.
     #[command(subcommand)]
     Schedule(commands::schedule::Verb),
@@ -137,6 +140,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => commands::bulk::dead_letters(&client()?, args, cli.json).await,
         Command::Agent(verb) => commands::agent::run(&client()?, verb, cli.json).await,
         Command::Work(args) => commands::work::run(&client()?, *args).await,
+        Command::Message(verb) => commands::message::run(&client()?, verb, cli.json).await,
         Command::Schedule(verb) => commands::schedule::run(&client()?, verb, cli.json).await,
         Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
         Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,

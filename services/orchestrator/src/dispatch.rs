@@ -154,6 +154,7 @@ const READY: &str = "titan_ready";
 const REVOKED: &str = "titan_revoked";
 const LANES: &str = "titan_lanes";
 const AGENTS: &str = "titan_agents";
+const MAIL: &str = "titan_mail";
 
 /// `task/attempt`, from whichever replica ended it.
 fn revoke(dispatcher: &Dispatcher, payload: &str) {
@@ -178,7 +179,7 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
     while !shutdown.is_cancelled() {
         let listening = async {
             let mut listener = PgListener::connect(url.reveal()).await?;
-            listener.listen_all([READY, REVOKED, LANES, AGENTS]).await?;
+            listener.listen_all([READY, REVOKED, LANES, AGENTS, MAIL]).await?;
             relearn(&app).await?;
             check.set(true);
             loop {
@@ -187,6 +188,7 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
                         REVOKED => revoke(&app.dispatcher, told.payload()),
                         LANES => app.lanes.reload(&app.db).await?,
                         AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
+                        MAIL => app.mail.notify_waiters(),
                         _ => {
                             app.dispatcher.wake();
                             app.ready.notify_waiters();

@@ -127,7 +127,7 @@ async fn check(stack: &Stack) -> [i64; 3] {
     [
         count("SELECT count(*) FROM (SELECT task_id FROM orchestrator.task_change WHERE to_state = 'done' AND from_state <> 'done' GROUP BY 1 HAVING count(*) > 1) x").await,
         // Each claim after the first follows the end of the attempt before it, and attempts are numbered without a gap.
-        count("SELECT count(*) FROM (SELECT task_id, attempt, from_state, lag(attempt) OVER w AS before FROM orchestrator.task_change WHERE to_state = 'assigned'
+        count("SELECT count(*) FROM (SELECT task_id, attempt, from_state, lag(attempt) OVER w AS before FROM orchestrator.task_change WHERE to_state = 'assigned' AND from_state <> 'assigned'
             WINDOW w AS (PARTITION BY task_id ORDER BY id)) c WHERE from_state <> 'inbox' OR attempt <> coalesce(before, 0) + 1").await,
         count("SELECT count(*) FROM orchestrator.task_change d WHERE d.to_state = 'done' AND d.from_state <> 'done' AND NOT EXISTS
             (SELECT FROM orchestrator.task_change a WHERE a.task_id = d.task_id AND a.attempt = d.attempt AND a.to_state = 'assigned' AND a.id < d.id)").await,
@@ -137,7 +137,7 @@ async fn check(stack: &Stack) -> [i64; 3] {
 /// The histories of tasks with such claims.
 const ODD: &str = "SELECT coalesce(string_agg(concat_ws(' ', id, at, task_id, from_state, to_state, attempt, actor, reason), E'\\n' ORDER BY task_id, id), '')
     FROM orchestrator.task_change WHERE task_id IN (SELECT task_id FROM (SELECT task_id, attempt, from_state, lag(attempt) OVER w AS before
-        FROM orchestrator.task_change WHERE to_state = 'assigned' WINDOW w AS (PARTITION BY task_id ORDER BY id)) c
+        FROM orchestrator.task_change WHERE to_state = 'assigned' AND from_state <> 'assigned' WINDOW w AS (PARTITION BY task_id ORDER BY id)) c
         WHERE from_state <> 'inbox' OR attempt <> coalesce(before, 0) + 1 LIMIT 5)";
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod extract;
 mod goals;
 mod idempotent;
 mod interventions;
+mod messages;
 mod page;
 mod projects;
 mod schedules;
@@ -71,6 +72,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(agents::router())
         .merge(external::router())
         .merge(schedules::router())
+        .merge(messages::router())
         .merge(deployments::router())
         .merge(events::router())
         .merge(evidence::router())

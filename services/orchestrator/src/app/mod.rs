@@ -9,6 +9,7 @@ mod goals;
 mod interventions;
 mod lanes;
 mod limits;
+mod messages;
 mod projects;
 mod reports;
 mod schedules;
@@ -37,6 +38,7 @@ pub(crate) use externals::Polled;
 pub(crate) use goals::GoalIn;
 pub(crate) use interventions::Bulk;
 use lanes::Lanes;
+pub(crate) use messages::MessageIn;
 pub(crate) use projects::{ProjectIn, ProjectPatch};
 pub(crate) use reports::{Outcome, Report, What};
 pub(crate) use schedules::ScheduleIn;
@@ -56,6 +58,8 @@ pub(crate) struct App {
     pub(crate) lanes: Lanes,
     /// Tells those who wait for a task that there may be one.
     pub(crate) ready: Notify,
+    /// Tells those who wait for a message that there may be one.
+    pub(crate) mail: Notify,
     /// Attempts by how they ended; `stale` counts what the fence refused.
     pub(crate) ended: IntCounterVec,
     reports: Writer<Report, bool>,
@@ -79,6 +83,7 @@ impl App {
             dispatcher,
             lanes,
             ready: Notify::new(),
+            mail: Notify::new(),
             ended,
             reports,
             submissions,

@@ -220,6 +220,7 @@ impl Batch<'_> {
             let done = matches!(outcome, Outcome::Completed { .. } | Outcome::Rejected { .. });
             let tally = self.records.entry((agent, held.locked.kind.clone())).or_default();
             (tally.done, tally.failed) = (tally.done + i64::from(done), tally.failed + i64::from(!done));
+            tally.faults += i64::from(matches!(outcome, Outcome::Failed { last: false, .. }));
             tally.busy_ms += if done { busy } else { 0 };
         }
         self.wakes |= next.task.state == TaskState::Inbox;

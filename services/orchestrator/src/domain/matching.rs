@@ -180,6 +180,8 @@ pub(crate) struct Factors {
 pub(crate) struct Tally {
     pub(crate) done: i64,
     pub(crate) failed: i64,
+    /// Of the failed: those that may be the agent's fault. A worker that is gone and a task that cannot be done are not.
+    pub(crate) faults: i64,
     pub(crate) busy_ms: i64,
 }
 
@@ -197,6 +199,7 @@ impl Records {
         if let Some(tally) = kinds.get_mut(kind) {
             tally.done += more.done;
             tally.failed += more.failed;
+            tally.faults += more.faults;
             tally.busy_ms += more.busy_ms;
         }
     }
@@ -495,8 +498,8 @@ mod tests {
     fn who_did_well_at_the_kind_is_chosen_of_those_alike() {
         let (a, b) = (slot("a", "dev", 0, 4), slot("b", "dev", 0, 4));
         let mut records = Records::default();
-        records.add(a.agent.id, "noop", Tally { done: 1, failed: 9, busy_ms: 10 });
-        records.add(b.agent.id, "noop", Tally { done: 9, failed: 1, busy_ms: 90 });
+        records.add(a.agent.id, "noop", Tally { done: 1, failed: 9, faults: 9, busy_ms: 10 });
+        records.add(b.agent.id, "noop", Tally { done: 9, failed: 1, faults: 1, busy_ms: 90 });
         let known = lanes(&[lane(1, "dev", Demands::default())]);
         assert_eq!(assign(vec![candidate(1)], vec![a, b], &known, &records)[0].factors.agent, "b");
     }

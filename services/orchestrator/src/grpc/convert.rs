@@ -13,6 +13,7 @@ use crate::domain::task::{OnFailure, TaskState};
 use crate::store::agents::{AgentRow, Condition};
 use crate::store::entity::{goal, project};
 use crate::store::goals::GoalOf;
+use crate::store::messages::MessageRow;
 use crate::store::plans::Planned;
 use crate::store::projects::weights;
 use crate::store::schedules::ScheduleRow;
@@ -228,6 +229,28 @@ pub(super) fn plan(found: GoalPlan) -> proto::GoalPlan {
         steps: tasks.into_iter().enumerate().map(step).collect(),
         shortest_ms,
         by_agents: by_agents.into_iter().map(agents).collect(),
+    }
+}
+
+pub(super) fn message(row: MessageRow) -> proto::Message {
+    let to_kind = match row.to_kind.as_str() {
+        "department" => proto::MessageTo::Department,
+        "team" => proto::MessageTo::Team,
+        _ => proto::MessageTo::Agent,
+    };
+    proto::Message {
+        id: row.id.to_string(),
+        from: row.sender,
+        to_kind: to_kind.into(),
+        to: row.recipient,
+        priority: row.priority,
+        subject: row.subject,
+        body_json: row.body.to_string(),
+        in_reply_to: row.in_reply_to.map(|id| id.to_string()).unwrap_or_default(),
+        created_at: Some(to_proto(row.created_at)),
+        expires_at: Some(to_proto(row.expires_at)),
+        recipients: row.recipients,
+        acknowledged: i32::try_from(row.acknowledged).unwrap_or(i32::MAX),
     }
 }
 

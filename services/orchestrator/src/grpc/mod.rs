@@ -3,6 +3,7 @@
 mod agents;
 mod convert;
 mod goals;
+mod messages;
 mod projects;
 mod schedules;
 mod tasks;
@@ -15,6 +16,7 @@ use titan_identity::authenticate;
 use titan_ids::{Id, Kind};
 use titan_proto::orchestrator::agent_service_server::AgentServiceServer;
 use titan_proto::orchestrator::goal_service_server::GoalServiceServer;
+use titan_proto::orchestrator::message_service_server::MessageServiceServer;
 use titan_proto::orchestrator::project_service_server::ProjectServiceServer;
 use titan_proto::orchestrator::schedule_service_server::ScheduleServiceServer;
 use titan_proto::orchestrator::task_service_server::TaskServiceServer;
@@ -41,6 +43,7 @@ pub(crate) fn routes(app: Arc<App>) -> Routes {
         .add_service(GoalServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(TaskServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(AgentServiceServer::with_interceptor(api.clone(), auth.clone()))
+        .add_service(MessageServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(ScheduleServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(InterceptedService::new(WorkerServiceServer::new(api).max_decoding_message_size(HELLO_MOST), auth));
     routes.routes()

@@ -1,4 +1,4 @@
-//! Makes what is scheduled when its time comes.
+//! Makes what is scheduled when its time comes, and ends the time of messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,9 @@ pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
         tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = shutdown.cancelled() => return }
         if let Err(error) = app.run_due_schedules().await {
             tracing::warn!(?error, "schedules could not be run");
+        }
+        if let Err(error) = app.expire_messages().await {
+            tracing::warn!(?error, "messages could not be expired");
         }
     }
 }

@@ -136,7 +136,8 @@ pub(crate) async fn records(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<V
     let select = "SELECT agent_id, kind, done, failed, busy_ms FROM agent_record WHERE agent_id = ANY($1)";
     let rows = db.query_all_raw(sql(select, [ids.to_vec().into()])).await?;
     let record = |row: &QueryResult| {
-        let tally = Tally { done: row.try_get("", "done")?, failed: row.try_get("", "failed")?, busy_ms: row.try_get("", "busy_ms")? };
+        let (done, failed, busy_ms) = (row.try_get("", "done")?, row.try_get("", "failed")?, row.try_get("", "busy_ms")?);
+        let tally = Tally { done, failed, faults: 0, busy_ms };
         Ok((row.try_get("", "agent_id")?, row.try_get("", "kind")?, tally))
     };
     rows.iter().map(record).collect()
@@ -161,7 +162,7 @@ pub(crate) async fn record(db: &impl ConnectionTrait, records: &BTreeMap<(AgentI
     let mut by_agent: BTreeMap<AgentId, (i64, i64)> = BTreeMap::new();
     for ((agent, _), tally) in records {
         let (done, failed) = by_agent.entry(*agent).or_default();
-        (*done, *failed) = (*done + tally.done, *failed + tally.failed);
+        (*done, *failed) = (*done + tally.done, *failed + tally.faults);
     }
     // One that did something well begins anew; most did, and have nothing to forget.
     let agents: Vec<Uuid> = by_agent.keys().map(|id| id.uuid()).collect();

@@ -7,6 +7,7 @@ pub(crate) mod entity;
 pub(crate) mod goals;
 pub(crate) mod lanes;
 pub(crate) mod limits;
+pub(crate) mod messages;
 pub(crate) mod plans;
 pub(crate) mod projects;
 pub(crate) mod schedules;

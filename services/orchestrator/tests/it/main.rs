@@ -5,6 +5,7 @@ mod externals;
 mod graphs;
 mod interventions;
 mod limits;
+mod messages;
 mod schedules;
 mod sessions;
 mod submissions;
