@@ -4,9 +4,10 @@ CREATE TABLE lane (
     pool    text NOT NULL,
     role    text NOT NULL,
     -- {"skills": {name: minimum proficiency}, "labels": [...], "agent": "the only one"}, what is not demanded left out.
-    demands jsonb NOT NULL,
-    UNIQUE (pool, role, demands)
+    demands jsonb NOT NULL
 );
+-- Demands may be longer than an entry of an index.
+CREATE UNIQUE INDEX lane_demands ON lane (pool, role, md5(demands::text));
 INSERT INTO lane (pool, role, demands) SELECT DISTINCT 'default', role, '{}'::jsonb FROM task;
 
 -- Fairness: a project of weight 2 is given twice as much as one of weight 1.
@@ -37,8 +38,12 @@ ALTER TABLE task ALTER COLUMN lane_id SET NOT NULL, DROP COLUMN role;
 CREATE INDEX task_ready ON task (lane_id, project_id, (-priority), due_at, id) WHERE state = 'inbox' AND waiting_on = 0 AND held IS NULL;
 CREATE INDEX task_held ON task (held, (-priority), due_at, id) WHERE state = 'inbox' AND waiting_on = 0 AND held IS NOT NULL;
 CREATE INDEX task_later ON task (run_after) WHERE state = 'inbox' AND held = 'later';
-CREATE INDEX task_permits ON task (concurrency_key) WHERE concurrency_key IS NOT NULL AND state IN ('inbox', 'assigned', 'in_progress', 'review');
+CREATE INDEX task_permits ON task (concurrency_key)
+    WHERE concurrency_key IS NOT NULL AND (state IN ('assigned', 'in_progress', 'review') OR (state = 'inbox' AND held IS NULL));
 CREATE INDEX task_deadline ON task (deadline_at) WHERE deadline_at IS NOT NULL AND state NOT IN ('done', 'failed', 'cancelled');
+
+-- Four rows a task: one index is enough.
+ALTER TABLE task_change DROP CONSTRAINT task_change_pkey;
 
 ALTER TABLE task_payload
     ADD COLUMN labels text[],

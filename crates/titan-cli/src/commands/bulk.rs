@@ -101,6 +101,10 @@ async fn act(client: &Client, filter: Filter, dead: bool, action: &Value, json: 
     let filter = json!({ "project": project, "goal": goal, "state": state, "label": label, "parent": parent, "dead": dead, "ids": tasks });
     let (mut changed, mut refused) = (0, Vec::new());
     loop {
+        let mut action = action.clone();
+        if action["retry"].is_object() {
+            action["retry"]["already"] = json!(changed);
+        }
         let body = json!({ "filter": filter, "action": action, "reason": reason });
         let done = client.post("/tasks/bulk", &body).await?;
         changed += done["changed"].as_array().map_or(0, Vec::len);

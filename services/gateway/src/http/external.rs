@@ -88,7 +88,7 @@ async fn register(State(app): State<Arc<App>>, Caller(who): Caller, Body(agent):
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 struct PollIn {
-    /// At most 30,000.
+    /// At most 20,000.
     wait_ms: u32,
     /// What it works on already; whatever else it was given is delivered again.
     running: Vec<AttemptIn>,

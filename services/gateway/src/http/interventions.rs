@@ -104,8 +104,12 @@ struct FilterIn {
 enum ActionIn {
     /// Those that have not ended.
     Cancel,
-    /// Those that failed or were cancelled, so many a second; 0: at once.
-    Retry { per_second: f64 },
+    /// Those that failed or were cancelled, so many a second; 0: at once. `already`: how many the calls before this one changed.
+    Retry {
+        per_second: f64,
+        #[serde(default)]
+        already: u32,
+    },
     /// Failed ones leave the dead letters.
     Discard,
     /// Those that have not begun: 0 to 9.
@@ -126,7 +130,7 @@ struct BulkIn {
 struct BulkOut {
     changed: Vec<String>,
     refused: Vec<RefusedOut>,
-    /// After 10,000 there are more; call again.
+    /// After 10,000, or 500 retries, there are more; call again.
     more: bool,
 }
 
@@ -145,7 +149,7 @@ async fn bulk(State(app): State<Arc<App>>, Caller(who): Caller, Body(bulk): Body
     let filter = Some(proto::TaskFilter { project, goal_id, state: state_of(&state)?, label, parent_id, ids, dead });
     let action = Some(match action {
         ActionIn::Cancel => Action::Cancel(()),
-        ActionIn::Retry { per_second } => Action::Retry(proto::RetryTasks { per_second }),
+        ActionIn::Retry { per_second, already } => Action::Retry(proto::RetryTasks { per_second, already }),
         ActionIn::Discard => Action::Discard(()),
         ActionIn::Priority(priority) => Action::Priority(priority),
     });

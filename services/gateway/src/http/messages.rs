@@ -108,7 +108,7 @@ async fn send(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderM
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct MailboxIn {
-    /// Wait so long for a message when there is none, at most 30,000.
+    /// Wait so long for a message when there is none, at most 20,000.
     #[serde(default)]
     wait_ms: u32,
 }

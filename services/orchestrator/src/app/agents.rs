@@ -1,12 +1,13 @@
 use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
-use titan_ids::{Agent, AgentId};
+use titan_ids::{Agent, AgentId, ProjectId};
 use titan_proto::common::PageRequest;
 use titan_store::{Page, PageOf};
 
 use super::{App, text};
 use crate::domain::matching::{Demands, Lane, Subscription};
 use crate::store::agents::{self, AgentRow, Condition};
+use crate::store::tasks::TaskRow;
 
 impl App {
     /// By id or name.
@@ -41,20 +42,20 @@ impl App {
     }
 
     /// Whether the agent called so could be given such a task.
-    pub(super) async fn check_recipient(&self, who: &Principal, lane: &Lane, name: &str) -> Result<()> {
+    pub(super) async fn check_recipient(&self, who: &Principal, lane: &Lane, task: &TaskRow, name: &str) -> Result<()> {
         let agent = agents::by_name(&self.db, who.org, name).await;
         let agent = agent.map_err(|error| match error.code() {
             Code::NotFound => Error::invalid("to", format!("there is no agent called {name:?}; `titan agents` lists them")),
             _ => error,
         })?;
-        let lacks = agent.lacks(lane);
+        let lacks = agent.lacks(lane, task.project_id, task.priority);
         if lacks.is_empty() { Ok(()) } else { Err(Error::invalid("to", format!("{name} cannot be given it: {}", lacks.join(", ")))) }
     }
 }
 
 impl AgentRow {
     /// Why it is not given tasks of this lane; empty when it is.
-    pub(crate) fn lacks(&self, lane: &Lane) -> Vec<String> {
+    pub(crate) fn lacks(&self, lane: &Lane, project: ProjectId, priority: i32) -> Vec<String> {
         let Demands { skills, labels, agent } = &lane.demands;
         let subscription: Subscription = serde_json::from_value(self.subscription.clone()).unwrap_or_default();
         let proficiency = |skill: &str| self.proficiency[skill].as_f64();
@@ -75,6 +76,12 @@ impl AgentRow {
         }
         if !subscription.labels.is_empty() && subscription.labels.is_disjoint(labels) {
             lacks.push("it subscribes to other labels".to_owned());
+        }
+        if !subscription.projects.is_empty() && !subscription.projects.contains(&project) {
+            lacks.push("it subscribes to other projects".to_owned());
+        }
+        if priority < subscription.priority {
+            lacks.push(format!("it subscribes to priority {} and above", subscription.priority));
         }
         lacks
     }

@@ -102,9 +102,12 @@ impl Permits {
             waiting.retain(|task| locked.contains(&task.id));
             let decided = admit(&mut counters, &waiting);
             limits::hold(tx, &decided).await?;
-            let ready = decided.iter().filter(|(_, held)| held.is_none()).count();
-            admitted |= ready > 0;
-            if ready == 0 {
+            admitted |= decided.iter().any(|(_, held)| held.is_none());
+            // Those that wait for another key now stood in front of some that do not need it.
+            let before: BTreeMap<TaskId, &String> = waiting.iter().map(|task| (task.id, &task.held)).collect();
+            let moved =
+                |(id, held): &(TaskId, Option<HeldBy>)| held.as_ref().is_none_or(|held| before.get(id).is_none_or(|b| held.text() != **b));
+            if !decided.iter().any(moved) {
                 break;
             }
             waiting = limits::waiting(tx, &keys).await?;
@@ -266,6 +269,12 @@ impl<'a> Batch<'a> {
             priority: work.priority,
             max_attempts: work.max_attempts,
             timeout_s: work.timeout_s,
+            pool: work.pool,
+            demands: serde_json::from_value(work.demands).map_err(Error::internal)?,
+            concurrency_key: work.concurrency_key,
+            rate_keys: work.rate_keys.unwrap_or_default(),
+            retry: work.retry.and_then(|retry| serde_json::from_value(retry).ok()),
+            budget: work.budget,
             depends_on: vec![Dependency { on: judged.uuid(), on_failure: OnFailure::Fail, counted: false }],
             ..NewTask::plain(&work.kind, &work.role, format!("Fix: {}", work.title.trim_start_matches("Fix: ")), input)
         };
@@ -273,6 +282,8 @@ impl<'a> Batch<'a> {
         let by = ENGINE.to_owned();
         let scope = Scope { org: work.org_id, project: work.project_id, goal: work.goal_id, by, traceparent: work.traceparent };
         fix.place(paused, self.now);
+        self.permits.touched.extend(limit(fix.held.as_deref().map(HeldBy::parse).as_ref()));
+        self.wakes = true;
         submissions::insert(self.tx, &[(&scope, &fix)], self.now).await?;
         transitions::add_dependency(self.tx, id, fix.id).await?;
         self.events.push(task_submitted(&scope, &fix, self.now));

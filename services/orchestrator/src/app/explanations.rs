@@ -61,7 +61,7 @@ impl App {
                 }
                 Some(Held::Limit(key)) => because.push(self.explain_limit(&key).await?),
                 None => {
-                    found = self.explain_agents(who, &lane).await?;
+                    found = self.explain_agents(who, &lane, &task).await?;
                     because.push(match found.iter().filter(|(_, lacks)| lacks.is_empty()).count() {
                         0 => "it is ready, and no agent that may take it is there; `agents` says what each lacks".to_owned(),
                         n => format!("it is ready and waits for its turn with one of {n} agents"),
@@ -93,10 +93,10 @@ impl App {
         })
     }
 
-    async fn explain_agents(&self, who: &Principal, lane: &Lane) -> Result<Vec<(String, String)>> {
+    async fn explain_agents(&self, who: &Principal, lane: &Lane, task: &TaskRow) -> Result<Vec<(String, String)>> {
         let mut explained = Vec::new();
         for agent in agents::of_role(&self.db, who.org, &lane.role, AGENTS_SHOWN).await? {
-            let mut lacks = agent.lacks(lane);
+            let mut lacks = agent.lacks(lane, task.project_id, task.priority);
             match agent.condition {
                 _ if !agent.alive => lacks.insert(0, "it is offline".to_owned()),
                 Condition::Draining => lacks.push(format!("it is draining: {}", agent.condition_reason)),

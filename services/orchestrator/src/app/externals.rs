@@ -1,7 +1,7 @@
 //! Agents that we did not write: they ask for work instead of holding a stream. Their session lives as long as they call, and any
 //! replica answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sea_orm::TransactionTrait as _;
@@ -11,15 +11,15 @@ use titan_ids::SessionId;
 use titan_proto::worker::Assignment;
 
 use super::{App, Report, What, text};
-use crate::domain::fairness::Shares;
-use crate::domain::matching::{Records, Slot};
+use crate::domain::matching::{Choice, Records, Slot};
 use crate::domain::session::{AttemptKey, resume};
 use crate::store::agents::{self, AgentRow, Condition, External, Hosted};
 use crate::store::sessions;
 
 /// They say less often than workers that they live.
 const LEASE: Duration = Duration::from_secs(60);
-const WAIT_MOST: Duration = Duration::from_secs(30);
+/// Shorter than the patience of who asks for them.
+const WAIT_MOST: Duration = Duration::from_secs(20);
 /// What a lost wake-up missed is found after this long.
 const LOOK: Duration = Duration::from_secs(2);
 const CONCURRENCY_MOST: u32 = 1_000;
@@ -71,7 +71,15 @@ impl App {
         loop {
             // Before looking, so that nothing that comes meanwhile is missed.
             let woken = self.ready.notified();
-            let (row, external) = self.external(who, agent).await?;
+            let (row, mut external) = self.external(who, agent).await?;
+            // Who may touch one project only is given nothing of another.
+            if let Some(project) = who.project {
+                let wanted = &mut external.agent.subscription.projects;
+                if !wanted.is_empty() && !wanted.contains(&project) {
+                    return Err(Error::invalid("subscription.projects", "the credential is for another project"));
+                }
+                *wanted = [project].into();
+            }
             let owned = sessions::owned_by(&self.db, external.session).await?;
             let attempts: Vec<AttemptKey> = owned.iter().map(|(attempt, _)| *attempt).collect();
             let missing = resume(&attempts, running, &[]).redeliver;
@@ -97,8 +105,11 @@ impl App {
                 epoch: external.epoch,
                 running: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             };
-            let (claimed, _) = self.claim(vec![slot], &Shares::default(), &Records::default(), titan_lifecycle::now()).await?;
+            let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (claimed, _) = self.claim(vec![slot], &shares, &Records::default(), titan_lifecycle::now()).await?;
             if let Some((choice, assignment)) = claimed.into_iter().next() {
+                let Choice { candidate, .. } = &choice;
+                self.shares.lock().unwrap_or_else(PoisonError::into_inner).charge(candidate.project, candidate.project_weight);
                 // Who asked for it begins it.
                 self.report(Report { task: choice.candidate.id, attempt: choice.next.attempt, what: What::Started }).await?;
                 return Ok(Polled::Assigned(Box::new(assignment)));

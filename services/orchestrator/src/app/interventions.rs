@@ -29,6 +29,8 @@ const REASON_MOST: usize = 500;
 /// Tasks changed in one transaction, and in one call.
 const CHUNK: u64 = 200;
 const BULK_MOST: u64 = 10_000;
+/// Each is a transaction of its own.
+const RETRIES_MOST: u64 = 500;
 
 /// What became of a call for many.
 #[derive(Debug, Default)]
@@ -127,6 +129,39 @@ impl App {
         Ok(())
     }
 
+    /// Takes tasks that were not begun off agents that are given nothing any more, and off those that do not come to them while
+    /// another one has room.
+    pub(crate) async fn rebalance(&self) -> Result<()> {
+        let now = titan_lifecycle::now();
+        let ids: Vec<Uuid> = sessions::not_begun(&self.db, BEGIN_WITHIN).await?.iter().map(|id| id.uuid()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let tx = self.db.begin().await?;
+        let mut batch = self.batch(&tx, &ids, now).await?;
+        let mut revoked = Vec::new();
+        for (id, held) in &mut batch.tasks {
+            let before = held.locked.task;
+            // It may have been begun since.
+            if before.state != TaskState::Assigned {
+                continue;
+            }
+            let Ok(next) = before.transition(Command::HandOff { attempt: before.attempt }, 0.0) else { continue };
+            let mut change = held.advance(next, "its agent did not begin it; another one may");
+            ENGINE.clone_into(&mut change.actor);
+            batch.changes.push(change);
+            revoked.push((*id, before.attempt));
+        }
+        batch.wakes = true;
+        batch.settle().await?;
+        for (id, attempt) in revoked {
+            sessions::notify_revoked(&tx, id, attempt).await?;
+        }
+        tx.commit().await?;
+        self.committed();
+        Ok(())
+    }
+
     /// Gives a task that failed or was cancelled another life, and with it what was cancelled because of it. Its goal goes on.
     pub(crate) async fn retry_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("tried again", who, reason)?;
@@ -192,8 +227,8 @@ impl App {
         }
         let word = match action {
             Action::Cancel => "cancelled",
-            Action::Retry { per_second } if !(0.0..=10_000.0).contains(&per_second) => {
-                return Err(Error::invalid("per_second", "must be 0 (at once) to 10000"));
+            Action::Retry { per_second, .. } if per_second != 0.0 && !(0.001..=10_000.0).contains(&per_second) => {
+                return Err(Error::invalid("per_second", "must be 0.001 to 10000, or 0 for at once"));
             }
             Action::Retry { .. } => "tried again",
             Action::Discard => "discarded",
@@ -203,7 +238,8 @@ impl App {
         filter.action = Some(action);
         let (actor, reason) = (who.id.to_string(), because(word, who, reason)?);
         let (mut bulk, mut after) = (Bulk::default(), Uuid::nil());
-        while u64::try_from(bulk.changed.len() + bulk.refused.len()).unwrap_or(u64::MAX) < BULK_MOST {
+        let most = if matches!(action, Action::Retry { .. }) { RETRIES_MOST } else { BULK_MOST };
+        while u64::try_from(bulk.changed.len() + bulk.refused.len()).unwrap_or(u64::MAX) < most {
             let found = tasks::ids(&self.db, who.org, &filter, after, CHUNK).await?;
             let Some(last) = found.last() else { return Ok(bulk) };
             after = last.uuid();
@@ -211,12 +247,16 @@ impl App {
                 Action::Cancel => bulk.add(self.cancel_all(&actor, &found, &reason, now).await?),
                 Action::Discard => bulk.changed.extend(tasks::discard(&self.db, &found).await?),
                 Action::Prioritise(priority) => bulk.changed.extend(tasks::prioritise(&self.db, &found, priority).await?),
-                Action::Retry { per_second } => {
+                Action::Retry { per_second, already } => {
                     for id in found {
-                        #[expect(clippy::cast_precision_loss, reason = "at most ten thousand")]
-                        let place = bulk.changed.len() as f64;
+                        let place = f64::from(already) + f64::from(u32::try_from(bulk.changed.len()).unwrap_or(u32::MAX));
                         let after = if per_second > 0.0 { Duration::from_secs_f64(place / per_second) } else { Duration::ZERO };
-                        match self.revive(&actor, id, &reason, after, now).await {
+                        let mut revived = self.revive(&actor, id, &reason, after, now).await;
+                        // A deadlock, or a connection that broke: once more.
+                        if revived.as_ref().is_err_and(|error| error.code() == Code::Unavailable) {
+                            revived = self.revive(&actor, id, &reason, after, now).await;
+                        }
+                        match revived {
                             Ok(()) => bulk.changed.push(id),
                             Err(error) if error.code() == Code::FailedPrecondition => bulk.refused.push((id, error.to_string())),
                             Err(error) => return Err(error),
@@ -263,11 +303,15 @@ impl App {
         let word = to.as_ref().map_or_else(|| "handed to whoever fits".to_owned(), |to| format!("handed to {to}"));
         let reason = because(&word, who, reason)?;
         let task = self.task(who, id).await?;
-        let mut demands = serde_json::from_value::<Demands>(task.demands).map_err(Error::internal)?;
+        let mut demands = serde_json::from_value::<Demands>(task.demands.clone()).map_err(Error::internal)?;
+        // Asked again, because the answer got lost: it is done.
+        if to.is_some() && demands.agent == to && (task.agent_name == to || !task.state.is_owned()) && !task.state.is_terminal() {
+            return Ok(task);
+        }
         demands.agent = None;
         if let Some(name) = &to {
             let lane = Lane { id: 0, pool: task.pool.clone(), role: task.role.clone(), demands: demands.clone() };
-            self.check_recipient(who, &lane, name).await?;
+            self.check_recipient(who, &lane, &task, name).await?;
         }
         demands.agent = to;
         let mut moved = NewTask { pool: task.pool, demands, ..NewTask::plain(&task.kind, &task.role, task.title, task.input) };
@@ -297,6 +341,8 @@ impl App {
     }
 }
 
+/// An agent begins what it is given at once, or is too busy to.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 const EXPIRED: &str = "its deadline passed";
 
 impl Bulk {

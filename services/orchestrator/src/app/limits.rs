@@ -18,11 +18,14 @@ impl App {
             let (any, mut touched) = limits::release_due(&tx).await?;
             touched.append(&mut limits::with_room(&tx).await?);
             let admitted = Permits::of(touched).settle(&tx, now).await?;
+            if any || admitted {
+                submissions::notify_ready(&tx).await?;
+            }
+            // Also when nothing is ready: which limit a task waits for may have changed.
+            tx.commit().await?;
             if !any && !admitted {
                 return Ok(());
             }
-            submissions::notify_ready(&tx).await?;
-            tx.commit().await?;
             self.dispatcher.wake();
         }
     }

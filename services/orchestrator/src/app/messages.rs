@@ -17,7 +17,8 @@ use crate::store::messages::{self, MessageRow};
 
 const WEEK_S: u32 = 7 * 86_400;
 const BODY_MOST: usize = 64 << 10;
-const WAIT_MOST: Duration = Duration::from_secs(30);
+/// Shorter than the patience of who asks for them.
+const WAIT_MOST: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]

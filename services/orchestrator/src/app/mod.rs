@@ -17,7 +17,7 @@ mod sessions;
 mod submissions;
 mod tasks;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 
 use crate::config::Engine;
 use crate::dispatch::Dispatcher;
+use crate::domain::fairness::Shares;
 use crate::group_commit::{self, Writer};
 use crate::store::tasks::TaskRow;
 
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) lanes: Lanes,
+    /// Whose turn it is with those who ask for their work.
+    shares: Mutex<Shares>,
     /// Tells those who wait for a task that there may be one.
     pub(crate) ready: Notify,
     /// Tells those who wait for a message that there may be one.
@@ -82,6 +85,7 @@ impl App {
             engine,
             dispatcher,
             lanes,
+            shares: Mutex::default(),
             ready: Notify::new(),
             mail: Notify::new(),
             ended,

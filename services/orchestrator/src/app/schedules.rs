@@ -90,7 +90,11 @@ impl App {
     pub(crate) async fn pause_schedule(&self, who: &Principal, id: ScheduleId, paused: bool, now: DateTime<Utc>) -> Result<ScheduleRow> {
         let row = self.schedule(who, id).await?;
         // What would have run while it was paused was not missed.
-        schedules::set_paused(&self.db, id, paused, row.next(now)?).await?;
+        let next = row.next(now);
+        if next.is_none() && !paused {
+            return Err(Error::precondition(format!("{:?} never comes again", row.cron)));
+        }
+        schedules::set_paused(&self.db, id, paused, next.unwrap_or(now)).await?;
         self.schedule(who, id).await
     }
 
@@ -120,11 +124,22 @@ impl App {
             };
             let run = match made {
                 Ok(made) => Run { made, error: String::new() },
-                Err(error) if matches!(error.code(), Code::Unavailable | Code::Internal) => return Err(error),
+                // It is tried again; the others have their turn meanwhile.
+                Err(error) if error.code() == Code::Unavailable => {
+                    tracing::warn!(schedule = %row.id, ?error, "a schedule could not be run");
+                    continue;
+                }
                 Err(error) => Run { made: String::new(), error: error.to_string() },
             };
             titan_lifecycle::fault("schedule.before_advance").await;
-            schedules::advance(&self.db, row.id, at, row.next(now)?, &run).await?;
+            match row.next(now) {
+                Some(next) => schedules::advance(&self.db, row.id, at, next, &run).await?,
+                // It never comes again.
+                None => {
+                    schedules::advance(&self.db, row.id, at, now, &run).await?;
+                    schedules::set_paused(&self.db, row.id, true, now).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -152,10 +167,9 @@ impl App {
 }
 
 impl ScheduleRow {
-    fn next(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let every = self.every_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
-        let when = When::parse(&self.cron, every, &self.time_zone, self.created_at).map_err(|(_, problem)| Error::internal(problem))?;
-        when.next(now).ok_or_else(|| Error::internal("a schedule that never comes again"))
+        When::of(&self.cron, every, &self.time_zone, self.created_at).ok()?.next(now)
     }
 
     /// What it makes is its creator's, in its project only.

@@ -106,12 +106,14 @@ impl App {
             }
         }
         self.lanes.resolve(&self.db, new.iter_mut()).await?;
-        let merges = |task: &TaskIn| given.goal.is_none() && task.concurrency_key == MERGE_QUEUE;
-        if let Some(i) = given.tasks.iter().position(merges) {
-            return Err(Error::invalid(format!("tasks[{i}].concurrency_key"), "\"merge\" is the project's merge queue; use another key"));
-        }
-        if let Some(i) = given.tasks.iter().position(|task| task.concurrency_key == MERGE_QUEUE && task.concurrency_limit > 1) {
-            return Err(Error::invalid(format!("tasks[{i}].concurrency_limit"), "the project's merge queue is for one at a time"));
+        for (i, task) in new.iter().enumerate().filter(|(_, task)| task.concurrency_key.as_deref() == Some(MERGE_QUEUE)) {
+            let refuse = |field: &str, problem: &str| Err(Error::invalid(format!("tasks[{i}].{field}"), problem));
+            if given.goal.is_none() {
+                return refuse("concurrency_key", "\"merge\" is the project's merge queue; use another key");
+            }
+            if task.limits.iter().any(|limit| limit.period_ms.is_none() && limit.most > 1) {
+                return refuse("concurrency_limit", "the project's merge queue is for one at a time");
+            }
         }
         let (project, key) = (given.project.clone(), given.idempotency_key.clone());
         let traceparent = titan_telemetry::traceparent().unwrap_or_default();
@@ -316,6 +318,10 @@ fn validate(given: &[TaskIn], now: DateTime<Utc>) -> Result<Vec<NewTask>> {
         new[i].parent_id = match parent {
             Some(parent) if parent == i => return Err(Error::invalid(format!("tasks[{i}].parent"), "must be another task")),
             Some(parent) => Some(new[parent].id),
+            None if new[i].parent_id.is_none() && !given[i].parent.is_empty() => {
+                let problem = format!("{:?} is neither a key of this submission nor a task id", given[i].parent);
+                return Err(Error::invalid(format!("tasks[{i}].parent"), problem));
+            }
             None => new[i].parent_id,
         };
         new[i].waiting_on = i32::try_from(new[i].depends_on.len()).unwrap_or(i32::MAX);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use titan_ids::ProjectId;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Shares {
     /// The virtual time of the last task given: a project that had nothing to do starts here and saves nothing up.
     clock: f64,

@@ -97,6 +97,8 @@ impl Limit {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) id: TaskId,
+    /// Of its keys, the one it waits for.
+    pub(crate) held: String,
     pub(crate) keys: Vec<String>,
 }
 
@@ -133,7 +135,7 @@ mod tests {
         Limit { most, taken: 0, bucket: None }
     }
     fn waiting(keys: &[&str]) -> Waiting {
-        Waiting { id: TaskId::generate(), keys: keys.iter().map(|k| (*k).to_owned()).collect() }
+        Waiting { id: TaskId::generate(), held: keys[0].to_owned(), keys: keys.iter().map(|k| (*k).to_owned()).collect() }
     }
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
         fn no_limit_is_exceeded(most in prop::collection::vec(1..4_i32, 3), tasks in prop::collection::vec(prop::collection::btree_set(0..3_usize, 1..3), 0..40)) {
             let key = |i: usize| format!("c/{i}");
             let mut limits: BTreeMap<_, _> = most.iter().enumerate().map(|(i, most)| (key(i), permits(*most))).collect();
-            let tasks: Vec<_> = tasks.iter().map(|keys| Waiting { id: TaskId::generate(), keys: keys.iter().map(|i| key(*i)).collect() }).collect();
+            let tasks: Vec<_> = tasks.iter().map(|keys| Waiting { id: TaskId::generate(), held: String::new(), keys: keys.iter().map(|i| key(*i)).collect() }).collect();
             let decided = admit(&mut limits, &tasks);
             for (i, most) in most.iter().enumerate() {
                 let taken = tasks.iter().zip(&decided).filter(|(t, (_, held))| held.is_none() && t.keys.contains(&key(i))).count();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use titan_ids::{AgentId, ProjectId, SessionId, TaskId};
+use titan_ids::{AgentId, OrgId, ProjectId, SessionId, TaskId};
 
 use super::task::{Command, Task};
 
@@ -49,6 +49,8 @@ pub(crate) struct Subscription {
 #[derive(Clone, Debug)]
 pub(crate) struct Agent {
     pub(crate) id: AgentId,
+    /// It is given nothing of any other.
+    pub(crate) org: OrgId,
     pub(crate) name: String,
     pub(crate) pool: String,
     pub(crate) role: String,
@@ -357,6 +359,7 @@ impl Slot {
 /// Free slots for which the same tasks are read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Group {
+    pub(crate) org: OrgId,
     pub(crate) lanes: Vec<i32>,
     pub(crate) projects: Vec<ProjectId>,
     pub(crate) priority: i32,
@@ -370,9 +373,10 @@ pub(crate) fn group(slots: &[Slot], lanes: &HashMap<i32, Arc<Lane>>) -> Vec<Grou
     // Agents that are alike fit the same lanes; most are.
     let mut alike: HashMap<_, Vec<i32>> = HashMap::new();
     let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+    let named: BTreeSet<&String> = lanes.values().filter_map(|lane| lane.demands.agent.as_ref()).collect();
     for (i, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_free()) {
         let agent = &slot.agent;
-        let named = lanes.values().any(|lane| lane.demands.agent.as_ref() == Some(&agent.name)).then_some(&agent.name);
+        let named = named.get(&agent.name).copied();
         let skills: Vec<_> = agent.skills.iter().map(|(skill, has)| (skill, has.to_bits())).collect();
         let labels: Vec<_> = agent.subscription.labels.iter().collect();
         let fitting = alike.entry((&agent.pool, &agent.role, skills, labels, named)).or_insert_with(|| {
@@ -384,8 +388,9 @@ pub(crate) fn group(slots: &[Slot], lanes: &HashMap<i32, Arc<Lane>>) -> Vec<Grou
             continue;
         }
         let Subscription { labels: _, priority, projects } = &agent.subscription;
-        let key = (fitting.clone(), projects.clone(), *priority);
+        let key = (agent.org, fitting.clone(), projects.clone(), *priority);
         let group = groups.entry(key).or_insert_with(|| Group {
+            org: agent.org,
             lanes: fitting.clone(),
             projects: projects.iter().copied().collect(),
             priority: *priority,
@@ -430,6 +435,7 @@ mod tests {
     fn slot(name: &str, role: &str, running: u32, max_concurrency: u32) -> Slot {
         let agent = Agent {
             id: AgentId::generate(),
+            org: OrgId::DEFAULT,
             name: name.to_owned(),
             pool: "default".to_owned(),
             role: role.to_owned(),

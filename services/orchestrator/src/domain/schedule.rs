@@ -15,8 +15,13 @@ pub(crate) enum When {
 const SHORTEST_MS: i64 = 1_000;
 
 impl When {
-    /// What is wrong, by field.
+    /// One that comes at all; or what is wrong, by field.
     pub(crate) fn parse(cron: &str, every_ms: u64, zone: &str, from: DateTime<Utc>) -> Result<Self, (&'static str, String)> {
+        let when = Self::of(cron, every_ms, zone, from)?;
+        when.next(from).map(|_| when).ok_or(("cron", "never comes".to_owned()))
+    }
+
+    pub(crate) fn of(cron: &str, every_ms: u64, zone: &str, from: DateTime<Utc>) -> Result<Self, (&'static str, String)> {
         if cron.is_empty() == (every_ms == 0) {
             return Err(("cron", "give either cron or every_ms".to_owned()));
         }
@@ -31,8 +36,7 @@ impl When {
             zone.parse().map_err(|_| ("time_zone", format!("{zone:?} is not a time zone, like Europe/Berlin")))?
         };
         let cron: Cron = cron.parse().map_err(|e| ("cron", format!("{cron:?} is not a cron expression: {e}")))?;
-        let when = Self::Cron(Box::new(cron), zone);
-        when.next(from).map(|_| when).ok_or(("cron", "never comes".to_owned()))
+        Ok(Self::Cron(Box::new(cron), zone))
     }
 
     /// The first time after `after`; what was missed before is made up for by one run.

@@ -104,6 +104,8 @@ pub(crate) enum Action {
     /// So many a second; 0: at once.
     Retry {
         per_second: f64,
+        /// So many were by the calls before this one.
+        already: u32,
     },
     /// Failed tasks leave the list of dead letters.
     Discard,

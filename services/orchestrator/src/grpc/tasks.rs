@@ -73,7 +73,7 @@ impl TaskService for Api {
         let filter = Filter { dead, ids, ..filter_of(&goal_id, state, label, &parent_id)? };
         let action = match action.ok_or_else(|| Error::invalid("action", "is missing"))? {
             RequestedAction::Cancel(()) => Action::Cancel,
-            RequestedAction::Retry(RetryTasks { per_second }) => Action::Retry { per_second },
+            RequestedAction::Retry(RetryTasks { per_second, already }) => Action::Retry { per_second, already },
             RequestedAction::Discard(()) => Action::Discard,
             RequestedAction::Priority(priority) => Action::Prioritise(priority),
         };

@@ -1,4 +1,4 @@
-//! Ends attempts that take longer than they may. A live session never protects a stuck task.
+//! Ends attempts that take longer than they may, and gives to others what is not begun. A live session never protects a stuck task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,5 +28,6 @@ async fn end_overdue(app: &App) -> titan_error::Result<()> {
             sessions::notify_revoked(&app.db, overdue.id, overdue.attempt).await?;
         }
     }
-    app.expire_tasks().await
+    app.expire_tasks().await?;
+    app.rebalance().await
 }

@@ -88,6 +88,8 @@ pub(super) struct Row {
     pub(super) waiting_on: i32,
     pub(super) held: Option<Held>,
     pub(super) run_after: u64,
+    /// Its time has not come.
+    unreleased: bool,
     pub(super) session: Option<usize>,
     pub(super) tolerated: bool,
     /// The attempt whose result was accepted.
@@ -140,6 +142,7 @@ pub(super) fn project_id(n: usize) -> ProjectId {
 pub(super) fn agent(session: usize) -> crate::domain::matching::Agent {
     crate::domain::matching::Agent {
         id: AgentId::from(uuid(3, session)),
+        org: titan_ids::OrgId::DEFAULT,
         name: format!("agent-{session:04}"),
         pool: "default".to_owned(),
         role: role(session % ROLES),
@@ -236,7 +239,7 @@ impl Model {
                 for n in due {
                     let row = &mut self.rows[*n];
                     if row.task.state == TaskState::Inbox && row.held == Some(Held::Later) {
-                        row.held = row.limit_key().map(Held::Limit);
+                        (row.held, row.unreleased) = (row.limit_key().map(Held::Limit), false);
                         batch.touched.extend(row.limit_key());
                     }
                 }
@@ -275,6 +278,7 @@ impl Model {
                 task,
                 held: None,
                 run_after: 0,
+                unreleased: false,
                 session: None,
                 tolerated: false,
                 accepted: None,
@@ -407,7 +411,8 @@ impl Model {
 
     /// As `app::interventions::revive`.
     fn retry(&mut self, n: usize) -> bool {
-        let Ok(next) = self.rows[n].task.transition(Command::Retry, 0.0) else { return false };
+        let Ok(mut next) = self.rows[n].task.transition(Command::Retry, 0.0) else { return false };
+        next.retry_after = Some(Duration::ZERO);
         let hopeless = |model: &Self, n: usize, coming: &BTreeSet<usize>| {
             model.rows[n].spec.depends_on.iter().any(|(on, policy)| {
                 let lost = matches!(model.rows[*on].task.state, TaskState::Failed | TaskState::Cancelled);
@@ -454,7 +459,7 @@ impl Model {
 
     fn moved(&mut self, n: usize, next: &Transition, now: u64, batch: &mut Batch) {
         let row = &mut self.rows[n];
-        let later = next.retry_after.is_some_and(|wait| !wait.is_zero());
+        let later = next.retry_after.map_or(row.unreleased, |wait| !wait.is_zero());
         let held = match next.task.state {
             TaskState::Inbox => limits::held(false, later, row.limit_key().into_iter()),
             _ => None,
@@ -466,8 +471,8 @@ impl Model {
         if let Some(Held::Limit(key)) = &held {
             batch.touched.insert(key.clone());
         }
-        if later {
-            row.run_after = now + PAUSE_MS;
+        if next.retry_after.is_some() {
+            (row.unreleased, row.run_after) = (later, now + PAUSE_MS);
         }
         match next.task.state {
             TaskState::Done => drop(batch.ends.insert(task_id(n), End::Done)),
@@ -531,7 +536,8 @@ impl Model {
             };
             let mut waiting: Vec<usize> = (0..self.rows.len()).filter(|n| waits(&self.rows[*n])).collect();
             waiting.sort_by_key(|n| self.rows[*n].order(*n));
-            let waiting: Vec<_> = waiting.into_iter().map(|n| Waiting { id: task_id(n), keys: vec![key.clone()] }).collect();
+            let waiting: Vec<_> =
+                waiting.into_iter().map(|n| Waiting { id: task_id(n), held: key.clone(), keys: vec![key.clone()] }).collect();
             for (id, held) in admit(&mut self.limits, &waiting) {
                 self.rows[number(id.uuid())].held = held;
             }

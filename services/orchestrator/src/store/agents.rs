@@ -61,12 +61,13 @@ pub(crate) struct External {
 
 /// None when a worker hosts it.
 pub(crate) async fn external(db: &impl ConnectionTrait, id: AgentId) -> Result<Option<External>> {
-    let select = "SELECT a.id, a.name, a.pool, a.role, a.proficiency, a.subscription, a.max_concurrency, a.session_id, s.epoch
+    let select = "SELECT a.id, a.org_id, a.name, a.pool, a.role, a.proficiency, a.subscription, a.max_concurrency, a.session_id, s.epoch
         FROM agent a JOIN worker_session s ON s.id = a.session_id WHERE a.id = $1 AND s.worker = $2";
     let Some(row) = db.query_one_raw(sql(select, [id.into(), super::sessions::EXTERNAL.into()])).await? else { return Ok(None) };
     let json = |column: &str| -> Result<Value> { Ok(row.try_get("", column)?) };
     let agent = Agent {
         id: row.try_get("", "id")?,
+        org: row.try_get("", "org_id")?,
         name: row.try_get("", "name")?,
         pool: row.try_get("", "pool")?,
         role: row.try_get("", "role")?,
@@ -126,7 +127,7 @@ pub(crate) async fn register(db: &impl ConnectionTrait, org: OrgId, session: Ses
     let agent = |agent: &Hosted| {
         let Hosted { name, role, department: _, pool, skills: _, proficiency, subscription, max_concurrency } = agent.clone();
         let id = ids.get(&name).copied().ok_or_else(|| Error::internal("an upsert without a row"))?;
-        Ok(Agent { id, name, pool, role, skills: proficiency, subscription, max_concurrency })
+        Ok(Agent { id, org, name, pool, role, skills: proficiency, subscription, max_concurrency })
     };
     hosted.iter().map(agent).collect()
 }
@@ -167,8 +168,9 @@ pub(crate) async fn record(db: &impl ConnectionTrait, records: &BTreeMap<(AgentI
     // One that did something well begins anew; most did, and have nothing to forget.
     let agents: Vec<Uuid> = by_agent.keys().map(|id| id.uuid()).collect();
     let failed: Vec<i64> = by_agent.values().map(|(done, failed)| if *done > 0 { 0 } else { *failed }).collect();
-    let update = "WITH told AS (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS t(id, failed)),
-        locked AS MATERIALIZED (SELECT a.id, t.failed FROM agent a JOIN told t ON t.id = a.id WHERE t.failed > 0 OR a.strikes > 0
+    let well: Vec<bool> = by_agent.values().map(|(done, _)| *done > 0).collect();
+    let update = "WITH told AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $4::bool[]) AS t(id, failed, well)),
+        locked AS MATERIALIZED (SELECT a.id, t.failed FROM agent a JOIN told t ON t.id = a.id WHERE t.failed > 0 OR (t.well AND a.strikes > 0)
             ORDER BY a.id FOR UPDATE OF a)
         UPDATE agent a SET strikes = CASE WHEN l.failed > 0 THEN a.strikes + l.failed::int ELSE 0 END,
             condition = CASE WHEN a.condition = 'fit' AND l.failed > 0 AND a.strikes + l.failed >= $3 THEN 'quarantined' ELSE a.condition END,
@@ -176,7 +178,7 @@ pub(crate) async fn record(db: &impl ConnectionTrait, records: &BTreeMap<(AgentI
             condition_reason = CASE WHEN a.condition = 'fit' AND l.failed > 0 AND a.strikes + l.failed >= $3
                 THEN (a.strikes + l.failed) || ' attempts in a row failed' ELSE a.condition_reason END
         FROM locked l WHERE a.id = l.id RETURNING a.id, a.condition, l.failed";
-    let rows = db.query_all_raw(sql(update, [agents.into(), failed.into(), i64::from(strikes).into()])).await?;
+    let rows = db.query_all_raw(sql(update, [agents.into(), failed.into(), i64::from(strikes).into(), well.into()])).await?;
     let mut quarantined = Vec::new();
     for row in rows {
         if row.try_get::<String>("", "condition")? == "quarantined" && row.try_get::<i64>("", "failed")? > 0 {
@@ -197,8 +199,9 @@ pub(crate) enum Condition {
     Quarantined,
 }
 
+/// By hand, so for as long as nobody says otherwise.
 pub(crate) async fn set_condition(db: &impl ConnectionTrait, id: AgentId, condition: Condition, reason: &str) -> Result<()> {
-    let update = "UPDATE agent SET condition = $2, condition_reason = $3, condition_since = now(), strikes = 0 WHERE id = $1";
+    let update = "UPDATE agent SET condition = $2, condition_reason = $3, condition_since = 'infinity', strikes = 0 WHERE id = $1";
     db.execute_raw(sql(update, [id.into(), condition.to_value().into(), reason.into()])).await?;
     Ok(())
 }

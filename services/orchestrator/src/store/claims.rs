@@ -21,9 +21,9 @@ const PROJECTS: i32 = 32;
 pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[(ProjectId, f64)]) -> Result<Vec<Candidate>> {
     // The projects with something ready are found by skipping through the index, so that neither a long queue nor one of tasks
     // that are held costs anything.
-    let select = "WITH lane AS (SELECT g.n, g.projects, g.priority, g.room, l.id AS lane_id
-            FROM jsonb_to_recordset($1) AS g(n int, lanes int[], projects uuid[], priority int, room int), unnest(g.lanes) AS l(id)),
-        pair AS (SELECT l.*, p.project_id, row_number() OVER (PARTITION BY l.n ORDER BY coalesce(a.ahead, 0), p.project_id) AS turn
+    let select = "WITH lane AS (SELECT g.n, g.org, g.projects, g.priority, g.room, l.id AS lane_id
+            FROM jsonb_to_recordset($1) AS g(n int, org uuid, lanes int[], projects uuid[], priority int, room int), unnest(g.lanes) AS l(id)),
+        pair AS (SELECT l.*, p.project_id, dense_rank() OVER (PARTITION BY l.n ORDER BY coalesce(a.ahead, 0), p.project_id) AS turn, j.weight, j.matching
             FROM lane l, LATERAL (WITH RECURSIVE next AS (
                     (SELECT t.project_id FROM task t WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL AND t.lane_id = l.lane_id
                         ORDER BY t.project_id LIMIT 1)
@@ -32,10 +32,12 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
                         AND t.lane_id = l.lane_id AND t.project_id > next.project_id ORDER BY t.project_id LIMIT 1)
                     FROM next WHERE next.project_id IS NOT NULL)
                 SELECT project_id FROM next WHERE project_id IS NOT NULL) p
+            JOIN project j ON j.id = p.project_id
             LEFT JOIN unnest($2::uuid[], $3::float8[]) AS a(project_id, ahead) ON a.project_id = p.project_id
-            WHERE cardinality(l.projects) = 0 OR p.project_id = ANY(l.projects)),
-        turn AS MATERIALIZED (SELECT pair.*, j.weight, j.matching, count(*) OVER (PARTITION BY pair.n) AS pairs
-            FROM pair JOIN project j ON j.id = pair.project_id WHERE pair.turn <= $4)
+            WHERE j.org_id = l.org AND (cardinality(l.projects) = 0 OR p.project_id = ANY(l.projects))
+                AND (l.priority = 0 OR EXISTS (SELECT FROM task t WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL
+                    AND t.lane_id = l.lane_id AND t.project_id = p.project_id AND -t.priority <= -l.priority))),
+        turn AS MATERIALIZED (SELECT pair.*, count(*) OVER (PARTITION BY pair.n) AS pairs FROM pair WHERE pair.turn <= $4)
         SELECT turn.n, turn.weight, turn.matching, c.* FROM turn, LATERAL (
             SELECT t.id, t.project_id, t.lane_id, t.kind, t.priority, nullif(t.due_at, 'infinity') AS due_at, t.timeout_s, t.agent_id,
                 t.wishes, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts
@@ -47,7 +49,7 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
     let groups: Value = groups
         .map(|(n, g)| {
             let projects: Vec<Uuid> = g.projects.iter().map(|p| p.uuid()).collect();
-            json!({ "n": n, "lanes": g.lanes, "projects": projects, "priority": g.priority, "room": g.room })
+            json!({ "n": n, "org": g.org.uuid(), "lanes": g.lanes, "projects": projects, "priority": g.priority, "room": g.room })
         })
         .collect();
     let (projects, ahead): (Vec<Uuid>, Vec<f64>) = ahead.iter().map(|(project, ahead)| (project.uuid(), *ahead)).unzip();

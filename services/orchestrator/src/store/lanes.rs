@@ -14,7 +14,7 @@ pub(crate) async fn all(db: &impl ConnectionTrait) -> Result<Vec<Lane>> {
 pub(crate) async fn find_or_insert(db: &impl ConnectionTrait, pool: &str, role: &str, demands: &Value) -> Result<Lane> {
     let select = "WITH made AS (INSERT INTO lane (pool, role, demands) SELECT $1, $2, $3::jsonb
             WHERE NOT EXISTS (SELECT FROM lane WHERE pool = $1 AND role = $2 AND demands = $3::jsonb)
-            ON CONFLICT (pool, role, demands) DO UPDATE SET pool = excluded.pool RETURNING *),
+            ON CONFLICT (pool, role, md5(demands::text)) DO UPDATE SET pool = excluded.pool RETURNING *),
         told AS (SELECT pg_notify('titan_lanes', '') FROM made)
         SELECT id, pool, role, demands FROM made CROSS JOIN told
         UNION ALL SELECT id, pool, role, demands FROM lane WHERE pool = $1 AND role = $2 AND demands = $3::jsonb LIMIT 1";

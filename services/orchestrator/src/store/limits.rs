@@ -40,9 +40,9 @@ const READ: i32 = 100;
 
 /// The tasks that wait for one of `keys`, by urgency; only as many of a key as could be admitted at all. None is locked.
 pub(crate) async fn waiting(db: &impl ConnectionTrait, keys: &BTreeSet<String>) -> Result<Vec<Waiting>> {
-    let select = "SELECT w.id, w.concurrency_key, coalesce(w.rate_keys, '{}') AS rate_keys FROM unnest($1::text[]) AS k(key)
+    let select = "SELECT w.id, w.held, w.concurrency_key, coalesce(w.rate_keys, '{}') AS rate_keys FROM unnest($1::text[]) AS k(key)
             JOIN task_limit m ON m.key = k.key, LATERAL (
-            SELECT t.id, t.concurrency_key, t.rate_keys, t.priority, t.due_at FROM task t
+            SELECT t.id, t.held, t.concurrency_key, t.rate_keys, t.priority, t.due_at FROM task t
             WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NOT NULL AND t.held = k.key
             ORDER BY -t.priority, t.due_at, t.id LIMIT least(m.most, $2)) w
         ORDER BY -w.priority, w.due_at, w.id";
@@ -51,7 +51,7 @@ pub(crate) async fn waiting(db: &impl ConnectionTrait, keys: &BTreeSet<String>) 
     let waiting = |row: &QueryResult| {
         let concurrency: Option<String> = row.try_get("", "concurrency_key")?;
         let rates: Vec<String> = row.try_get("", "rate_keys")?;
-        Ok(Waiting { id: row.try_get("", "id")?, keys: concurrency.into_iter().chain(rates).collect() })
+        Ok(Waiting { id: row.try_get("", "id")?, held: row.try_get("", "held")?, keys: concurrency.into_iter().chain(rates).collect() })
     };
     rows.iter().map(waiting).collect()
 }
@@ -131,7 +131,7 @@ pub(crate) async fn with_room(db: &impl ConnectionTrait) -> Result<BTreeSet<Stri
             FROM next WHERE next.held IS NOT NULL)
         SELECT l.key FROM next JOIN task_limit l ON l.key = next.held
         WHERE CASE WHEN l.period_ms IS NULL THEN l.taken < l.most
-            ELSE l.tokens + extract(epoch FROM now() - l.refilled_at) * 1000 * l.most / l.period_ms >= 1 END LIMIT 1000";
+            ELSE l.tokens + extract(epoch FROM now() - l.refilled_at) * 1000 * l.most / l.period_ms >= 1 END ORDER BY random() LIMIT 1000";
     let rows = db.query_all_raw(sql(select, [])).await?;
     rows.iter().map(|row| Ok(row.try_get("", "key")?)).collect()
 }

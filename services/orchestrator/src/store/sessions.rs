@@ -95,3 +95,17 @@ pub(crate) async fn expired_tasks(db: &impl ConnectionTrait) -> Result<Vec<TaskI
     let rows = db.query_all_raw(sql(select, [])).await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
+
+/// Tasks that their agents have not begun: those of agents that are given nothing, and those given longer ago than `within` while
+/// another agent of the pool and role has room.
+pub(crate) async fn not_begun(db: &impl ConnectionTrait, within: Duration) -> Result<Vec<TaskId>> {
+    let select = "SELECT t.id FROM task t JOIN agent a ON a.id = t.agent_id JOIN lane l ON l.id = t.lane_id
+        WHERE t.state = 'assigned' AND (a.condition <> 'fit' OR (l.demands = '{}' AND t.attempt_deadline - t.timeout_s * interval '1 second' < now() - $1 * interval '1 millisecond'
+            AND EXISTS (SELECT FROM agent o JOIN worker_session s ON s.id = o.session_id
+                WHERE o.org_id = a.org_id AND o.role = a.role AND o.pool = a.pool AND o.id <> a.id AND o.condition = 'fit'
+                AND s.state = 'connected' AND s.lease_until > now() AND o.max_concurrency >
+                    (SELECT count(*) FROM task r WHERE r.session_id = o.session_id AND r.agent_id = o.id AND r.state IN ('assigned', 'in_progress')))))
+        ORDER BY t.id LIMIT 200";
+    let rows = db.query_all_raw(sql(select, [millis(within).into()])).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
+}

@@ -66,7 +66,7 @@ impl Place {
         if next.task.state != TaskState::Inbox {
             return None;
         }
-        Self { later: next.retry_after.is_some_and(|wait| !wait.is_zero()), ..self.clone() }.stand()
+        Self { later: next.retry_after.map_or(self.later, |wait| !wait.is_zero()), ..self.clone() }.stand()
     }
 
     /// Where it stands in the inbox anew.
@@ -352,7 +352,7 @@ pub(crate) async fn hopeless(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Resul
 pub(crate) async fn recount(db: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<()> {
     let lock = "SELECT id FROM task WHERE id IN (SELECT depends_on FROM task_dependency WHERE task_id = ANY($1)) ORDER BY id FOR SHARE";
     db.execute_raw(sql(lock, [tasks.to_vec().into()])).await?;
-    let mark = "UPDATE task_dependency d SET counted = (d.on_failure = 'run' AND o.state IN ('failed', 'cancelled'))
+    let mark = "UPDATE task_dependency d SET counted = (d.on_failure = 'run' AND o.state IN ('failed', 'cancelled') AND o.id <> ALL($1))
         FROM task o WHERE d.task_id = ANY($1) AND o.id = d.depends_on";
     db.execute_raw(sql(mark, [tasks.to_vec().into()])).await?;
     let update = "UPDATE task t SET waiting_on = (SELECT count(*) FROM task_dependency d JOIN task o ON o.id = d.depends_on
@@ -413,7 +413,13 @@ pub(crate) struct Work {
     pub(crate) goal_id: Option<GoalId>,
     pub(crate) kind: String,
     pub(crate) lane_id: i32,
+    pub(crate) pool: String,
     pub(crate) role: String,
+    pub(crate) demands: Value,
+    pub(crate) concurrency_key: Option<String>,
+    pub(crate) rate_keys: Option<Vec<String>>,
+    pub(crate) retry: Option<Value>,
+    pub(crate) budget: Option<Value>,
     pub(crate) title: String,
     pub(crate) input: Value,
     pub(crate) priority: i32,
@@ -423,8 +429,8 @@ pub(crate) struct Work {
 }
 
 pub(crate) async fn work(db: &impl ConnectionTrait, id: TaskId) -> Result<Work> {
-    let select =
-        "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.lane_id, l.role, p.title, p.input, t.priority, t.max_attempts, t.timeout_s,
+    let select = "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.lane_id, l.pool, l.role, l.demands, t.concurrency_key, t.rate_keys,
+            p.retry, p.budget, p.title, p.input, t.priority, t.max_attempts, t.timeout_s,
             p.traceparent
         FROM task t JOIN task_payload p ON p.task_id = t.id JOIN lane l ON l.id = t.lane_id WHERE t.id = $1";
     let row = Work::find_by_statement(sql(select, [id.into()])).one(db).await?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use titan_proto::orchestrator::goal_service_client::GoalServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{
-    GetGoalRequest, Goal, GoalState, NewTask, OnFailure, SubmitGoalRequest, SubmitTasksRequest, Task, TaskState,
+    ActOnTaskRequest, GetGoalRequest, Goal, GoalState, NewTask, OnFailure, SubmitGoalRequest, SubmitTasksRequest, Task, TaskState,
 };
 use titan_proto::worker::worker_message::Body as Out;
 use titan_testkit::eventually;
@@ -128,5 +128,26 @@ async fn a_plan_shows_the_critical_path_and_how_many_agents_help() {
     assert_eq!((critical, plan.shortest_ms), (vec!["a", "b", "d"], 180_000), "a minute each, guessed");
     assert!(plan.steps.iter().all(|s| s.guessed));
     assert_eq!(plan.by_agents.iter().map(|a| (a.agents, a.takes_ms)).collect::<Vec<_>>(), [(1, 300_000), (2, 180_000)]);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_waited_for_again() {
+    let fixture = Fixture::new().await;
+    let tasks = vec![noop("a", &[]), on(noop("b", &["a"]), &[("a", OnFailure::Run)]), noop("c", &["a"])];
+    let (_, tasks) = planned(&fixture, tasks).await;
+    let mut worker = Worker::new(&fixture, 5).await.beat();
+    let first = worker.assignment().await;
+    worker.say(Out::Result(failed(&first, true)));
+    eventually("the rest to be cancelled", async || (fixture.task(&tasks[1].id).await.state() == TaskState::Cancelled).then_some(())).await;
+    let retry = ActOnTaskRequest { id: tasks[0].id.clone(), reason: String::new() };
+    TaskServiceClient::new(fixture.channel.clone()).retry_task(fixture.request(retry)).await.unwrap();
+    let again = worker.assignment_after_ack().await;
+    assert_eq!(again.title, "a");
+    assert!(worker.taken().await.is_empty(), "b and c wait for it");
+    worker.say(Out::Result(completed(&again)));
+    let mut rest = worker.work().await;
+    rest.sort();
+    assert_eq!(rest, ["b", "c"]);
     fixture.service.stop().await;
 }

@@ -216,7 +216,7 @@ async fn dead_letters_are_listed_replayed_at_a_rate_and_discarded() {
     let discarded = client.act_on_tasks(fixture.request(act(Action::Discard(()), vec![tasks[0].id.clone()]))).await.unwrap().into_inner();
     assert_eq!((discarded.changed, dead().await), (vec![tasks[0].id.clone()], 5));
     let started = Instant::now();
-    let replay = act(Action::Retry(RetryTasks { per_second: 4.0 }), Vec::new());
+    let replay = act(Action::Retry(RetryTasks { per_second: 4.0, already: 0 }), Vec::new());
     assert_eq!(client.act_on_tasks(fixture.request(replay)).await.unwrap().into_inner().changed.len(), 5);
     let mut done = 0;
     while done < 5 {
@@ -306,5 +306,25 @@ async fn a_retry_policy_says_which_errors_are_final() {
     let quota = Failed { message: "no more".to_owned(), code: "quota".to_owned(), r#final: false };
     worker.say(Out::Result(TaskResult { attempt: attempt(&second), outcome: Some(Outcome::Failed(quota)) }));
     eventually("the end", async || (fixture.task(&tasks[0].id).await.state() == TaskState::Failed).then_some(())).await;
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_draining_agent_has_not_begun_is_given_to_another_one() {
+    let fixture = Fixture::new().await;
+    let tasks = fixture.submit(vec![noop("begun", &[]), noop("not begun", &[])]).await.unwrap();
+    let mut first = Worker::new(&fixture, 2).await.beat();
+    let (begun, idle) = (first.assignment().await, first.assignment().await);
+    first.say(Out::Started(Started { attempt: attempt(&begun) }));
+    eventually("the first one to begin", async || (fixture.task(&tasks[0].id).await.state() == TaskState::InProgress).then_some(())).await;
+    let mut second = Worker::new(&fixture, 2).await.beat();
+    let drain = SetAgentConditionRequest { agent: format!("runner@{}", first.session), reason: "leaving".to_owned() };
+    AgentServiceClient::new(fixture.channel.clone()).drain_agent(fixture.request(drain)).await.unwrap();
+    let moved = second.assignment().await;
+    assert_eq!((&moved.task_id, moved.attempt), (&idle.task_id, idle.attempt + 1));
+    assert!(!first.end(completed(&idle)).await);
+    assert!(first.end(completed(&begun)).await, "what it began it ends");
+    assert!(second.end(completed(&moved)).await);
+    assert_eq!(fixture.database.count("SELECT sum(failures + losses)::bigint FROM orchestrator.task").await, 0);
     fixture.service.stop().await;
 }

@@ -192,3 +192,37 @@ async fn agents_are_given_what_they_can_and_what_they_subscribe_to() {
     assert_eq!(expert.work().await, ["hard"]);
     fixture.service.stop().await;
 }
+
+#[tokio::test]
+async fn who_waits_for_a_second_limit_is_in_nobodys_way() {
+    let fixture = Fixture::new().await;
+    // Empty for a day after the first.
+    let rate = vec![RateLimit { key: "daily".to_owned(), limit: 1, period_ms: 86_400_000 }];
+    let both = |i: usize| NewTask { rate_limits: rate.clone(), priority: 5, ..keyed(&format!("both {i}"), 2) };
+    fixture.submit((0..8).map(both).chain([keyed("only the key", 2)]).collect()).await.unwrap();
+    let mut worker = Worker::new(&fixture, 9).await.beat();
+    assert_eq!(worker.work().await, ["both 0", "only the key"]);
+    assert_eq!(fixture.database.count("SELECT taken::bigint FROM orchestrator.task_limit WHERE period_ms IS NULL").await, 0);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_merge_queue_is_no_users_key() {
+    let fixture = Fixture::new().await;
+    for key in ["merge", " merge", "merge\t"] {
+        let task = NewTask { concurrency_key: key.to_owned(), ..noop("a", &[]) };
+        let refused = fixture.submit(vec![task]).await.unwrap_err();
+        assert!(refused.message().contains("merge queue"), "{key:?}: {refused}");
+    }
+    let tiny = titan_proto::orchestrator::ActOnTasksRequest {
+        filter: Some(titan_proto::orchestrator::TaskFilter { project: "todos".to_owned(), ..Default::default() }),
+        action: Some(titan_proto::orchestrator::act_on_tasks_request::Action::Retry(titan_proto::orchestrator::RetryTasks {
+            per_second: 1e-300,
+            already: 0,
+        })),
+        reason: String::new(),
+    };
+    let refused = TaskServiceClient::new(fixture.channel.clone()).act_on_tasks(fixture.request(tiny)).await.unwrap_err();
+    assert!(refused.message().contains("per_second"), "{refused}");
+    fixture.service.stop().await;
+}

@@ -101,3 +101,20 @@ async fn bad_schedules_are_refused_by_field() {
     }
     fixture.service.stop().await;
 }
+
+#[tokio::test]
+async fn one_that_never_comes_again_stops_no_other() {
+    let fixture = Fixture::new().await;
+    let once = CreateScheduleRequest { name: "once".to_owned(), cron: "0 0 9 1 1 * 2090".to_owned(), every_ms: 0, ..every_second() };
+    let once = create(&fixture, once).await.unwrap();
+    // Its only time is now past.
+    fixture.database.execute("UPDATE orchestrator.schedule SET next_at = now() - interval '1 second', cron = '0 0 9 1 1 * 2020'").await;
+    create(&fixture, every_second()).await.unwrap();
+    eventually("both", async || (tasks(&fixture).await >= 2).then_some(())).await;
+    let mut client = ScheduleServiceClient::new(fixture.channel.clone());
+    let id = || GetScheduleRequest { id: once.id.clone() };
+    let ended = client.get_schedule(fixture.request(id())).await.unwrap().into_inner();
+    assert!(ended.paused && ended.runs == 1, "{ended:?}");
+    assert_eq!(client.resume_schedule(fixture.request(id())).await.unwrap_err().code(), Code::FailedPrecondition);
+    fixture.service.stop().await;
+}
