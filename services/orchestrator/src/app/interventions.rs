@@ -85,10 +85,7 @@ impl App {
             batch.ends.insert(*id, End::Failed);
             bulk.changed.push(*id);
         }
-        batch.settle().await?;
-        for (id, attempt) in revoked {
-            sessions::notify_revoked(&tx, id, attempt).await?;
-        }
+        settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
         self.committed();
         Ok(bulk)
@@ -120,10 +117,7 @@ impl App {
             batch.finishing.extend(held.locked.goal_id);
             batch.ends.insert(*id, End::Failed);
         }
-        batch.settle().await?;
-        for (id, attempt) in revoked {
-            sessions::notify_revoked(&tx, id, attempt).await?;
-        }
+        settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
         self.committed();
         Ok(())
@@ -153,10 +147,7 @@ impl App {
             revoked.push((*id, before.attempt));
         }
         batch.wakes = true;
-        batch.settle().await?;
-        for (id, attempt) in revoked {
-            sessions::notify_revoked(&tx, id, attempt).await?;
-        }
+        settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
         self.committed();
         Ok(())
@@ -355,6 +346,15 @@ impl Bulk {
     fn refuse_none(self) -> Result<()> {
         self.refused.into_iter().next().map_or(Ok(()), |(_, why)| Err(Error::precondition(why)))
     }
+}
+
+/// Writes what was decided, and tells whoever works on what was taken away.
+async fn settle(tx: &DatabaseTransaction, batch: &mut Batch<'_>, revoked: &[(TaskId, i32)]) -> Result<()> {
+    batch.settle().await?;
+    for (id, attempt) in revoked {
+        sessions::notify_revoked(tx, *id, *attempt).await?;
+    }
+    Ok(())
 }
 
 /// Of what was cancelled with `root`, that which nothing else stands in the way of.
