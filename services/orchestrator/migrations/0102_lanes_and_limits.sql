@@ -20,7 +20,8 @@ ALTER TABLE goal ADD COLUMN paused boolean NOT NULL DEFAULT false;
 ALTER TABLE task RENAME COLUMN exclusive_key TO concurrency_key;
 DROP INDEX task_exclusive;
 ALTER TABLE task
-    ADD COLUMN lane_id int REFERENCES lane,
+    -- No foreign key, as 0101 says: each new task would lock its lane's row.
+    ADD COLUMN lane_id int,
     -- Why an inbox task with nothing to wait for is not ready: 'paused', 'later', or the limit it waits for. Null: it is ready.
     ADD COLUMN held text,
     ADD COLUMN due_at timestamptz NOT NULL DEFAULT 'infinity',
@@ -48,7 +49,7 @@ ALTER TABLE task_change DROP CONSTRAINT task_change_pkey;
 ALTER TABLE task_payload
     ADD COLUMN labels text[],
     ADD COLUMN parent_id uuid,
-    -- {"base_ms", "max_ms", "jitter", "final_errors"}
+    -- {"base_ms", "most_ms", "jitter", "final_errors"}
     ADD COLUMN retry jsonb,
     -- {"tokens", "usd_micros", "steps"}: what an attempt may spend.
     ADD COLUMN budget jsonb,

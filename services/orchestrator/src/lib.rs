@@ -1,7 +1,7 @@
 //! The orchestrator: organisations, projects, goals, tasks and the agents that work on them.
 //!
 //! It owns the schema `orchestrator`, answers the gRPC services of `titan.orchestrator.v1` and the worker
-//! stream of `titan.worker.v1`, and publishes `project.*`, `goal.*` and `task.*`. It consumes no events.
+//! stream of `titan.worker.v1`, and publishes `project.*`, `goal.*`, `task.*` and `message.*`. It consumes no events.
 //!
 //! Invariants: a task has at most one live owner (the compare-and-set of a claim raises `attempt`, the
 //! fence); nothing is accepted from a stale fence; a change and its events commit together; everything

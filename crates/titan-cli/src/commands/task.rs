@@ -73,12 +73,17 @@ pub(crate) struct ActArgs {
 
 pub(crate) async fn act(client: &Client, verb: &str, args: ActArgs, json: bool) -> anyhow::Result<ExitCode> {
     let task = client.post(&format!("/tasks/{}/{verb}", args.id), &json!({ "reason": args.reason })).await?;
+    Ok(show(&task, json))
+}
+
+/// The task as it is now, in a line.
+fn show(task: &Value, json: bool) -> ExitCode {
     if json {
         println!("{task}");
     } else {
-        println!("{}  {}  {}", text(&task, "id"), text(&task, "state"), text(&task, "title"));
+        println!("{}  {}  {}", text(task, "id"), text(task, "state"), text(task, "title"));
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 #[derive(clap::Args)]
@@ -95,12 +100,7 @@ pub(crate) struct HandOffArgs {
 
 pub(crate) async fn hand_off(client: &Client, args: HandOffArgs, json: bool) -> anyhow::Result<ExitCode> {
     let task = client.post(&format!("/tasks/{}/hand-off", args.id), &json!({ "to": args.to, "reason": args.reason })).await?;
-    if json {
-        println!("{task}");
-    } else {
-        println!("{}  {}  {}", text(&task, "id"), text(&task, "state"), text(&task, "title"));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(show(&task, json))
 }
 
 #[derive(clap::Args)]

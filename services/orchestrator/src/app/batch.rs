@@ -28,7 +28,7 @@ use crate::store::{agents, goals, limits};
 /// A locked task with what becomes of it.
 pub(super) struct Held {
     pub(super) locked: Locked,
-    /// The place it was read in, and the state.
+    /// The state it was read in.
     before: TaskState,
     pub(super) started: bool,
     pub(super) moved: Option<Transition>,

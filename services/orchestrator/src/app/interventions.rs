@@ -20,7 +20,7 @@ use crate::domain::matching::{Demands, Lane};
 use crate::domain::task::{Action, Command, End, TaskState};
 use crate::store::entity::goal::State;
 use crate::store::goals::GoalOf;
-use crate::store::submissions::{self, NewTask};
+use crate::store::submissions;
 use crate::store::tasks::{self, Filter, TaskRow};
 use crate::store::transitions::{self, Affected, Place, Write};
 use crate::store::{goals, limits, sessions};
@@ -305,8 +305,7 @@ impl App {
             self.check_recipient(who, &lane, &task, name).await?;
         }
         demands.agent = to;
-        let mut moved = NewTask { pool: task.pool, demands, ..NewTask::plain(&task.kind, &task.role, task.title, task.input) };
-        self.lanes.resolve(&self.db, std::iter::once(&mut moved)).await?;
+        let lane = self.lanes.find(&self.db, &task.pool, &task.role, &demands).await?;
         let tx = self.db.begin().await?;
         let mut batch = self.batch(&tx, &[id.uuid()], now).await?;
         let held = batch.tasks.get_mut(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
@@ -323,7 +322,7 @@ impl App {
         } else {
             return Err(Error::precondition(format!("{id} has ended already; it cannot be handed to anybody")));
         }
-        transitions::set_lane(&tx, id, moved.lane_id).await?;
+        transitions::set_lane(&tx, id, lane).await?;
         batch.wakes = true;
         batch.settle().await?;
         tx.commit().await?;

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_orm::ConnectionTrait;
-use serde_json::Value;
 use titan_error::{Error, Result};
 
-use crate::domain::matching::Lane;
+use crate::domain::matching::{Demands, Lane};
 use crate::store::lanes;
 use crate::store::submissions::NewTask;
 
@@ -47,26 +46,27 @@ impl Lanes {
     /// costs nothing.
     pub(super) async fn resolve(&self, db: &impl ConnectionTrait, tasks: impl Iterator<Item = &mut NewTask>) -> Result<()> {
         for task in tasks {
-            let demands = serde_json::to_value(&task.demands).map_err(Error::internal)?;
-            let key = (task.pool.clone(), task.role.clone(), demands.to_string());
-            let known = self.0.read().unwrap_or_else(PoisonError::into_inner).ids.get(&key).copied();
-            task.lane_id = match known {
-                Some(id) => id,
-                None => self.make(db, task, &demands).await?,
-            };
+            task.lane_id = self.find(db, &task.pool, &task.role, &task.demands).await?;
         }
         Ok(())
     }
 
-    async fn make(&self, db: &impl ConnectionTrait, task: &NewTask, demands: &Value) -> Result<i32> {
-        let lane = lanes::find_or_insert(db, &task.pool, &task.role, demands).await?;
+    /// The lane's id, as [`Lanes::resolve`].
+    pub(super) async fn find(&self, db: &impl ConnectionTrait, pool: &str, role: &str, demands: &Demands) -> Result<i32> {
+        let demands = serde_json::to_value(demands).map_err(Error::internal)?;
+        let key = (pool.to_owned(), role.to_owned(), demands.to_string());
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).ids.get(&key).copied();
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let lane = lanes::find_or_insert(db, pool, role, &demands).await?;
         let id = lane.id;
         self.0.write().unwrap_or_else(PoisonError::into_inner).add(lane, demands.to_string());
         Ok(id)
     }
 }
 
-/// As `resolve` looks it up: members in the order of the struct's fields.
+/// As `find` looks it up: members in the order of the struct's fields.
 fn key(lane: &Lane) -> Result<String> {
     Ok(serde_json::to_value(&lane.demands).map_err(Error::internal)?.to_string())
 }

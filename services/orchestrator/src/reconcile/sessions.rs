@@ -16,7 +16,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
     loop {
         tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = shutdown.cancelled() => return }
         let result = if answering_since.elapsed() >= app.lease() {
-            async { app.expire_sessions().await.and(app.release_quarantined().await) }.await
+            app.expire_sessions().await.and(app.release_quarantined().await)
         } else {
             app.db.ping().await.map_err(titan_error::Error::from)
         };

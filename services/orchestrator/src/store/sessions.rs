@@ -88,7 +88,7 @@ pub(crate) async fn overdue(db: &impl ConnectionTrait, margin: Duration) -> Resu
     Ok(Owned::find_by_statement(sql(select, [millis(margin).into()])).all(db).await?)
 }
 
-/// Tasks whose own deadline passed, whatever they were doing, with a margin for who works on one to say so.
+/// Tasks whose own deadline passed, whatever they were doing.
 pub(crate) async fn expired_tasks(db: &impl ConnectionTrait) -> Result<Vec<TaskId>> {
     let select =
         "SELECT id FROM task WHERE deadline_at < now() AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY deadline_at LIMIT 1000";

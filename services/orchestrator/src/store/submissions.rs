@@ -22,8 +22,11 @@ use crate::domain::task::{OnFailure, TaskState};
 pub(crate) struct NewTask {
     pub(crate) id: Uuid,
     pub(crate) kind: String,
+    #[serde(skip)]
     pub(crate) pool: String,
+    #[serde(skip)]
     pub(crate) role: String,
+    #[serde(skip)]
     pub(crate) demands: Demands,
     /// Of these three; 0 until it is looked up.
     pub(crate) lane_id: i32,

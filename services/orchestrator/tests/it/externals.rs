@@ -119,18 +119,13 @@ async fn an_agent_is_given_nothing_of_another_organisation() {
     let org = titan_ids::OrgId::from(uuid::Uuid::now_v7());
     fixture.database.execute(&format!("INSERT INTO orchestrator.organisation (id, name) VALUES ('{}', 'other')", org.uuid())).await;
     let stranger = titan_identity::Principal::user(titan_ids::UserId::generate(), org);
-    let signed = |message| fixture.signer.request(&stranger, message).unwrap();
-    let register = RegisterAgentRequest { name: "spy".to_owned(), role: "runner".to_owned(), ..Default::default() };
+    let spy = RegisterAgentRequest { name: "spy".to_owned(), role: "runner".to_owned(), ..Default::default() };
     let mut client = AgentServiceClient::new(fixture.channel.clone());
-    client.register_agent(signed(register)).await.unwrap();
-    let poll = PollTaskRequest { agent: "spy".to_owned(), wait_ms: 300, running: vec![] };
-    let polled = client.poll_task(fixture.signer.request(&stranger, poll).unwrap()).await.unwrap().into_inner();
+    client.register_agent(fixture.signer.request(&stranger, spy).unwrap()).await.unwrap();
+    let ask = PollTaskRequest { agent: "spy".to_owned(), wait_ms: 300, running: vec![] };
+    let polled = client.poll_task(fixture.signer.request(&stranger, ask).unwrap()).await.unwrap().into_inner();
     assert!(polled.assignment.is_none(), "{polled:?}");
-    register_ours(&fixture).await;
+    register(&fixture, "ours").await.unwrap();
+    assert!(poll(&fixture, "ours", 1_000, vec![]).await.unwrap().assignment.is_some(), "it was there to be had");
     fixture.service.stop().await;
-}
-
-async fn register_ours(fixture: &Fixture) {
-    register(fixture, "ours").await.unwrap();
-    assert!(poll(fixture, "ours", 1_000, vec![]).await.unwrap().assignment.is_some(), "it was there to be had");
 }

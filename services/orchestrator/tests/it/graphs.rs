@@ -18,14 +18,6 @@ fn on(task: NewTask, policies: &[(&str, OnFailure)]) -> NewTask {
     NewTask { on_failure, ..task }
 }
 
-async fn states(fixture: &Fixture, tasks: &[Task]) -> Vec<TaskState> {
-    let mut states = Vec::new();
-    for task in tasks {
-        states.push(fixture.task(&task.id).await.state());
-    }
-    states
-}
-
 #[tokio::test]
 async fn each_dependent_does_what_its_policy_says() {
     use TaskState::{Cancelled, Done, Failed};
@@ -43,7 +35,7 @@ async fn each_dependent_does_what_its_policy_says() {
     let first = worker.assignment().await;
     worker.say(Out::Result(failed(&first, true)));
     assert_eq!(worker.work().await, ["clean up", "report"]);
-    assert_eq!(states(&fixture, &tasks).await, [Failed, Done, Cancelled, Cancelled, Done, Cancelled]);
+    assert_eq!(fixture.states(&tasks).await, [Failed, Done, Cancelled, Cancelled, Done, Cancelled]);
     let tolerated: Vec<_> = [2, 3, 5].into_iter().map(|i| fixture.task(&tasks[i].id)).collect();
     let tolerated: Vec<_> = futures::future::join_all(tolerated).await.iter().map(|t| t.tolerated).collect();
     assert_eq!(tolerated, [true, true, false], "skipped, skipped, cancelled");

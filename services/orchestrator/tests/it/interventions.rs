@@ -31,14 +31,6 @@ async fn retry(fixture: &Fixture, id: &str) -> Result<Task, Status> {
     Ok(TaskServiceClient::new(fixture.channel.clone()).retry_task(request).await?.into_inner())
 }
 
-async fn states(fixture: &Fixture, tasks: &[Task]) -> Vec<TaskState> {
-    let mut states = Vec::new();
-    for task in tasks {
-        states.push(fixture.task(&task.id).await.state());
-    }
-    states
-}
-
 #[tokio::test]
 async fn cancelling_ends_a_task_and_what_cannot_happen_without_it() {
     use TaskState::{Cancelled, Done, Inbox};
@@ -46,7 +38,7 @@ async fn cancelling_ends_a_task_and_what_cannot_happen_without_it() {
     let tasks = fixture.submit(vec![noop("a", &[]), noop("b", &["a"]), noop("c", &["b"]), noop("other", &[])]).await.unwrap();
     let cancelled = cancel(&fixture, &tasks[0].id).await.unwrap();
     assert_eq!(cancelled.state(), Cancelled);
-    assert_eq!(states(&fixture, &tasks).await, [Cancelled, Cancelled, Cancelled, Inbox]);
+    assert_eq!(fixture.states(&tasks).await, [Cancelled, Cancelled, Cancelled, Inbox]);
     assert_eq!(cancel(&fixture, &tasks[0].id).await.unwrap().state(), Cancelled, "again changes nothing");
     let mut client = TaskServiceClient::new(fixture.channel.clone());
     let history = client.get_task_history(fixture.request(GetTaskRequest { id: tasks[0].id.clone() })).await.unwrap().into_inner().changes;
@@ -55,7 +47,7 @@ async fn cancelling_ends_a_task_and_what_cannot_happen_without_it() {
     let mut worker = Worker::new(&fixture, 1).await;
     let assignment = worker.assignment().await;
     assert!(worker.end(completed(&assignment)).await);
-    assert_eq!(states(&fixture, &tasks).await, [Cancelled, Cancelled, Cancelled, Done]);
+    assert_eq!(fixture.states(&tasks).await, [Cancelled, Cancelled, Cancelled, Done]);
     assert_eq!(cancel(&fixture, &tasks[3].id).await.unwrap_err().code(), Code::FailedPrecondition);
     let stranger = Principal::user(UserId::generate(), OrgId::from(uuid::Uuid::now_v7()));
     let request = ActOnTaskRequest { id: tasks[3].id.clone(), reason: String::new() };
@@ -91,7 +83,7 @@ async fn whoever_works_on_what_is_cancelled_is_told_at_once_and_its_result_is_re
     assert_eq!(next.title, "b");
     assert!(!worker.end(completed(&assignment)).await, "too late");
     assert!(worker.end(completed(&next)).await);
-    assert_eq!(states(&far, &tasks).await, [TaskState::Cancelled, TaskState::Done]);
+    assert_eq!(far.states(&tasks).await, [TaskState::Cancelled, TaskState::Done]);
     other.stop().await;
     far.service.stop().await;
 }
@@ -105,10 +97,10 @@ async fn what_failed_is_tried_again_with_what_was_cancelled_because_of_it() {
     let (first, second) = (worker.assignment().await, worker.assignment().await);
     let (a, b) = if first.title == "a" { (first, second) } else { (second, first) };
     assert!(worker.end(failed(&a, true)).await);
-    assert_eq!(states(&fixture, &tasks).await[2..], [Cancelled, Cancelled]);
+    assert_eq!(fixture.states(&tasks).await[2..], [Cancelled, Cancelled]);
     // Done while what waits for it is cancelled: it must not be waited for later.
     assert!(worker.end(completed(&b)).await);
-    assert_eq!(states(&fixture, &tasks).await, [Failed, Done, Cancelled, Cancelled]);
+    assert_eq!(fixture.states(&tasks).await, [Failed, Done, Cancelled, Cancelled]);
     assert_eq!(retry(&fixture, &tasks[1].id).await.unwrap_err().code(), Code::FailedPrecondition, "it is done");
 
     assert_eq!(retry(&fixture, &tasks[0].id).await.unwrap().state(), Inbox);
@@ -117,7 +109,7 @@ async fn what_failed_is_tried_again_with_what_was_cancelled_because_of_it() {
         assert_eq!(assignment.title, title);
         worker.say(Out::Result(completed(&assignment)));
     }
-    titan_testkit::eventually("all done", async || (states(&fixture, &tasks).await == [Done; 4]).then_some(())).await;
+    titan_testkit::eventually("all done", async || (fixture.states(&tasks).await == [Done; 4]).then_some(())).await;
     fixture.service.stop().await;
 }
 
@@ -130,14 +122,14 @@ async fn nothing_is_revived_that_something_else_stands_in_the_way_of() {
     for assignment in [worker.assignment().await, worker.assignment().await] {
         assert!(worker.end(failed(&assignment, true)).await);
     }
-    assert_eq!(states(&fixture, &tasks).await, [Failed, Failed, Cancelled, Cancelled]);
+    assert_eq!(fixture.states(&tasks).await, [Failed, Failed, Cancelled, Cancelled]);
     let refused = retry(&fixture, &tasks[3].id).await.unwrap_err();
     assert!(refused.code() == Code::FailedPrecondition && refused.message().contains(&tasks[2].id), "{refused}");
     drop(worker);
     retry(&fixture, &tasks[0].id).await.unwrap();
-    assert_eq!(states(&fixture, &tasks).await[1..], [Failed, Cancelled, Cancelled]);
+    assert_eq!(fixture.states(&tasks).await[1..], [Failed, Cancelled, Cancelled]);
     retry(&fixture, &tasks[1].id).await.unwrap();
-    assert_eq!(states(&fixture, &tasks).await[1..], [Inbox, Inbox, Inbox]);
+    assert_eq!(fixture.states(&tasks).await[1..], [Inbox, Inbox, Inbox]);
     fixture.service.stop().await;
 }
 
@@ -160,11 +152,11 @@ async fn subtasks_are_cancelled_with_their_parent_and_running_ones_are_told() {
         }
     }
     assert!(asked.elapsed() < Duration::from_secs(2));
-    let after = states(&fixture, &tasks).await;
+    let after = fixture.states(&tasks).await;
     assert_eq!(&after[..3], [Cancelled, Cancelled, Cancelled]);
     assert_ne!(after[3], Cancelled);
     assert!(!worker.end(completed(&running)).await, "what it still reports is refused");
-    assert_ne!(states(&fixture, &tasks[3..]).await, [Inbox], "the slot was given to the next one");
+    assert_ne!(fixture.states(&tasks[3..]).await, [Inbox], "the slot was given to the next one");
     fixture.service.stop().await;
 }
 

@@ -16,7 +16,7 @@ use titan_ids::{OrgId, UserId};
 use titan_orchestrator::{Config, MIGRATIONS};
 use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
-use titan_proto::orchestrator::{CreateProjectRequest, GetTaskRequest, NewTask, SubmitTasksRequest, Task};
+use titan_proto::orchestrator::{CreateProjectRequest, GetTaskRequest, NewTask, SubmitTasksRequest, Task, TaskState};
 use titan_testkit::{KEY, TestDatabase, TestService, accepting_bus};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -57,6 +57,10 @@ impl Fixture {
     async fn submit(&self, tasks: Vec<NewTask>) -> Result<Vec<Task>, Status> {
         let request = SubmitTasksRequest { project: "todos".to_owned(), tasks, ..Default::default() };
         Ok(TaskServiceClient::new(self.channel.clone()).submit_tasks(self.request(request)).await?.into_inner().tasks)
+    }
+
+    async fn states(&self, tasks: &[Task]) -> Vec<TaskState> {
+        futures::future::join_all(tasks.iter().map(|task| self.task(&task.id))).await.iter().map(Task::state).collect()
     }
 
     async fn task(&self, id: &str) -> Task {
