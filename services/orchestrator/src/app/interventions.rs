@@ -168,7 +168,8 @@ impl App {
         let next = held.locked.task.transition(Command::Retry, 0.0);
         let mut next =
             next.map_err(|_| Error::precondition(format!("only what failed or was cancelled can be tried again; {id} was not")))?;
-        next.retry_after = Some(after);
+        // At once means not before its own time.
+        next.retry_after = Some(after).filter(|after| !after.is_zero());
         let mut change = held.advance(next, reason);
         actor.clone_into(&mut change.actor);
         let (told, goal, kind) = (about(&held.locked, 3), held.locked.goal_id, held.locked.kind.clone());

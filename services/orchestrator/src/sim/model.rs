@@ -411,8 +411,7 @@ impl Model {
 
     /// As `app::interventions::revive`.
     fn retry(&mut self, n: usize) -> bool {
-        let Ok(mut next) = self.rows[n].task.transition(Command::Retry, 0.0) else { return false };
-        next.retry_after = Some(Duration::ZERO);
+        let Ok(next) = self.rows[n].task.transition(Command::Retry, 0.0) else { return false };
         let hopeless = |model: &Self, n: usize, coming: &BTreeSet<usize>| {
             model.rows[n].spec.depends_on.iter().any(|(on, policy)| {
                 let lost = matches!(model.rows[*on].task.state, TaskState::Failed | TaskState::Cancelled);
