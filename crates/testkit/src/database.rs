@@ -107,7 +107,7 @@ impl Drop for TestDatabase {
 /// Destructors cannot wait in the test's runtime.
 fn as_admin<F: Future<Output = ()>>(work: impl FnOnce(PgConnection) -> F + Send + 'static) {
     let cleaning = crate::apart(async move || work(PgConnection::connect(&crate::database_url()).await.unwrap()).await);
-    let _ = cleaning.join();
+    let _ = cleaning.join(); // a role that an interrupted run left something of stays
 }
 
 /// Events that were neither published nor taken within some seconds, with what was said about them.

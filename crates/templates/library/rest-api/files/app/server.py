@@ -60,8 +60,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Exception as error:  # The client gets no details; the log does.
             self.log_error("%s failed: %r", self.command, error)
             status, body = 500, {"error": {"code": "internal", "message": "something went wrong here", "fields": {}}}
-        self.answer(status, headers, body, content_type)
+        # Before it is sent: who has the answer finds it counted.
         self.server.metrics.observe(self.command, status, time.monotonic() - started)
+        self.answer(status, headers, body, content_type)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
 
