@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use prost::Message as _;
 use titan_lifecycle::Check;
 use titan_proto::events::EventBatch;
 use tokio::sync::RwLock;
@@ -19,11 +20,12 @@ pub struct InProcess {
 
 #[async_trait]
 impl Transport for InProcess {
-    async fn publish(&self, name: &str, batch: &EventBatch) -> Result<(), PublishError> {
+    async fn publish(&self, name: &str, batch: &[u8]) -> Result<(), PublishError> {
+        let batch = EventBatch::decode(batch).map_err(|e| PublishError::Rejected(format!("undecodable: {e}")))?;
         for queue in QUEUES.iter().filter(|q| q.wants(name)) {
             let consumer = self.consumers.read().await.get(queue.name).cloned();
             let consumer = consumer.ok_or_else(|| PublishError::Unavailable(format!("{} has no consumer yet", queue.name)))?;
-            match consumer.consume(batch.clone()).await {
+            match consumer.consume(&batch).await {
                 Verdict::Ok => {}
                 Verdict::Retry => return Err(PublishError::Unavailable(format!("{} cannot take it now", queue.name))),
                 Verdict::Reject(reason) => return Err(PublishError::Rejected(format!("{}: {reason}", queue.name))),

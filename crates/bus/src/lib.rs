@@ -21,8 +21,8 @@ pub use topology::{GATEWAY_EVENTS, MONITORING_DEPLOYMENTS, QUEUES, Queue};
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Returns once every queue bound to `name` holds the batch durably (RabbitMQ) or its consumer has
-    /// committed it (in process).
-    async fn publish(&self, name: &str, batch: &EventBatch) -> Result<(), PublishError>;
+    /// committed it (in process). `batch` is an encoded [`EventBatch`], as outboxes hold it.
+    async fn publish(&self, name: &str, batch: &[u8]) -> Result<(), PublishError>;
 
     /// Hands the queue's batches to `consumer`, one at a time, until `stop`. `check` passes while connected.
     async fn consume(&self, queue: &Queue, consumer: Arc<dyn Consume>, check: Check, stop: CancellationToken);
@@ -32,7 +32,7 @@ pub type Bus = Arc<dyn Transport>;
 
 #[async_trait]
 pub trait Consume: Send + Sync {
-    async fn consume(&self, batch: EventBatch) -> Verdict;
+    async fn consume(&self, batch: &EventBatch) -> Verdict;
 }
 
 /// What a consumer says of a batch, after its own transaction.

@@ -134,7 +134,7 @@ async fn handle(delivery: Delivery, consumer: &Arc<dyn Consume>, stop: &Cancella
     let verdict = match EventBatch::decode(delivery.data.as_slice()) {
         Err(e) => Verdict::Reject(format!("undecodable: {e}")),
         Ok(batch) => loop {
-            match consumer.consume(batch.clone()).await {
+            match consumer.consume(&batch).await {
                 Verdict::Retry => tokio::select! {
                     () = backoff.sleep() => {}
                     () = stop.cancelled() => break Verdict::Retry,
@@ -156,12 +156,11 @@ async fn handle(delivery: Delivery, consumer: &Arc<dyn Consume>, stop: &Cancella
 
 #[async_trait]
 impl Transport for RabbitMq {
-    async fn publish(&self, name: &str, batch: &EventBatch) -> Result<(), PublishError> {
+    async fn publish(&self, name: &str, batch: &[u8]) -> Result<(), PublishError> {
         let send = async {
             let properties = BasicProperties::default().with_delivery_mode(2).with_content_type("application/x-protobuf".into());
-            let (exchange, body) = (self.exchange(), batch.encode_to_vec());
             let channel = self.publisher().await?;
-            channel.basic_publish(exchange.into(), name.into(), BasicPublishOptions::default(), &body, properties).await?.await
+            channel.basic_publish(self.exchange().into(), name.into(), BasicPublishOptions::default(), batch, properties).await?.await
         };
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send).await;
         match outcome {

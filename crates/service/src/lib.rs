@@ -14,6 +14,10 @@ pub use frame::Frame;
 pub use grpc::serve_grpc;
 pub use peers::{Peers, retrying};
 
+/// glibc's took a seventh of the machine under load (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The sections every service has, wherever they stand in its own settings.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameSettings<'a> {

@@ -57,8 +57,8 @@ impl<H: Handle> Inbox<H> {
 
 #[async_trait]
 impl<H: Handle> Consume for Inbox<H> {
-    async fn consume(&self, batch: EventBatch) -> Verdict {
-        let mut taken = self.take(&batch).await;
+    async fn consume(&self, batch: &EventBatch) -> Verdict {
+        let mut taken = self.take(batch).await;
         if batch.events.len() > 1 && taken.as_ref().is_err_and(|e| e.code() != Code::Unavailable) {
             // One bad event must not take the good ones with it.
             taken = Ok(());

@@ -1,10 +1,11 @@
 //! This crate only reaches PostgreSQL: pools, a role and a schema for each service, migrations, the
-//! transactional outbox and inbox, and keyset paging.
+//! transactional outbox and inbox, partitions by day, and keyset paging.
 
 pub mod inbox;
 mod migrations;
 pub mod outbox;
 mod paging;
+mod partitions;
 mod pool;
 mod provision;
 
@@ -13,6 +14,7 @@ use sea_orm::{DbBackend, Statement, Value};
 pub use migrations::{MESSAGING, migrate};
 pub use outbox::Outbox;
 pub use paging::{Page, PageOf};
+pub use partitions::Partitions;
 pub use pool::connect;
 pub use provision::{Installation, SCHEMAS, provision, service_url};
 pub use sqlx;

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use prost::Message as _;
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, TransactionTrait as _};
 use titan_bus::{Bus, PublishError};
 use titan_error::{Error, Result};
 use titan_ids::{EventId, OrgId, ProjectId};
 use titan_lifecycle::{Backoff, Check};
 use titan_proto::events::event::Body;
-use titan_proto::events::{Event, EventBatch};
+use titan_proto::events::Event;
 use titan_telemetry::Metrics;
 use titan_telemetry::prometheus::IntCounter;
 use tokio::sync::Notify;
@@ -24,7 +23,7 @@ use crate::sql;
 /// Rows taken at once.
 const ROWS: i64 = 100;
 /// Events in one message, at most; beyond that a larger one saves nothing.
-const EVENTS: usize = 500;
+const EVENTS: i32 = 500;
 /// Finds what a crashed replica left and what a lost wake-up missed.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Longer than any broker keeps a message it could deliver twice.
@@ -72,25 +71,37 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    let mut batches: Vec<(&str, EventBatch)> = Vec::new();
+    let mut batches: Vec<Batch<'_>> = Vec::new();
     // The events of one subject stay in their order.
     let mut last: HashMap<&str, usize> = HashMap::new();
     for event in events {
         let least = last.get(event.subject.as_str()).copied().unwrap_or(0);
-        let open = |(name, batch): &(&str, EventBatch)| *name == event.name && batch.events.len() < EVENTS;
+        let open = |batch: &Batch<'_>| batch.name == event.name && batch.events < EVENTS;
         let at = batches.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {
-            batches.push((&event.name, EventBatch::default()));
+            batches.push(Batch { name: &event.name, events: 0, encoded: Vec::new() });
             batches.len() - 1
         });
-        batches[at].1.events.push(event.clone());
+        prost::encoding::message::encode(BATCH_EVENTS, event, &mut batches[at].encoded);
+        batches[at].events += 1;
         last.insert(&event.subject, at);
     }
-    let names: Vec<String> = batches.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let batches: Vec<Vec<u8>> = batches.iter().map(|(_, batch)| batch.encode_to_vec()).collect();
-    let insert = "INSERT INTO outbox (name, batch) SELECT * FROM unnest($1::text[], $2::bytea[])";
-    tx.execute_raw(sql(insert, [names.into(), batches.into()])).await?;
+    let names: Vec<String> = batches.iter().map(|batch| batch.name.to_owned()).collect();
+    let counts: Vec<i32> = batches.iter().map(|batch| batch.events).collect();
+    let encoded: Vec<Vec<u8>> = batches.into_iter().map(|batch| batch.encoded).collect();
+    let insert = "INSERT INTO outbox (name, events, batch) SELECT * FROM unnest($1::text[], $2::int[], $3::bytea[])";
+    tx.execute_raw(sql(insert, [names.into(), counts.into(), encoded.into()])).await?;
     Ok(())
 }
+
+/// Events of one name, as an encoded `EventBatch`: one behind the other, so that batches are joined by appending.
+struct Batch<'a> {
+    name: &'a str,
+    events: i32,
+    encoded: Vec<u8>,
+}
+
+/// The number of `EventBatch.events`.
+const BATCH_EVENTS: u32 = 1;
 
 /// What the relay counts.
 #[derive(Clone, Debug)]
@@ -126,6 +137,7 @@ pub struct Outbox {
 struct Row {
     seq: i64,
     name: String,
+    events: i32,
     batch: Vec<u8>,
 }
 
@@ -188,30 +200,34 @@ impl Outbox {
 
     async fn publish_some(&self) -> std::result::Result<i64, Failure> {
         let tx = self.db.begin().await?;
-        let select = "SELECT seq, name, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
+        let select = "SELECT seq, name, events, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
         let rows = Row::find_by_statement(sql(select, [ROWS.into()])).all(&tx).await?;
         let count = i64::try_from(rows.len()).unwrap_or(ROWS);
         // One message for each run of rows with the same name: they arrive in the order they were written.
-        let mut batches: Vec<(String, Vec<i64>, EventBatch)> = Vec::new();
-        for Row { seq, name, batch: more } in rows {
-            let more = EventBatch::decode(more.as_slice()).map_err(Error::internal)?;
-            match batches.last_mut().filter(|(last, _, batch)| *last == name && batch.events.len() + more.events.len() <= EVENTS) {
-                Some((_, seqs, batch)) => {
-                    seqs.push(seq);
-                    batch.events.extend(more.events);
+        let mut messages: Vec<(Row, Vec<i64>)> = Vec::new();
+        for row in rows {
+            match messages.last_mut().filter(|(last, _)| last.name == row.name && last.events + row.events <= EVENTS) {
+                Some((message, seqs)) => {
+                    seqs.push(row.seq);
+                    message.events += row.events;
+                    message.batch.extend(row.batch);
                 }
-                None => batches.push((name, vec![seq], more)),
+                None => {
+                    let seqs = vec![row.seq];
+                    messages.push((row, seqs));
+                }
             }
         }
-        for (name, seqs, batch) in batches {
+        for (Row { name, events, batch, .. }, seqs) in messages {
+            let events = u64::try_from(events).unwrap_or(0);
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
                     titan_lifecycle::fault("outbox.after_publish_before_delete").await;
-                    self.metrics.published.inc_by(batch.events.len() as u64);
+                    self.metrics.published.inc_by(events);
                     tx.execute_raw(sql("DELETE FROM outbox WHERE seq = ANY($1)", [seqs.into()])).await?;
                 }
                 Err(PublishError::Rejected(reason)) => {
-                    self.metrics.dead.inc_by(batch.events.len() as u64);
+                    self.metrics.dead.inc_by(events);
                     tracing::error!(reason, name, "events are dead; they stay in the outbox with the reason");
                     let update = "UPDATE outbox SET dead_reason = $2 WHERE seq = ANY($1)";
                     tx.execute_raw(sql(update, [seqs.into(), reason.into()])).await?;

@@ -65,7 +65,7 @@ struct Accepting;
 
 #[async_trait]
 impl Consume for Accepting {
-    async fn consume(&self, _: EventBatch) -> Verdict {
+    async fn consume(&self, _: &EventBatch) -> Verdict {
         Verdict::Ok
     }
 }

@@ -263,7 +263,12 @@ impl Session {
                 if !ack.accepted {
                     tracing::warn!(attempt = ?ack.attempt, "a result was refused: the attempt was stale");
                 }
-                self.unacknowledged.retain(|r| r.attempt != ack.attempt);
+                // They come in the order the results were sent.
+                if self.unacknowledged.front().is_some_and(|first| first.attempt == ack.attempt) {
+                    self.unacknowledged.pop_front();
+                } else {
+                    self.unacknowledged.retain(|r| r.attempt != ack.attempt);
+                }
             }
             Some(In::Revoke(revoke)) => {
                 if let Some(attempt) = revoke.attempt {

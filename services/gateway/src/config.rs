@@ -43,6 +43,8 @@ pub struct Gateway {
     /// Requests a user may make in a window of a minute, over all replicas (to each replica while Redis is away or not set);
     /// 0 means as many as they like.
     pub requests_per_minute: u32,
+    /// How long events are kept for those who read them later.
+    pub event_days: u32,
 }
 
 impl Settings for Config {
@@ -63,6 +65,7 @@ impl Settings for Config {
         first_key_file = "/var/lib/titan/api-key"
         body_limit = 262144
         requests_per_minute = 60000
+        event_days = 30
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {
@@ -70,6 +73,9 @@ impl Settings for Config {
         self.counters.problems(problems);
         if self.gateway.body_limit < 1_024 {
             problems.push("gateway.body_limit: must be 1024 or more".to_owned());
+        }
+        if self.gateway.event_days == 0 {
+            problems.push("gateway.event_days: must be 1 or more".to_owned());
         }
     }
 }

@@ -40,6 +40,8 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     let stop = shutdown.clone();
     frame.tasks.spawn_loop("event log", async move { bus.consume(&GATEWAY_EVENTS, log, consuming, stop).await });
     frame.tasks.spawn_loop("retention", reconcile::retention::run(app.clone(), shutdown.clone()));
+    let events = titan_store::Partitions::new(frame.db.clone(), &frame.metrics, "event_log", config.gateway.event_days)?;
+    frame.tasks.spawn_loop("partitions", events.run(shutdown.clone()));
     let direct = config.database.direct().clone();
     frame.tasks.spawn_loop("event wake-ups", app.clone().listen(direct, shutdown.clone()));
     let served = axum::serve(listeners.main, http::router(app, frame.health.clone()));

@@ -29,6 +29,8 @@ pub struct Engine {
     /// failure is enough.
     pub quarantine_after: u32,
     pub quarantine_s: u32,
+    /// How long the history of tasks is kept; tasks themselves stay.
+    pub history_days: u32,
     /// How much each factor counts when an agent is chosen; a project may have its own.
     #[serde(default)]
     pub matching: Weights,
@@ -47,6 +49,7 @@ impl Settings for Config {
         claim_batch = 500
         quarantine_after = 10
         quarantine_s = 300
+        history_days = 90
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {
@@ -59,6 +62,9 @@ impl Settings for Config {
         }
         if self.engine.quarantine_after < 2 {
             problems.push("engine.quarantine_after: must be 2 or more".to_owned());
+        }
+        if self.engine.history_days == 0 {
+            problems.push("engine.history_days: must be 1 or more".to_owned());
         }
         problems.extend(self.engine.matching.problem().map(|problem| format!("engine.matching: {problem}")));
         if !(1..=1_000).contains(&self.engine.claim_batch) {

@@ -44,6 +44,8 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     frame.tasks.spawn_loop("deadlines", reconcile::deadlines::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("schedules", reconcile::schedules::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("limits", reconcile::limits::run(app.clone(), shutdown.clone()));
+    let history = titan_store::Partitions::new(frame.db.clone(), &frame.metrics, "task_change", config.engine.history_days)?;
+    frame.tasks.spawn_loop("partitions", history.run(shutdown.clone()));
     let served = serve_grpc(listeners.main, grpc::routes(app), shutdown).await;
     frame.stop().await;
     served

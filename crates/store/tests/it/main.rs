@@ -102,8 +102,8 @@ async fn an_event_is_handled_once_however_often_it_is_delivered() {
     let db = pool(&database, "gateway").await;
     let inbox = things(&db).await;
     let (a, b) = (event("a"), event("b"));
-    assert_eq!(inbox.consume(EventBatch { events: vec![a.clone(), b.clone()] }).await, Verdict::Ok);
-    assert_eq!(inbox.consume(EventBatch { events: vec![b, a.clone(), a] }).await, Verdict::Ok);
+    assert_eq!(inbox.consume(&EventBatch { events: vec![a.clone(), b.clone()] }).await, Verdict::Ok);
+    assert_eq!(inbox.consume(&EventBatch { events: vec![b, a.clone(), a] }).await, Verdict::Ok);
     assert_eq!(database.count("SELECT sum(times) FROM gateway.thing").await, 2);
 }
 
@@ -111,7 +111,7 @@ async fn an_event_is_handled_once_however_often_it_is_delivered() {
 async fn a_bad_event_leaves_nothing_and_takes_no_other_with_it() {
     let database = database().await;
     let inbox = things(&pool(&database, "gateway").await).await;
-    let verdict = inbox.consume(EventBatch { events: vec![event("a"), event("poison"), event("b")] }).await;
+    let verdict = inbox.consume(&EventBatch { events: vec![event("a"), event("poison"), event("b")] }).await;
     assert!(matches!(verdict, Verdict::Reject(_)), "{verdict:?}");
     assert_eq!(database.count("SELECT count(*) FROM gateway.thing WHERE name IN ('a', 'b')").await, 2);
     assert_eq!(database.count("SELECT count(*) FROM gateway.inbox").await, 2);
@@ -122,7 +122,7 @@ async fn a_bad_event_leaves_nothing_and_takes_no_other_with_it() {
 async fn a_database_that_is_away_is_a_reason_to_wait() {
     let url = Secret::new("postgres://nobody:nothing@127.0.0.1:1/none");
     let db = titan_store::connect(&Database { url, direct_url: None, pool_size: 1 }, "test").await.unwrap();
-    assert_eq!(things(&db).await.consume(EventBatch { events: vec![event("a")] }).await, Verdict::Retry);
+    assert_eq!(things(&db).await.consume(&EventBatch { events: vec![event("a")] }).await, Verdict::Retry);
 }
 
 #[allow(clippy::disallowed_methods)] // ended by the test
@@ -171,7 +171,7 @@ struct Refusing;
 
 #[async_trait]
 impl titan_bus::Transport for Refusing {
-    async fn publish(&self, _: &str, _: &EventBatch) -> std::result::Result<(), PublishError> {
+    async fn publish(&self, _: &str, _: &[u8]) -> std::result::Result<(), PublishError> {
         Err(PublishError::Rejected("never".to_owned()))
     }
     async fn consume(&self, _: &titan_bus::Queue, _: Arc<dyn titan_bus::Consume>, _: Check, _: CancellationToken) {}

@@ -30,7 +30,7 @@ pub(crate) async fn append(db: &impl ConnectionTrait, entries: &[NewEntry]) -> R
     let insert =
         "WITH next AS (UPDATE event_counter SET last = last + cardinality($1::uuid[]) RETURNING last - cardinality($1::uuid[]) AS before)
         INSERT INTO event_log (seq, org_id, project_id, name, subject, causation, at, event)
-        SELECT next.before + e.n, e.org, nullif(e.project, '')::uuid, e.name, e.subject, e.causation, e.at, e.event::jsonb
+        SELECT next.before + e.n, e.org, nullif(e.project, '')::uuid, e.name, e.subject, e.causation, e.at, e.event::json
         FROM next, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[])
             WITH ORDINALITY AS e(org, project, name, subject, causation, at, event, n)";
     let values = [

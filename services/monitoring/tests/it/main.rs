@@ -47,8 +47,8 @@ struct Heard(Mutex<Vec<bool>>);
 
 #[async_trait]
 impl Consume for Heard {
-    async fn consume(&self, batch: EventBatch) -> Verdict {
-        let changes = batch.events.into_iter().filter_map(|e| match e.body {
+    async fn consume(&self, batch: &EventBatch) -> Verdict {
+        let changes = batch.events.iter().filter_map(|e| match e.body.clone() {
             Some(Body::HealthChanged(changed)) => Some(changed.up),
             _ => None,
         });
@@ -85,7 +85,7 @@ impl Fixture {
             traceparent: String::new(),
         };
         let event = outbox::event(about, body, now());
-        let (name, batch) = (event.name.clone(), EventBatch { events: vec![event] });
+        let (name, batch) = (event.name.clone(), prost::Message::encode_to_vec(&EventBatch { events: vec![event] }));
         eventually("the broker", async || self.bus.publish(&name, &batch).await.ok()).await;
     }
 

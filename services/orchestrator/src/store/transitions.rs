@@ -282,14 +282,15 @@ pub(crate) struct Edge {
 /// The tasks that wait for one of `parents`. Called after the parents' locks were taken, as a second
 /// statement, so that it sees every dependent that was added before.
 pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid]) -> Result<(Vec<Affected>, Vec<Edge>)> {
-    let select = format!(
-        "{AFFECTED} WHERE t.state IN ('inbox', 'blocked') AND t.id IN (SELECT task_id FROM task_dependency WHERE depends_on = ANY($1))
-        ORDER BY t.id FOR UPDATE OF t"
-    );
-    let dependents = Affected::find_by_statement(sql(&select, [parents.to_vec().into()])).all(db).await?;
-    if dependents.is_empty() {
-        return Ok((dependents, Vec::new()));
+    // Most tasks have none, and then nothing else is looked at.
+    let select = "SELECT DISTINCT task_id FROM task_dependency WHERE depends_on = ANY($1)";
+    let rows = db.query_all_raw(sql(select, [parents.to_vec().into()])).await?;
+    let ids = rows.iter().map(|row| Ok(row.try_get("", "task_id")?)).collect::<Result<Vec<Uuid>>>()?;
+    if ids.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
     }
+    let select = format!("{AFFECTED} WHERE t.state IN ('inbox', 'blocked') AND t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t");
+    let dependents = Affected::find_by_statement(sql(&select, [ids.into()])).all(db).await?;
     let ids: Vec<Uuid> = dependents.iter().map(|d| d.id.uuid()).collect();
     let select = "SELECT task_id, depends_on, on_failure FROM task_dependency
         WHERE task_id = ANY($1) AND depends_on = ANY($2) AND NOT counted";

@@ -1,0 +1,39 @@
+"""Celery on RabbitMQ with confirmed publishing, results in PostgreSQL."""
+import os
+import sys
+
+import psycopg
+from celery import Celery
+
+import load
+
+url = os.environ["PEER_DATABASE_URL"]
+app = Celery("celery_peer", broker=os.environ["PEER_AMQP_URL"], backend="db+" + url.replace("postgres://", "postgresql+psycopg2://"))
+app.conf.update(
+    broker_transport_options={"confirm_publish": True},
+    task_acks_late=True,
+    worker_prefetch_multiplier=64,
+    task_default_queue="titan-bench-celery",
+    database_short_lived_sessions=False,
+    broker_pool_limit=64,
+)
+
+
+@app.task
+def noop():
+    return None
+
+
+def done(connection=[]):
+    if not connection:
+        connection.append(psycopg.connect(url, autocommit=True))
+    if connection[0].execute("SELECT to_regclass('celery_taskmeta')").fetchone()[0] is None:
+        return 0
+    return connection[0].execute("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'").fetchone()[0]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["submit"]:
+        load.submitter(lambda: noop.delay())
+    command = [sys.executable, "-m", "celery", "-A", "celery_peer", "worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    load.measure(__file__, [[*command, "-n", f"{name}@bench"] for name in ("a", "b")], done, lambda: noop.delay())
