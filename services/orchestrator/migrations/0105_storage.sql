@@ -14,3 +14,6 @@ BEGIN
 END $$;
 INSERT INTO task_change SELECT * FROM task_change_before;
 DROP TABLE task_change_before;
+
+-- Attempts that take too long are found without looking at those that do not.
+CREATE INDEX task_attempt_deadline ON task (attempt_deadline) WHERE state IN ('assigned', 'in_progress');

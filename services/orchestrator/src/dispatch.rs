@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use titan_ids::{AgentId, SessionId, TaskId};
 use titan_lifecycle::{Backoff, Check};
@@ -14,9 +14,10 @@ use titan_store::sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, Claimed};
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Records, Slot, Tally};
+use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
 use crate::store::agents;
 
@@ -35,7 +36,9 @@ pub(crate) struct Connected {
 }
 
 enum Command {
-    Wake,
+    Ready(Ready),
+    /// There may be something that nobody told of.
+    Search,
     /// What was claimed is not known: the commit's answer was lost. Every worker says hello again.
     Resync,
     Opened(Connected),
@@ -81,8 +84,13 @@ impl Dispatcher {
     fn send(&self, command: Command) {
         let _ = self.0.send(command);
     }
-    pub(crate) fn wake(&self) {
-        self.send(Command::Wake);
+    pub(crate) fn ready(&self, ready: Ready) {
+        if !ready.is_nothing() {
+            self.send(Command::Ready(ready));
+        }
+    }
+    fn search(&self) {
+        self.send(Command::Search);
     }
     pub(crate) fn resync(&self) {
         self.send(Command::Resync);
@@ -116,8 +124,11 @@ impl Dispatcher {
     }
 }
 
-/// Finds retries that became due and what a lost wake-up missed.
+/// Finds what a lost word missed. A search that takes long is made less often.
 const SWEEP: Duration = Duration::from_secs(1);
+const SEARCHING_MOST: u32 = 20;
+/// Tasks looked at by their ids; beyond that reading them in their order costs less.
+const KNOWN_MOST: usize = 1_000;
 /// One write a second extends the leases of all sessions.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -134,17 +145,17 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
             biased;
             () = shutdown.cancelled() => return,
             _ = beat.tick() => state.beat(&app).await,
-            _ = sweep.tick() => state.dirty = true,
+            _ = sweep.tick() => state.search |= state.searched.elapsed() >= state.search_took * SEARCHING_MOST,
             command = commands.recv() => {
                 let Some(command) = command else { return };
                 state.apply(command);
             }
-            () = std::future::ready(()), if state.dirty => {}
+            () = std::future::ready(()), if state.has_work() => {}
         }
         while let Ok(command) = commands.try_recv() {
             state.apply(command);
         }
-        if state.dirty {
+        if state.has_work() {
             state.claim(&app).await;
         }
     }
@@ -186,11 +197,14 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
                 match listener.try_recv().await? {
                     Some(told) => match told.channel() {
                         REVOKED => revoke(&app.dispatcher, told.payload()),
-                        LANES => app.lanes.reload(&app.db).await?,
+                        LANES => {
+                            app.lanes.reload(&app.db).await?;
+                            app.dispatcher.search();
+                        }
                         AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
                         MAIL => app.mail.notify_waiters(),
                         _ => {
-                            app.dispatcher.wake();
+                            app.dispatcher.ready(Ready::heard(told.payload(), app.replica));
                             app.ready.notify_waiters();
                         }
                     },
@@ -235,21 +249,56 @@ impl Session {
     }
 }
 
-#[derive(Default)]
 struct State {
     sessions: HashMap<SessionId, Session>,
     beats: HashMap<SessionId, (i64, u64)>,
     shares: Shares,
     records: Records,
     unfit: HashSet<AgentId>,
-    /// There may be something to claim.
-    dirty: bool,
+    /// What is known to be ready and was not looked at yet.
+    ready: Vec<TaskId>,
+    /// There may be more that is not known.
+    search: bool,
+    searched: Instant,
+    search_took: Duration,
+    /// The last look left something for which there was no slot.
+    behind: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            sessions: HashMap::new(),
+            beats: HashMap::new(),
+            shares: Shares::default(),
+            records: Records::default(),
+            unfit: HashSet::new(),
+            ready: Vec::new(),
+            search: true,
+            searched: Instant::now(),
+            search_took: Duration::ZERO,
+            behind: false,
+        }
+    }
 }
 
 impl State {
+    fn has_work(&self) -> bool {
+        self.search || !self.ready.is_empty()
+    }
+
+    /// A slot is free: for what was left before there may be room now.
+    fn freed(&mut self) {
+        self.search |= self.behind;
+    }
+
     fn apply(&mut self, command: Command) {
         match command {
-            Command::Wake => self.dirty = true,
+            Command::Ready(ready) => {
+                self.ready.extend(ready.ids);
+                self.search |= ready.others;
+            }
+            Command::Search => self.search = true,
             Command::Resync => self.sessions.clear(),
             Command::Opened(connected) => self.open(connected),
             Command::Closed { session, epoch } => {
@@ -272,14 +321,14 @@ impl State {
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.disown(&attempt);
                 }
-                self.dirty = true;
+                self.freed();
             }
             Command::Revoke { task, attempt } => {
                 for session in self.sessions.values_mut().filter_map(|s| s.disown(&(task, attempt)).then_some(s)) {
                     let attempt = Some(AttemptRef { task_id: task.to_string(), attempt });
                     session.say(Body::Revoke(Revoke { attempt, reason: "the attempt is not the owner any more".to_owned() }));
                 }
-                self.dirty = true;
+                self.freed();
             }
             Command::Recorded(records) => {
                 for ((agent, kind), tally) in records {
@@ -288,7 +337,7 @@ impl State {
             }
             Command::Unfit(unfit) => {
                 self.unfit = unfit;
-                self.dirty = true;
+                self.search = true;
             }
         }
     }
@@ -303,7 +352,7 @@ impl State {
         let mut opened = Session { epoch, agents, outgoing, owned: HashMap::new(), running: HashMap::new(), draining: false };
         owned.into_iter().for_each(|(attempt, agent)| opened.own(attempt, agent));
         self.sessions.insert(session, opened);
-        self.dirty = true;
+        self.search = true;
     }
 
     /// The acknowledgement follows the write: a worker never believes in a lease the table does not hold.
@@ -329,7 +378,8 @@ impl State {
         }
     }
 
-    fn slots(&self) -> Vec<Slot> {
+    /// The free ones, and whether others are not.
+    fn slots(&self) -> (Vec<Slot>, bool) {
         let live = self.sessions.iter().filter(|(_, session)| !session.draining);
         let slots = live.flat_map(|(id, session)| {
             session.agents.iter().filter(|agent| !self.unfit.contains(&agent.id)).map(|agent| Slot {
@@ -339,20 +389,36 @@ impl State {
                 running: session.running.get(&agent.id).copied().unwrap_or(0),
             })
         });
-        slots.filter(Slot::is_free).collect()
+        let (free, full): (Vec<_>, Vec<_>) = slots.partition(Slot::is_free);
+        (free, !full.is_empty())
     }
 
-    /// One batch; while there may be more, it stays dirty.
+    /// One batch. What is known to be ready is looked at by itself, as long as there is room for all of it; else everything is
+    /// searched, in the order in which it is due.
     async fn claim(&mut self, app: &App) {
-        let (claimed, more) = match app.claim(self.slots(), &self.shares, &self.records, titan_lifecycle::now()).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                // The sweep tries again.
-                tracing::warn!(?error, "no tasks could be claimed");
-                (Vec::new(), false)
-            }
-        };
-        self.dirty = more;
+        let (slots, full) = self.slots();
+        let room: usize = slots.iter().map(|slot| slot.free() as usize).sum();
+        if room == 0 {
+            (self.behind, self.search) = (true, false);
+            self.ready.clear();
+            return;
+        }
+        self.search |= self.behind || self.ready.len() > room.min(KNOWN_MOST);
+        let these = std::mem::take(&mut self.ready);
+        let these = (!std::mem::take(&mut self.search)).then_some(these.as_slice());
+        let began = Instant::now();
+        let claimed = app.claim(these, slots, &self.shares, &self.records, titan_lifecycle::now()).await;
+        if these.is_none() {
+            (self.searched, self.search_took) = (Instant::now(), began.elapsed());
+        }
+        let Claimed { tasks: claimed, more, left } = claimed.unwrap_or_else(|error| {
+            // The sweep tries again.
+            tracing::warn!(?error, "no tasks could be claimed");
+            Claimed::default()
+        });
+        // What agents without a free slot could take was not searched for.
+        self.behind = left || these.is_none() && (more || full);
+        self.search |= more && !claimed.is_empty();
         for (choice, assignment) in claimed {
             self.shares.charge(choice.candidate.project, choice.candidate.project_weight);
             if let Some(session) = self.sessions.get_mut(&choice.slot.session) {

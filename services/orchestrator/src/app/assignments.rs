@@ -23,35 +23,46 @@ const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
 
 impl App {
     /// Claims ready tasks for free slots: candidates are read past those that other replicas are claiming, matched in
-    /// memory and taken by one compare-and-set. Returns the choices that were taken, with what their workers are told.
-    /// The second value says that there may be more.
+    /// memory and taken by one compare-and-set. Looks at `these` only, where they are given.
     pub(crate) async fn claim(
         &self,
+        these: Option<&[TaskId]>,
         slots: Vec<Slot>,
         shares: &Shares,
         records: &Records,
         now: DateTime<Utc>,
-    ) -> Result<(Vec<(Choice, Assignment)>, bool)> {
+    ) -> Result<Claimed> {
         let lanes = self.lanes.all();
         let mut groups = group(&slots, &lanes);
         for group in &mut groups {
             group.room = group.room.min(self.engine.claim_batch);
         }
         if groups.is_empty() {
-            return Ok((Vec::new(), false));
+            return Ok(Claimed::default());
         }
-        let ahead: Vec<_> = shares.ahead().collect();
         let tx = self.db.begin().await?;
-        let mut candidates = claims::ready(&tx, &groups, &ahead).await?;
-        let more = may_be_more(&candidates, &groups);
+        let (mut candidates, found, more) = match these {
+            Some(these) => {
+                let (candidates, found) = claims::these(&tx, &groups, these).await?;
+                (candidates, found, false)
+            }
+            None => {
+                let ahead: Vec<_> = shares.ahead().collect();
+                let candidates = claims::ready(&tx, &groups, &ahead).await?;
+                let more = may_be_more(&candidates, &groups);
+                (candidates, 0, more)
+            }
+        };
         // What two groups could take was read for both.
         let mut seen = HashSet::new();
         candidates.retain(|candidate| seen.insert(candidate.id));
+        let found = found.max(candidates.len());
         let candidates = shares.order(candidates, |candidate| (candidate.project, candidate.project_weight));
         let matcher = Matcher { lanes: &lanes, records, weights: self.engine.matching, now };
         let choices = matcher.assign(candidates, slots, &groups);
+        let mut outcome = Claimed { more, left: choices.len() < found, tasks: Vec::new() };
         if choices.is_empty() {
-            return Ok((Vec::new(), false));
+            return Ok(outcome);
         }
         let taken = claims::claim(&tx, &choices).await?;
         let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
@@ -73,8 +84,8 @@ impl App {
         tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
         titan_lifecycle::fault("claim.after_commit").await;
         self.outbox.wake();
-        let more = more && !claimed.is_empty();
-        Ok((claimed, more))
+        outcome.tasks = claimed;
+        Ok(outcome)
     }
 
     /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.
@@ -118,6 +129,17 @@ impl App {
             traceparent: row.traceparent,
         })
     }
+}
+
+/// What came of claiming.
+#[derive(Default)]
+pub(crate) struct Claimed {
+    /// The choices that were taken, with what their workers are told.
+    pub(crate) tasks: Vec<(Choice, Assignment)>,
+    /// There may be more than was read.
+    pub(crate) more: bool,
+    /// Something that is ready found no slot.
+    pub(crate) left: bool,
 }
 
 /// A group read as much as it had room for; or of several projects, one of which may have left room for another.

@@ -14,11 +14,13 @@ use titan_proto::events::{Event, GoalFinished, TaskCancelled};
 use titan_store::outbox::{self, About};
 use uuid::Uuid;
 
+use super::App;
 use super::goals::about as about_goal;
 use super::submissions::task_submitted;
 use crate::domain::graph::follow;
 use crate::domain::limits::{Held as HeldBy, admit, has_permit};
 use crate::domain::matching::Tally;
+use crate::domain::readiness::Ready;
 use crate::domain::task::{Command, End, OnFailure, TaskState, Transition};
 use crate::store::entity::goal::State;
 use crate::store::submissions::{self, Dependency, NewTask, Scope};
@@ -50,11 +52,12 @@ pub(super) struct Batch<'a> {
     pub(super) records: BTreeMap<(AgentId, String), Tally>,
     /// Goals that may be finished now.
     pub(super) finishing: BTreeSet<GoalId>,
-    /// Something may be ready to be claimed.
-    pub(super) wakes: bool,
+    /// What may be ready to be claimed.
+    pub(super) ready: Ready,
     pub(super) permits: Permits,
     /// Failures in a row after which an agent is quarantined.
     strikes: u32,
+    replica: Uuid,
 }
 
 /// What a transaction gives back to limits, and the limits that something may be admitted under.
@@ -80,13 +83,13 @@ impl Permits {
     }
 
     /// Gives back what is given back and admits what waits for the limits touched. They are locked here, in the order of their
-    /// keys, and the tasks that wait after them: whoever holds one of those looks at its limit after this commit. True when
-    /// something is ready now.
-    pub(super) async fn settle(&mut self, tx: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool> {
+    /// keys, and the tasks that wait after them: whoever holds one of those looks at its limit after this commit. Returns
+    /// what was admitted.
+    pub(super) async fn settle(&mut self, tx: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Ready> {
         let released = std::mem::take(&mut self.released);
         let mut keys: BTreeSet<String> = std::mem::take(&mut self.touched).into_iter().chain(released.keys().cloned()).collect();
         if keys.is_empty() {
-            return Ok(false);
+            return Ok(Ready::default());
         }
         let mut waiting = limits::waiting(tx, &keys).await?;
         keys.extend(waiting.iter().flat_map(|task| task.keys.clone()));
@@ -95,14 +98,14 @@ impl Permits {
             limit.taken -= released.get(key).copied().unwrap_or(0);
             limit.refill(now);
         }
-        let mut admitted = false;
+        let mut admitted = Ready::default();
         // What was read before the locks were taken may have been admitted since.
         while !waiting.is_empty() {
             let locked = limits::lock_waiting(tx, &waiting).await?;
             waiting.retain(|task| locked.contains(&task.id));
             let decided = admit(&mut counters, &waiting);
             limits::hold(tx, &decided).await?;
-            admitted |= decided.iter().any(|(_, held)| held.is_none());
+            admitted.ids.extend(decided.iter().filter(|(_, held)| held.is_none()).map(|(id, _)| *id));
             // Those that wait for another key now stood in front of some that do not need it.
             let before: BTreeMap<TaskId, &String> = waiting.iter().map(|task| (task.id, &task.held)).collect();
             let moved =
@@ -125,7 +128,7 @@ fn limit(held: Option<&HeldBy>) -> Option<String> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) async fn lock(tx: &'a DatabaseTransaction, ids: &[Uuid], strikes: u32, now: DateTime<Utc>) -> Result<Self> {
+    pub(super) async fn lock(app: &App, tx: &'a DatabaseTransaction, ids: &[Uuid], now: DateTime<Utc>) -> Result<Self> {
         for goal in transitions::goals_of(tx, ids).await? {
             goals::lock(tx, goal).await?;
         }
@@ -142,14 +145,15 @@ impl<'a> Batch<'a> {
             rejected: Vec::new(),
             records: BTreeMap::new(),
             finishing: BTreeSet::new(),
-            wakes: false,
+            ready: Ready::default(),
             permits: Permits::default(),
-            strikes,
+            strikes: app.engine.quarantine_after,
+            replica: app.replica,
         })
     }
 
-    /// Writes what was decided and what follows from it. True when something may be ready now.
-    pub(super) async fn settle(&mut self) -> Result<bool> {
+    /// Writes what was decided and what follows from it. Returns what may be ready now.
+    pub(super) async fn settle(&mut self) -> Result<Ready> {
         while !self.ends.is_empty() {
             self.follow().await?;
         }
@@ -165,12 +169,11 @@ impl<'a> Batch<'a> {
             tracing::warn!(?quarantined, "agents failed too often in a row and are given nothing for a while");
             agents::notify_conditions(self.tx).await?;
         }
-        self.wakes |= self.permits.settle(self.tx, self.now).await?;
+        self.ready.absorb(self.permits.settle(self.tx, self.now).await?);
         outbox::append(self.tx, &self.events).await?;
-        if self.wakes {
-            submissions::notify_ready(self.tx).await?;
-        }
-        Ok(self.wakes)
+        let ready = std::mem::take(&mut self.ready);
+        submissions::notify_ready(self.tx, self.replica, &ready).await?;
+        Ok(ready)
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -179,6 +182,7 @@ impl<'a> Batch<'a> {
             let Some(next) = held.moved else { continue };
             let place = held.locked.place.after(&next);
             self.permits.moved(held.before, &held.locked.place, next.task.state, place.as_ref());
+            self.ready.ids.extend((next.task.state == TaskState::Inbox && place.is_none()).then_some(*id));
             writes.push(Write { id: *id, next, started: held.started, held: place, tolerated: held.tolerated });
         }
         transitions::write(self.tx, &writes, self.now).await?;
@@ -203,7 +207,7 @@ impl<'a> Batch<'a> {
             } else if let Some(parent) = following.skipped.get(&dependent.id) {
                 self.cancel(dependent, &format!("skipped: {parent} was not done"), End::Skipped, &mut writes)?;
             } else if free.contains(&dependent.id) {
-                self.wakes = true;
+                self.ready.ids.push(dependent.id);
                 if dependent.task.state == TaskState::Blocked {
                     writes.push(self.moved(dependent, Command::Unblock, "what it waited for is done")?);
                 } else {
@@ -283,7 +287,7 @@ impl<'a> Batch<'a> {
         let scope = Scope { org: work.org_id, project: work.project_id, goal: work.goal_id, by, traceparent: work.traceparent };
         fix.place(paused, self.now);
         self.permits.touched.extend(limit(fix.held.as_deref().map(HeldBy::parse).as_ref()));
-        self.wakes = true;
+        self.ready.ids.push(fix.id.into());
         submissions::insert(self.tx, &[(&scope, &fix)], self.now).await?;
         transitions::add_dependency(self.tx, id, fix.id).await?;
         self.events.push(task_submitted(&scope, &fix, self.now));

@@ -13,6 +13,7 @@ use titan_store::{Page, PageOf};
 use super::projects::{Named, create_with_free_slug, project_created};
 use super::submissions::task_submitted;
 use super::{App, text};
+use crate::domain::readiness::Ready;
 use crate::store::entity::goal::{Model, State};
 use crate::store::goals::{self, GoalOf};
 use crate::store::submissions::{self, NewTask, Scope};
@@ -79,11 +80,12 @@ impl App {
         events.push(outbox::event(about(&goal), Body::GoalSubmitted(GoalSubmitted { sentence }), now));
         events.push(task_submitted(&scope, &plan, now));
         outbox::append(&tx, &events).await?;
-        submissions::notify_ready(&tx).await?;
+        let ready = Ready { ids: vec![plan.id.into()], others: false };
+        submissions::notify_ready(&tx, self.replica, &ready).await?;
         titan_lifecycle::fault("goal.before_commit").await;
         tx.commit().await?;
         titan_lifecycle::fault("goal.after_commit").await;
-        self.committed();
+        self.committed(ready);
         Ok((goal, Some(project)))
     }
 

@@ -17,6 +17,7 @@ use super::batch::{Batch, ENGINE, Permits, about};
 use super::goals::about as about_goal;
 use super::{App, text};
 use crate::domain::matching::{Demands, Lane};
+use crate::domain::readiness::Ready;
 use crate::domain::task::{Action, Command, End, TaskState};
 use crate::store::entity::goal::State;
 use crate::store::goals::GoalOf;
@@ -44,7 +45,7 @@ pub(crate) struct Bulk {
 
 impl App {
     async fn batch<'a>(&self, tx: &'a DatabaseTransaction, ids: &[Uuid], now: DateTime<Utc>) -> Result<Batch<'a>> {
-        Batch::lock(tx, ids, self.engine.quarantine_after, now).await
+        Batch::lock(self, tx, ids, now).await
     }
 
     /// Ends the task with its subtasks, everything that waits for them and what has not begun of its goal; whoever works on them
@@ -87,7 +88,7 @@ impl App {
         }
         settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::unknown());
         Ok(bulk)
     }
 
@@ -119,7 +120,7 @@ impl App {
         }
         settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::unknown());
         Ok(())
     }
 
@@ -146,10 +147,10 @@ impl App {
             batch.changes.push(change);
             revoked.push((*id, before.attempt));
         }
-        batch.wakes = true;
+        batch.ready.others = true;
         settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::unknown());
         Ok(())
     }
 
@@ -176,7 +177,7 @@ impl App {
         let retried = TaskRetried { attempt: next.task.attempt, kind, reason: reason.to_owned() };
         batch.changes.push(change);
         batch.events.push(outbox::event(told, Body::TaskRetried(retried), now));
-        batch.wakes = true;
+        batch.ready.others = true;
         let mut revived: Vec<Write> = Vec::new();
         for other in revivable(&tx, id, transitions::lock_cancelled_with(&tx, id, goal, ENGINE).await?).await? {
             let why = format!("{id} is tried again");
@@ -198,7 +199,7 @@ impl App {
         }
         batch.settle().await?;
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::unknown());
         Ok(())
     }
 
@@ -258,7 +259,7 @@ impl App {
             }
         }
         bulk.more = !tasks::ids(&self.db, who.org, &filter, after, 1).await?.is_empty();
-        self.committed();
+        self.committed(Ready::unknown());
         Ok(bulk)
     }
 
@@ -281,10 +282,10 @@ impl App {
             }
             limits::hold(&tx, &places).await?;
             permits.settle(&tx, now).await?;
-            submissions::notify_ready(&tx).await?;
+            submissions::notify_ready(&tx, self.replica, &Ready::unknown()).await?;
         }
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::unknown());
         self.goal(who, id).await
     }
 
@@ -324,10 +325,10 @@ impl App {
             return Err(Error::precondition(format!("{id} has ended already; it cannot be handed to anybody")));
         }
         transitions::set_lane(&tx, id, lane).await?;
-        batch.wakes = true;
+        batch.ready.others = true;
         batch.settle().await?;
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::unknown());
         tasks::find(&self.db, who.org, id).await
     }
 }

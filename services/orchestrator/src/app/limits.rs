@@ -17,16 +17,15 @@ impl App {
             let tx = self.db.begin().await?;
             let (any, mut touched) = limits::release_due(&tx).await?;
             touched.append(&mut limits::with_room(&tx).await?);
-            let admitted = Permits::of(touched).settle(&tx, now).await?;
-            if any || admitted {
-                submissions::notify_ready(&tx).await?;
-            }
+            let mut ready = Permits::of(touched).settle(&tx, now).await?;
+            ready.others |= any;
+            submissions::notify_ready(&tx, self.replica, &ready).await?;
             // Also when nothing is ready: which limit a task waits for may have changed.
             tx.commit().await?;
-            if !any && !admitted {
+            if ready.is_nothing() {
                 return Ok(());
             }
-            self.dispatcher.wake();
+            self.dispatcher.ready(ready);
         }
     }
 

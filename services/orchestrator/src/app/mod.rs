@@ -27,13 +27,16 @@ use titan_service::Frame;
 use titan_store::Outbox;
 use titan_telemetry::prometheus::IntCounterVec;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::config::Engine;
 use crate::dispatch::Dispatcher;
 use crate::domain::fairness::Shares;
+use crate::domain::readiness::Ready;
 use crate::group_commit::{self, Writer};
 use crate::store::tasks::TaskRow;
 
+pub(crate) use assignments::Claimed;
 pub(crate) use explanations::{Explanation, GoalPlan};
 pub(crate) use externals::Polled;
 pub(crate) use goals::GoalIn;
@@ -55,6 +58,8 @@ pub(crate) struct App {
     pub(crate) outbox: Outbox,
     pub(crate) signer: Signer,
     pub(crate) engine: Engine,
+    /// Told with what it tells others.
+    pub(crate) replica: Uuid,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) lanes: Lanes,
     /// Whose turn it is with those who ask for their work.
@@ -83,6 +88,7 @@ impl App {
             outbox,
             signer,
             engine,
+            replica: Uuid::new_v4(),
             dispatcher,
             lanes,
             shares: Mutex::default(),
@@ -125,9 +131,9 @@ impl App {
     }
 
     /// After a commit that wrote events or made tasks ready.
-    fn committed(&self) {
+    fn committed(&self, ready: Ready) {
         self.outbox.wake();
-        self.dispatcher.wake();
+        self.dispatcher.ready(ready);
     }
 }
 

@@ -11,6 +11,7 @@ use titan_store::{Page, PageOf};
 
 use super::{App, text};
 use crate::domain::matching::Weights;
+use crate::domain::readiness::Ready;
 use crate::store::entity::project::{Model, Status};
 use crate::store::projects;
 
@@ -62,7 +63,7 @@ impl App {
         };
         outbox::append(&tx, &[project_created(&created, now)]).await?;
         tx.commit().await?;
-        self.committed();
+        self.committed(Ready::default());
         Ok(created)
     }
 

@@ -110,9 +110,9 @@ impl App {
     pub(crate) async fn commit_reports(&self, reports: Vec<Arc<Report>>) -> Result<Vec<Result<bool>>> {
         let ids: Vec<Uuid> = reports.iter().map(|r| r.task.uuid()).collect::<BTreeSet<_>>().into_iter().collect();
         let tx = self.db.begin().await?;
-        let mut batch = Batch::lock(&tx, &ids, self.engine.quarantine_after, titan_lifecycle::now()).await?;
+        let mut batch = Batch::lock(self, &tx, &ids, titan_lifecycle::now()).await?;
         let accepted: Vec<_> = reports.iter().map(|report| batch.take(report)).collect();
-        let wakes = batch.settle().await?;
+        let ready = batch.settle().await?;
         titan_lifecycle::fault("finish.before_commit").await;
         let records = std::mem::take(&mut batch.records);
         tx.commit().await?;
@@ -124,9 +124,7 @@ impl App {
         }
         self.dispatcher.recorded(records);
         self.outbox.wake();
-        if wakes {
-            self.dispatcher.wake();
-        }
+        self.dispatcher.ready(ready);
         Ok(accepted)
     }
 }
@@ -223,7 +221,6 @@ impl Batch<'_> {
             tally.faults += i64::from(matches!(outcome, Outcome::Failed { last: false, .. }));
             tally.busy_ms += if done { busy } else { 0 };
         }
-        self.wakes |= next.task.state == TaskState::Inbox;
         self.events.push(outbox::event(about(&held.locked, 2), body, self.now));
         self.ended.push(ended);
     }

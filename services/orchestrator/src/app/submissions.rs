@@ -17,6 +17,7 @@ use super::batch::Permits;
 use super::{App, text};
 use crate::domain::graph::{self, Edge, GraphError};
 use crate::domain::matching::{Demands, Wishes};
+use crate::domain::readiness::Ready;
 use crate::domain::task::{OnFailure, TaskState};
 use crate::store::entity::goal::{self, State};
 use crate::store::entity::project;
@@ -155,19 +156,21 @@ impl App {
             .filter(|(_, new)| fresh(new))
             .flat_map(|(scope, new)| new.iter().map(move |task| (scope, task)))
             .collect();
+        let mut ready = Ready::default();
         if !stored.is_empty() {
             let stated = stored.iter().flat_map(|(_, task)| &task.limits).map(|limit| (limit.key.clone(), limit.clone())).collect();
             limits::state(&tx, &stated).await?;
             submissions::insert(&tx, &stored, now).await?;
-            Permits::of(stated.into_keys().collect()).settle(&tx, now).await?;
+            ready = Permits::of(stated.into_keys().collect()).settle(&tx, now).await?;
+            ready.ids.extend(stored.iter().filter(|(_, task)| task.is_ready()).map(|(_, task)| TaskId::from(task.id)));
             let events: Vec<_> = stored.iter().map(|(scope, task)| task_submitted(scope, task, now)).collect();
             outbox::append(&tx, &events).await?;
-            submissions::notify_ready(&tx).await?;
+            submissions::notify_ready(&tx, self.replica, &ready).await?;
         }
         titan_lifecycle::fault("submit.before_commit").await;
         tx.commit().await?;
         titan_lifecycle::fault("submit.after_commit").await;
-        self.committed();
+        self.committed(ready);
         let row = |scope: &Scope, task: NewTask| TaskRow::new(scope, task, now);
         let outcome = |prepared: Result<(Scope, Vec<NewTask>)>| {
             let (scope, new) = prepared?;

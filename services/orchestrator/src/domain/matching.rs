@@ -368,6 +368,16 @@ pub(crate) struct Group {
     pub(crate) room: u32,
 }
 
+impl Group {
+    pub(crate) fn takes(&self, org: OrgId, candidate: &Candidate) -> bool {
+        let Self { projects, lanes, priority, .. } = self;
+        self.org == org
+            && lanes.binary_search(&candidate.lane).is_ok()
+            && (projects.is_empty() || projects.contains(&candidate.project))
+            && candidate.priority >= *priority
+    }
+}
+
 /// Groups the free ones of `slots` by what they could take.
 pub(crate) fn group(slots: &[Slot], lanes: &HashMap<i32, Arc<Lane>>) -> Vec<Group> {
     // Agents that are alike fit the same lanes; most are.

@@ -5,6 +5,7 @@ pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod matching;
 pub(crate) mod plan;
+pub(crate) mod readiness;
 pub(crate) mod schedule;
 pub(crate) mod session;
 pub(crate) mod task;

@@ -1,7 +1,7 @@
 //! Ends attempts that take longer than they may, and gives to others what is not begun. A live session never protects a stuck task.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,15 +9,20 @@ use crate::app::{App, Outcome};
 use crate::store::sessions;
 
 const EVERY: Duration = Duration::from_secs(2);
+/// A look that takes long, past what was owned before, is taken less often.
+const LOOKING_MOST: u32 = 20;
 /// Workers stop at the deadline themselves; this is for those that do not.
 const MARGIN: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
+    let mut took = Duration::ZERO;
     loop {
-        tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = shutdown.cancelled() => return }
+        tokio::select! { () = tokio::time::sleep(EVERY.max(took * LOOKING_MOST)) => {}, () = shutdown.cancelled() => return }
+        let began = Instant::now();
         if let Err(error) = end_overdue(&app).await {
             tracing::warn!(?error, "deadlines could not be reconciled");
         }
+        took = began.elapsed();
     }
 }
 

@@ -210,13 +210,13 @@ impl Replay<'_> {
             let project = self.app.project(self.who, &self.project(*n)).await.unwrap();
             shares.restore(project.id, *ahead);
         }
-        let (claimed, _) = self.app.claim(slots, &shares, &Records::default(), titan_lifecycle::now()).await.unwrap();
+        let claimed = self.app.claim(None, slots, &shares, &Records::default(), titan_lifecycle::now()).await.unwrap();
         let number = |choice: &crate::domain::matching::Choice| {
             let task = self.tasks.iter().position(|id| *id == choice.candidate.id).unwrap();
             let session = self.sessions.iter().find(|(_, (id, _))| *id == choice.slot.session).map(|(n, _)| *n).unwrap();
             (task, choice.next.attempt, session)
         };
-        let mut claimed: Vec<_> = claimed.iter().map(|(choice, _)| number(choice)).collect();
+        let mut claimed: Vec<_> = claimed.tasks.iter().map(|(choice, _)| number(choice)).collect();
         claimed.sort_unstable();
         Answer::Claimed(claimed)
     }

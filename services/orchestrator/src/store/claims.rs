@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
 use serde_json::{Value, json};
-use titan_error::Result;
+use titan_error::{Error, Result};
 use titan_ids::{GoalId, OrgId, ProjectId, TaskId};
 use titan_store::sql;
 use uuid::Uuid;
@@ -56,7 +56,33 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
         .collect();
     let (projects, ahead): (Vec<Uuid>, Vec<f64>) = ahead.iter().map(|(project, ahead)| (project.uuid(), *ahead)).unzip();
     let rows = db.query_all_raw(sql(select, [groups.into(), projects.into(), ahead.into(), PROJECTS.into()])).await?;
-    rows.iter().map(candidate).collect()
+    let of_group = |row: &QueryResult| {
+        let group = usize::try_from(row.try_get::<i32>("", "n")?).map_err(Error::internal)?;
+        Ok(Candidate { group, ..candidate(row)? })
+    };
+    rows.iter().map(of_group).collect()
+}
+
+/// Those of `ids` that are ready and fit one of `groups`, in the order of [`ready`], locked as by that; and how many of them are
+/// ready, fit or not.
+pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[TaskId]) -> Result<(Vec<Candidate>, usize)> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    // Not said as the ready index says it, or the planner reads that whole index instead of these rows.
+    let select = "SELECT t.id, t.org_id, t.project_id, t.lane_id, t.kind, t.priority, nullif(t.due_at, 'infinity') AS due_at, t.timeout_s, t.agent_id,
+            t.wishes, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, j.weight, j.matching
+        FROM task t JOIN project j ON j.id = t.project_id
+        WHERE t.id = ANY($1) AND t.state || '' = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL
+        ORDER BY -t.priority, t.due_at, t.id FOR UPDATE OF t SKIP LOCKED";
+    let rows = db.query_all_raw(sql(select, [ids.into()])).await?;
+    let mut candidates = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let org: OrgId = row.try_get("", "org_id")?;
+        let candidate = candidate(row)?;
+        if let Some(group) = groups.iter().position(|group| group.takes(org, &candidate)) {
+            candidates.push(Candidate { group, ..candidate });
+        }
+    }
+    Ok((candidates, rows.len()))
 }
 
 fn candidate(row: &QueryResult) -> Result<Candidate> {
@@ -75,7 +101,7 @@ fn candidate(row: &QueryResult) -> Result<Candidate> {
         wishes: wishes.and_then(|wishes| serde_json::from_value(wishes).ok()).unwrap_or_default(),
         last_agent: row.try_get("", "agent_id")?,
         weights: weights(row.try_get("", "matching")?),
-        group: usize::try_from(row.try_get::<i32>("", "n")?).unwrap_or(0),
+        group: 0,
     })
 }
 

@@ -15,6 +15,7 @@ use super::limits::Stated;
 use super::transitions::RetryPolicy;
 use crate::domain::limits;
 use crate::domain::matching::{Demands, Wishes};
+use crate::domain::readiness::Ready;
 use crate::domain::task::{OnFailure, TaskState};
 
 /// A task to be stored.
@@ -85,6 +86,10 @@ impl NewTask {
             waiting_on: 0,
             held: None,
         }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.held.is_none() && self.waiting_on == 0
     }
 
     /// Where it stands first.
@@ -261,8 +266,10 @@ pub(crate) async fn take_keys(db: &impl ConnectionTrait, keys: &[NewKey]) -> Res
     Ok(keys.iter().map(|key| key.task_ids.first().is_some_and(|id| taken.contains(id))).collect())
 }
 
-/// Tells every replica that there may be work, when the transaction commits.
-pub(crate) async fn notify_ready(db: &impl ConnectionTrait) -> Result<()> {
-    db.execute_raw(sql("SELECT pg_notify('titan_ready', '')", [])).await?;
+/// Tells the other replicas what there is to claim, when the transaction commits.
+pub(crate) async fn notify_ready(db: &impl ConnectionTrait, by: Uuid, ready: &Ready) -> Result<()> {
+    if !ready.is_nothing() {
+        db.execute_raw(sql("SELECT pg_notify('titan_ready', $1)", [ready.told(by).into()])).await?;
+    }
     Ok(())
 }
