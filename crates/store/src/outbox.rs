@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use prost::Message as _;
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, TransactionTrait as _};
 use titan_bus::{Bus, PublishError};
 use titan_error::{Error, Result};
@@ -26,6 +27,8 @@ const ROWS: i64 = 100;
 const EVENTS: i32 = 500;
 /// Finds what a crashed replica left and what a lost wake-up missed.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Between two looks, however much there is to tell: each costs the broker and every consumer a transaction.
+const GATHER: Duration = Duration::from_millis(20);
 /// Longer than any broker keeps a message it could deliver twice.
 const INBOX_DAYS: i32 = 7;
 const PRUNE_EVERY: u32 = 3_600;
@@ -179,6 +182,8 @@ impl Outbox {
             if stop.is_cancelled() {
                 return;
             }
+            // What is committed meanwhile travels in the same messages.
+            tokio::select! { () = tokio::time::sleep(GATHER) => {}, () = stop.cancelled() => {} }
             sweeps = sweeps.wrapping_add(1);
             if sweeps.is_multiple_of(PRUNE_EVERY)
                 && let Err(error) = self.prune_inbox().await
@@ -203,22 +208,7 @@ impl Outbox {
         let select = "SELECT seq, name, events, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
         let rows = Row::find_by_statement(sql(select, [ROWS.into()])).all(&tx).await?;
         let count = i64::try_from(rows.len()).unwrap_or(ROWS);
-        // One message for each run of rows with the same name: they arrive in the order they were written.
-        let mut messages: Vec<(Row, Vec<i64>)> = Vec::new();
-        for row in rows {
-            match messages.last_mut().filter(|(last, _)| last.name == row.name && last.events + row.events <= EVENTS) {
-                Some((message, seqs)) => {
-                    seqs.push(row.seq);
-                    message.events += row.events;
-                    message.batch.extend(row.batch);
-                }
-                None => {
-                    let seqs = vec![row.seq];
-                    messages.push((row, seqs));
-                }
-            }
-        }
-        for (Row { name, events, batch, .. }, seqs) in messages {
+        for Message { name, seqs, events, batch } in messages(rows)? {
             let events = u64::try_from(events).unwrap_or(0);
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
@@ -248,6 +238,48 @@ impl Outbox {
         self.db.execute_raw(sql(delete, [INBOX_DAYS.into()])).await?;
         Ok(())
     }
+}
+
+/// Rows of one name that travel together.
+struct Message {
+    name: String,
+    seqs: Vec<i64>,
+    events: i32,
+    batch: Vec<u8>,
+}
+
+/// As few messages as keep the events of each subject in their order.
+fn messages(rows: Vec<Row>) -> Result<Vec<Message>> {
+    let mut messages: Vec<Message> = Vec::new();
+    let mut last: HashMap<String, usize> = HashMap::new();
+    for Row { seq, name, events, batch } in rows {
+        let Subjects { events: subjects } = Subjects::decode(batch.as_slice()).map_err(Error::internal)?;
+        let least = subjects.iter().filter_map(|of| last.get(&of.subject).copied()).max().unwrap_or(0);
+        let open = |message: &Message| message.name == name && message.events + events <= EVENTS;
+        let at = messages.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {
+            messages.push(Message { name: name.clone(), seqs: Vec::new(), events: 0, batch: Vec::new() });
+            messages.len() - 1
+        });
+        messages[at].seqs.push(seq);
+        messages[at].events += events;
+        messages[at].batch.extend(batch);
+        last.extend(subjects.into_iter().map(|of| (of.subject, at)));
+    }
+    Ok(messages)
+}
+
+/// An `EventBatch` of which only this is read.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Subjects {
+    #[prost(message, repeated, tag = "1")]
+    events: Vec<Subject>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Subject {
+    /// As `Event.subject`.
+    #[prost(string, tag = "5")]
+    subject: String,
 }
 
 enum Failure {

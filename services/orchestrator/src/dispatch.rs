@@ -19,6 +19,7 @@ use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Records, Slot, Tally};
 use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
+use crate::group_commit;
 use crate::store::agents;
 
 pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
@@ -150,12 +151,12 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
                 let Some(command) = command else { return };
                 state.apply(command);
             }
-            () = std::future::ready(()), if state.has_work() => {}
+            () = tokio::time::sleep_until(state.rested.into()), if state.has_work() => {}
         }
         while let Ok(command) = commands.try_recv() {
             state.apply(command);
         }
-        if state.has_work() {
+        if state.has_work() && Instant::now() >= state.rested {
             state.claim(&app).await;
         }
     }
@@ -261,6 +262,8 @@ struct State {
     search: bool,
     searched: Instant,
     search_took: Duration,
+    /// When to look again at the earliest.
+    rested: Instant,
     /// The last look left something for which there was no slot.
     behind: bool,
 }
@@ -277,6 +280,7 @@ impl Default for State {
             search: true,
             searched: Instant::now(),
             search_took: Duration::ZERO,
+            rested: Instant::now(),
             behind: false,
         }
     }
@@ -417,6 +421,7 @@ impl State {
             Claimed::default()
         });
         // What agents without a free slot could take was not searched for.
+        self.rested = Instant::now() + group_commit::rest(claimed.len(), began.elapsed());
         self.behind = left || these.is_none() && (more || full);
         self.search |= more && !claimed.is_empty();
         for (choice, assignment) in claimed {

@@ -1,8 +1,9 @@
 //! Group commit: what arrives while a batch is being written makes the next one. An idle writer writes at
-//! once, a busy one in batches as large as the load.
+//! once, a busy one in batches as large as the load; it rests for as long as it wrote, for many small batches cost
+//! the machine more than they gain.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use titan_error::{Code, Error, Result};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,15 @@ struct Waiting<I, O> {
 /// A deadlock or a broken connection: everything written here may be written again.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// A batch of this few says that there is no hurry, and one longer rest than this that something is wrong.
+const FEW: usize = 2;
+const REST_MOST: Duration = Duration::from_millis(10);
+
+/// How long a writer rests after a batch that took so long, so that the next one is larger.
+pub(crate) fn rest(written: usize, took: Duration) -> Duration {
+    if written > FEW { took.min(REST_MOST) } else { Duration::ZERO }
+}
 
 /// For batches of at most `batch` items, four of which may wait.
 pub(crate) fn channel<I, O>(batch: usize) -> (Writer<I, O>, Queue<I, O>) {
@@ -70,9 +80,13 @@ where
             taken = queue.recv_many(&mut batch, most) => if taken == 0 { return },
             () = shutdown.cancelled() => return,
         }
+        let (began, written) = (Instant::now(), batch.len());
         let (items, replies): (Vec<_>, Vec<_>) = batch.drain(..).map(|waiting| (waiting.item, waiting.reply)).unzip();
         for (reply, outcome) in replies.into_iter().zip(write(&items, &commit).await) {
             let _ = reply.send(outcome); // nobody waits any more
+        }
+        if queue.len() < most {
+            tokio::select! { () = tokio::time::sleep(rest(written, began.elapsed())) => {}, () = shutdown.cancelled() => {} }
         }
     }
 }
