@@ -1,6 +1,7 @@
 //! This crate only reaches PostgreSQL: pools, a role and a schema for each service, migrations, the
 //! transactional outbox and inbox, partitions by day, and keyset paging.
 
+mod combined;
 pub mod inbox;
 mod migrations;
 pub mod outbox;
@@ -11,6 +12,7 @@ mod provision;
 
 use sea_orm::{DbBackend, Statement, Value};
 
+pub use combined::Combined;
 pub use migrations::{MESSAGING, migrate};
 pub use outbox::Outbox;
 pub use paging::{Page, PageOf};

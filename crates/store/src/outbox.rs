@@ -19,7 +19,7 @@ use titan_telemetry::prometheus::IntCounter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::sql;
+use crate::{Combined, sql};
 
 /// Rows taken at once.
 const ROWS: i64 = 100;
@@ -71,8 +71,15 @@ pub fn event(about: About, body: Body, now: DateTime<Utc>) -> Event {
 /// # Errors
 /// The database.
 pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
+    let mut writes = Combined::default();
+    add(&mut writes, events);
+    writes.execute(tx).await
+}
+
+/// As [`append`], together with other writes.
+pub fn add(writes: &mut Combined, events: &[Event]) {
     if events.is_empty() {
-        return Ok(());
+        return;
     }
     let mut batches: Vec<Batch<'_>> = Vec::new();
     // The events of one subject stay in their order.
@@ -92,8 +99,7 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<()> {
     let counts: Vec<i32> = batches.iter().map(|batch| batch.events).collect();
     let encoded: Vec<Vec<u8>> = batches.into_iter().map(|batch| batch.encoded).collect();
     let insert = "INSERT INTO outbox (name, events, batch) SELECT * FROM unnest($1::text[], $2::int[], $3::bytea[])";
-    tx.execute_raw(sql(insert, [names.into(), counts.into(), encoded.into()])).await?;
-    Ok(())
+    writes.add(insert, [names.into(), counts.into(), encoded.into()]);
 }
 
 /// Events of one name, as an encoded `EventBatch`: one behind the other, so that batches are joined by appending.

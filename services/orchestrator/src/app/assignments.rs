@@ -9,6 +9,7 @@ use titan_ids::{ProjectId, TaskId};
 use titan_proto::events::TaskAssigned;
 use titan_proto::events::event::Body;
 use titan_proto::worker::{Assignment, Dependency};
+use titan_store::Combined;
 use titan_store::outbox::{self, About};
 
 use super::App;
@@ -78,8 +79,10 @@ impl App {
             events.push(assigned(&row, now));
             claimed.push((choice, self.assignment(row)?));
         }
-        transitions::record(&tx, &changes, now).await?;
-        outbox::append(&tx, &events).await?;
+        let mut writes = Combined::default();
+        transitions::record(&mut writes, &changes, now);
+        outbox::add(&mut writes, &events);
+        writes.execute(&tx).await?;
         titan_lifecycle::fault("claim.before_commit").await;
         tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
         titan_lifecycle::fault("claim.after_commit").await;

@@ -11,6 +11,7 @@ use titan_error::{Error, Result};
 use titan_ids::{AgentId, GoalId, TaskId};
 use titan_proto::events::event::Body;
 use titan_proto::events::{Event, GoalFinished, TaskCancelled};
+use titan_store::Combined;
 use titan_store::outbox::{self, About};
 use uuid::Uuid;
 
@@ -68,6 +69,10 @@ pub(super) struct Permits {
 }
 
 impl Permits {
+    fn is_empty(&self) -> bool {
+        self.released.is_empty() && self.touched.is_empty()
+    }
+
     /// Nothing is given back.
     pub(super) fn of(touched: BTreeSet<String>) -> Self {
         Self { touched, ..Self::default() }
@@ -157,26 +162,32 @@ impl<'a> Batch<'a> {
         while !self.ends.is_empty() {
             self.follow().await?;
         }
-        self.flush().await?;
+        let mut writes = self.flush();
+        // What comes next reads what was written, where there is any of it.
+        if !(self.rejected.is_empty() && self.finishing.is_empty() && self.permits.is_empty()) {
+            std::mem::take(&mut writes).execute(self.tx).await?;
+        }
         for (id, message, findings) in std::mem::take(&mut self.rejected) {
             self.add_fix(id, &message, &findings).await?;
         }
         for goal in std::mem::take(&mut self.finishing) {
             self.finish_goal(goal).await?;
         }
-        let quarantined = agents::record(self.tx, &self.records, self.strikes).await?;
+        agents::record(&mut writes, &self.records);
+        let quarantined = agents::strike(self.tx, &self.records, self.strikes).await?;
         if !quarantined.is_empty() {
             tracing::warn!(?quarantined, "agents failed too often in a row and are given nothing for a while");
             agents::notify_conditions(self.tx).await?;
         }
         self.ready.absorb(self.permits.settle(self.tx, self.now).await?);
-        outbox::append(self.tx, &self.events).await?;
+        outbox::add(&mut writes, &self.events);
         let ready = std::mem::take(&mut self.ready);
-        submissions::notify_ready(self.tx, self.replica, &ready).await?;
+        submissions::notify_ready(&mut writes, self.replica, &ready);
+        writes.execute(self.tx).await?;
         Ok(ready)
     }
 
-    async fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Combined {
         let mut writes = Vec::new();
         for (id, held) in &self.tasks {
             let Some(next) = held.moved else { continue };
@@ -185,9 +196,11 @@ impl<'a> Batch<'a> {
             self.ready.ids.extend((next.task.state == TaskState::Inbox && place.is_none()).then_some(*id));
             writes.push(Write { id: *id, next, started: held.started, held: place, tolerated: held.tolerated });
         }
-        transitions::write(self.tx, &writes, self.now).await?;
-        transitions::write_results(self.tx, &std::mem::take(&mut self.ended)).await?;
-        transitions::record(self.tx, &std::mem::take(&mut self.changes), self.now).await
+        let mut to = Combined::default();
+        transitions::write(&mut to, &writes, self.now);
+        transitions::write_results(&mut to, &std::mem::take(&mut self.ended));
+        transitions::record(&mut to, &std::mem::take(&mut self.changes), self.now);
+        to
     }
 
     /// Tells what waits for something that ended: it waits for one thing less, or can happen no more.
@@ -228,7 +241,9 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        transitions::write(self.tx, &writes, self.now).await
+        let mut to = Combined::default();
+        transitions::write(&mut to, &writes, self.now);
+        to.execute(self.tx).await
     }
 
     fn how_it_ended(&self, id: TaskId) -> &'static str {
@@ -288,7 +303,9 @@ impl<'a> Batch<'a> {
         fix.place(paused, self.now);
         self.permits.touched.extend(limit(fix.held.as_deref().map(HeldBy::parse).as_ref()));
         self.ready.ids.push(fix.id.into());
-        submissions::insert(self.tx, &[(&scope, &fix)], self.now).await?;
+        let mut writes = Combined::default();
+        submissions::insert(&mut writes, &[(&scope, &fix)], self.now)?;
+        writes.execute(self.tx).await?;
         transitions::add_dependency(self.tx, id, fix.id).await?;
         self.events.push(task_submitted(&scope, &fix, self.now));
         Ok(())

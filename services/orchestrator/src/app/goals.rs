@@ -8,6 +8,7 @@ use titan_proto::common::PageRequest;
 use titan_proto::events::GoalSubmitted;
 use titan_proto::events::event::Body;
 use titan_store::outbox::{self, About};
+use titan_store::Combined;
 use titan_store::{Page, PageOf};
 
 use super::projects::{Named, create_with_free_slug, project_created};
@@ -76,12 +77,14 @@ impl App {
         self.lanes.resolve(&self.db, std::iter::once(&mut plan)).await?;
         let by = who.id.to_string();
         let scope = Scope { org: who.org, project: project.id, goal: Some(goal.id), by, traceparent };
-        submissions::insert(&tx, &[(&scope, &plan)], now).await?;
+        let mut writes = Combined::default();
+        submissions::insert(&mut writes, &[(&scope, &plan)], now)?;
         events.push(outbox::event(about(&goal), Body::GoalSubmitted(GoalSubmitted { sentence }), now));
         events.push(task_submitted(&scope, &plan, now));
-        outbox::append(&tx, &events).await?;
+        outbox::add(&mut writes, &events);
         let ready = Ready { ids: vec![plan.id.into()], others: false };
-        submissions::notify_ready(&tx, self.replica, &ready).await?;
+        submissions::notify_ready(&mut writes, self.replica, &ready);
+        writes.execute(&tx).await?;
         titan_lifecycle::fault("goal.before_commit").await;
         tx.commit().await?;
         titan_lifecycle::fault("goal.after_commit").await;

@@ -11,6 +11,7 @@ use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
 use titan_proto::events::{GoalReopened, TaskCancelled, TaskFailed, TaskRetried};
 use titan_store::outbox::{self, About};
+use titan_store::Combined;
 use uuid::Uuid;
 
 use super::batch::{Batch, ENGINE, Permits, about};
@@ -185,7 +186,9 @@ impl App {
             let retried = TaskRetried { attempt: other.task.attempt, kind: String::new(), reason: why };
             batch.events.push(outbox::event(other.about(3), Body::TaskRetried(retried), now));
         }
-        transitions::write(&tx, &revived, now).await?;
+        let mut writes = Combined::default();
+        transitions::write(&mut writes, &revived, now);
+        writes.execute(&tx).await?;
         let revived: Vec<_> = revived.iter().map(|write| write.id.uuid()).chain([id.uuid()]).collect();
         transitions::recount(&tx, &revived).await?;
         transitions::undiscard(&tx, id).await?;
@@ -282,7 +285,9 @@ impl App {
             }
             limits::hold(&tx, &places).await?;
             permits.settle(&tx, now).await?;
-            submissions::notify_ready(&tx, self.replica, &Ready::unknown()).await?;
+            let mut told = Combined::default();
+            submissions::notify_ready(&mut told, self.replica, &Ready::unknown());
+            told.execute(&tx).await?;
         }
         tx.commit().await?;
         self.committed(Ready::unknown());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::TransactionTrait as _;
 use titan_error::Result;
+use titan_store::Combined;
 
 use super::App;
 use super::batch::Permits;
@@ -19,7 +20,9 @@ impl App {
             touched.append(&mut limits::with_room(&tx).await?);
             let mut ready = Permits::of(touched).settle(&tx, now).await?;
             ready.others |= any;
-            submissions::notify_ready(&tx, self.replica, &ready).await?;
+            let mut told = Combined::default();
+            submissions::notify_ready(&mut told, self.replica, &ready);
+            told.execute(&tx).await?;
             // Also when nothing is ready: which limit a task waits for may have changed.
             tx.commit().await?;
             if ready.is_nothing() {

@@ -9,6 +9,7 @@ use titan_identity::Principal;
 use titan_ids::{GoalId, OrgId, ProjectId, TaskId};
 use titan_proto::events::event::Body;
 use titan_proto::events::{Event, TaskSubmitted};
+use titan_store::Combined;
 use titan_store::outbox::{self, About};
 use uuid::Uuid;
 
@@ -160,12 +161,17 @@ impl App {
         if !stored.is_empty() {
             let stated = stored.iter().flat_map(|(_, task)| &task.limits).map(|limit| (limit.key.clone(), limit.clone())).collect();
             limits::state(&tx, &stated).await?;
-            submissions::insert(&tx, &stored, now).await?;
-            ready = Permits::of(stated.into_keys().collect()).settle(&tx, now).await?;
+            let mut writes = Combined::default();
+            submissions::insert(&mut writes, &stored, now)?;
+            if !stated.is_empty() {
+                std::mem::take(&mut writes).execute(&tx).await?;
+                ready = Permits::of(stated.into_keys().collect()).settle(&tx, now).await?;
+            }
             ready.ids.extend(stored.iter().filter(|(_, task)| task.is_ready()).map(|(_, task)| TaskId::from(task.id)));
             let events: Vec<_> = stored.iter().map(|(scope, task)| task_submitted(scope, task, now)).collect();
-            outbox::append(&tx, &events).await?;
-            submissions::notify_ready(&tx, self.replica, &ready).await?;
+            outbox::add(&mut writes, &events);
+            submissions::notify_ready(&mut writes, self.replica, &ready);
+            writes.execute(&tx).await?;
         }
         titan_lifecycle::fault("submit.before_commit").await;
         tx.commit().await?;

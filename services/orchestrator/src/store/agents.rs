@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use titan_error::{Error, Result};
 use titan_ids::{AgentId, OrgId, SessionId};
-use titan_store::{Page, sql};
+use titan_store::{Combined, Page, sql};
 use uuid::Uuid;
 
 use crate::domain::matching::{Agent, Subscription, Tally};
@@ -144,11 +144,10 @@ pub(crate) async fn records(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<V
     rows.iter().map(record).collect()
 }
 
-/// Adds to what is known of agents. An agent whose last attempts all failed, as many as `strikes`, is quarantined; those are
-/// returned.
-pub(crate) async fn record(db: &impl ConnectionTrait, records: &BTreeMap<(AgentId, String), Tally>, strikes: u32) -> Result<Vec<AgentId>> {
+/// Adds to what is known of agents.
+pub(crate) fn record(writes: &mut Combined, records: &BTreeMap<(AgentId, String), Tally>) {
     if records.is_empty() {
-        return Ok(Vec::new());
+        return;
     }
     let rows = records.iter().map(|((agent, kind), tally)| {
         json!({ "agent_id": agent.uuid(), "kind": kind, "done": tally.done, "failed": tally.failed, "busy_ms": tally.busy_ms })
@@ -159,29 +158,37 @@ pub(crate) async fn record(db: &impl ConnectionTrait, records: &BTreeMap<(AgentI
         FROM jsonb_to_recordset($1) AS r(agent_id uuid, kind text, done bigint, failed bigint, busy_ms bigint) ORDER BY agent_id, kind
         ON CONFLICT (agent_id, kind) DO UPDATE SET done = a.done + excluded.done, failed = a.failed + excluded.failed,
             busy_ms = a.busy_ms + excluded.busy_ms";
-    db.execute_raw(sql(upsert, [rows.into()])).await?;
+    writes.add(upsert, [rows.into()]);
+    // Most have nothing to forget.
+    let well: BTreeSet<Uuid> = records.iter().filter(|(_, tally)| tally.done > 0).map(|((agent, _), _)| agent.uuid()).collect();
+    writes.add("UPDATE agent SET strikes = 0 WHERE id = ANY($1) AND strikes > 0", [well.into_iter().collect::<Vec<_>>().into()]);
+}
+
+/// Agents whose last attempts all failed, as many as `strikes`, are quarantined; those are returned.
+pub(crate) async fn strike(db: &impl ConnectionTrait, records: &BTreeMap<(AgentId, String), Tally>, strikes: u32) -> Result<Vec<AgentId>> {
     let mut by_agent: BTreeMap<AgentId, (i64, i64)> = BTreeMap::new();
     for ((agent, _), tally) in records {
         let (done, failed) = by_agent.entry(*agent).or_default();
         (*done, *failed) = (*done + tally.done, *failed + tally.faults);
     }
-    // One that did something well begins anew; most did, and have nothing to forget.
-    let agents: Vec<Uuid> = by_agent.keys().map(|id| id.uuid()).collect();
-    let failed: Vec<i64> = by_agent.values().map(|(done, failed)| if *done > 0 { 0 } else { *failed }).collect();
-    let well: Vec<bool> = by_agent.values().map(|(done, _)| *done > 0).collect();
-    let update = "WITH told AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $4::bool[]) AS t(id, failed, well)),
-        locked AS MATERIALIZED (SELECT a.id, t.failed FROM agent a JOIN told t ON t.id = a.id WHERE t.failed > 0 OR (t.well AND a.strikes > 0)
-            ORDER BY a.id FOR UPDATE OF a)
-        UPDATE agent a SET strikes = CASE WHEN l.failed > 0 THEN a.strikes + l.failed::int ELSE 0 END,
-            condition = CASE WHEN a.condition = 'fit' AND l.failed > 0 AND a.strikes + l.failed >= $3 THEN 'quarantined' ELSE a.condition END,
+    // One that did something well begins anew.
+    let (agents, failed): (Vec<Uuid>, Vec<i64>) =
+        by_agent.iter().filter(|(_, (done, failed))| *done == 0 && *failed > 0).map(|(id, (_, failed))| (id.uuid(), *failed)).unzip();
+    if agents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let update = "WITH told AS (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS t(id, failed)),
+        locked AS MATERIALIZED (SELECT a.id, t.failed FROM agent a JOIN told t ON t.id = a.id ORDER BY a.id FOR UPDATE OF a)
+        UPDATE agent a SET strikes = a.strikes + l.failed::int,
+            condition = CASE WHEN a.condition = 'fit' AND a.strikes + l.failed >= $3 THEN 'quarantined' ELSE a.condition END,
             condition_since = CASE WHEN a.condition = 'fit' THEN now() ELSE a.condition_since END,
-            condition_reason = CASE WHEN a.condition = 'fit' AND l.failed > 0 AND a.strikes + l.failed >= $3
+            condition_reason = CASE WHEN a.condition = 'fit' AND a.strikes + l.failed >= $3
                 THEN (a.strikes + l.failed) || ' attempts in a row failed' ELSE a.condition_reason END
-        FROM locked l WHERE a.id = l.id RETURNING a.id, a.condition, l.failed";
-    let rows = db.query_all_raw(sql(update, [agents.into(), failed.into(), i64::from(strikes).into(), well.into()])).await?;
+        FROM locked l WHERE a.id = l.id RETURNING a.id, a.condition";
+    let rows = db.query_all_raw(sql(update, [agents.into(), failed.into(), i64::from(strikes).into()])).await?;
     let mut quarantined = Vec::new();
     for row in rows {
-        if row.try_get::<String>("", "condition")? == "quarantined" && row.try_get::<i64>("", "failed")? > 0 {
+        if row.try_get::<String>("", "condition")? == "quarantined" {
             quarantined.push(row.try_get("", "id")?);
         }
     }

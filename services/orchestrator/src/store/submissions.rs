@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_ids::{GoalId, OrgId, ProjectId, TaskId};
-use titan_store::sql;
+use titan_store::{Combined, sql};
 use uuid::Uuid;
 
 use super::limits::Stated;
@@ -158,9 +158,9 @@ fn rest(task: &NewTask) -> Result<String> {
     Ok(if text == "{}" { String::new() } else { text })
 }
 
-pub(crate) async fn insert(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask)], now: DateTime<Utc>) -> Result<()> {
+pub(crate) fn insert(writes: &mut Combined, tasks: &[(&Scope, &NewTask)], now: DateTime<Utc>) -> Result<()> {
     // Arrays without nulls: an empty text stands for none. Typed columns: a JSON document a task took three times as long.
-    let insert = "WITH r AS MATERIALIZED (SELECT id, org_id, project_id, nullif(goal, '')::uuid AS goal_id, traceparent, created_by, kind, lane_id, title,
+    let with = "r AS MATERIALIZED (SELECT id, org_id, project_id, nullif(goal, '')::uuid AS goal_id, traceparent, created_by, kind, lane_id, title,
                 priority, input::jsonb AS input, max_attempts, timeout_s, waiting_on, nullif(held, '') AS held, nullif(rest, '')::jsonb AS rest
             FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], $11::int[],
                 $12::text[], $13::int[], $14::int[], $15::int[], $16::text[], $17::text[])
@@ -168,8 +168,8 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask
         payload AS (INSERT INTO task_payload (task_id, project_id, title, input, labels, retry, budget, parent_id, created_by, traceparent)
             SELECT id, project_id, title, input,
                 CASE WHEN rest ? 'labels' THEN ARRAY(SELECT jsonb_array_elements_text(rest->'labels')) END,
-                rest->'retry', rest->'budget', (rest->>'parent_id')::uuid, created_by, traceparent FROM r)
-        INSERT INTO task (id, org_id, project_id, goal_id, kind, lane_id, state, priority, max_attempts, timeout_s, waiting_on, held, run_after,
+                rest->'retry', rest->'budget', (rest->>'parent_id')::uuid, created_by, traceparent FROM r)";
+    let insert = "INSERT INTO task (id, org_id, project_id, goal_id, kind, lane_id, state, priority, max_attempts, timeout_s, waiting_on, held, run_after,
             due_at, deadline_at, concurrency_key, rate_keys, wishes, created_at)
         SELECT id, org_id, project_id, goal_id, kind, lane_id, 'inbox', priority, max_attempts, timeout_s, waiting_on, held,
             (rest->>'run_after')::timestamptz, coalesce((rest->>'due_at')::timestamptz, 'infinity'), (rest->>'deadline_at')::timestamptz,
@@ -197,14 +197,15 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask
         text(|_, t| t.held.clone().unwrap_or_default()).into(),
         tasks.iter().map(|(_, task)| rest(task)).collect::<Result<Vec<_>>>()?.into(),
     ];
-    db.execute_raw(sql(insert, values)).await?;
-    insert_edges(db, tasks).await
+    writes.add_with(with, insert, values);
+    insert_edges(writes, tasks);
+    Ok(())
 }
 
-async fn insert_edges(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask)]) -> Result<()> {
+fn insert_edges(writes: &mut Combined, tasks: &[(&Scope, &NewTask)]) {
     let edges: Vec<(Uuid, Dependency)> = tasks.iter().flat_map(|(_, task)| task.depends_on.iter().map(|edge| (task.id, *edge))).collect();
     if edges.is_empty() {
-        return Ok(());
+        return;
     }
     let insert = "INSERT INTO task_dependency (task_id, depends_on, on_failure, counted)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bool[])";
@@ -214,8 +215,7 @@ async fn insert_edges(db: &impl ConnectionTrait, tasks: &[(&Scope, &NewTask)]) -
         edges.iter().map(|(_, edge)| edge.on_failure.to_value()).collect::<Vec<String>>().into(),
         edges.iter().map(|(_, edge)| edge.counted).collect::<Vec<_>>().into(),
     ];
-    db.execute_raw(sql(insert, values)).await?;
-    Ok(())
+    writes.add(insert, values);
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -267,9 +267,8 @@ pub(crate) async fn take_keys(db: &impl ConnectionTrait, keys: &[NewKey]) -> Res
 }
 
 /// Tells the other replicas what there is to claim, when the transaction commits.
-pub(crate) async fn notify_ready(db: &impl ConnectionTrait, by: Uuid, ready: &Ready) -> Result<()> {
+pub(crate) fn notify_ready(writes: &mut Combined, by: Uuid, ready: &Ready) {
     if !ready.is_nothing() {
-        db.execute_raw(sql("SELECT pg_notify('titan_ready', $1)", [ready.told(by).into()])).await?;
+        writes.call("pg_notify('titan_ready', $1)", [ready.told(by).into()]);
     }
-    Ok(())
 }

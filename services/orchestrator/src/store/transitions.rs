@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::{Error, Result};
 use titan_ids::{AgentId, ChangeId, GoalId, OrgId, ProjectId, TaskId};
-use titan_store::sql;
+use titan_store::{Combined, sql};
 use uuid::Uuid;
 
 use crate::domain::limits::{self, Held};
@@ -147,9 +147,9 @@ pub(crate) struct Write {
     pub(crate) tolerated: bool,
 }
 
-pub(crate) async fn write(db: &impl ConnectionTrait, writes: &[Write], now: DateTime<Utc>) -> Result<()> {
+pub(crate) fn write(to: &mut Combined, writes: &[Write], now: DateTime<Utc>) {
     if writes.is_empty() {
-        return Ok(());
+        return;
     }
     let column = |of: fn(&Write) -> i32| writes.iter().map(of).collect::<Vec<i32>>();
     let ids: Vec<Uuid> = writes.iter().map(|w| w.id.uuid()).collect();
@@ -182,8 +182,7 @@ pub(crate) async fn write(db: &impl ConnectionTrait, writes: &[Write], now: Date
         held.into(),
         tolerated.into(),
     ];
-    db.execute_raw(sql(update, values)).await?;
-    Ok(())
+    to.add(update, values);
 }
 
 /// How an attempt ended, for those who ask.
@@ -195,9 +194,9 @@ pub(crate) struct Ended {
     pub(crate) error: String,
 }
 
-pub(crate) async fn write_results(db: &impl ConnectionTrait, ended: &[Ended]) -> Result<()> {
+pub(crate) fn write_results(to: &mut Combined, ended: &[Ended]) {
     if ended.is_empty() {
-        return Ok(());
+        return;
     }
     let ids: Vec<Uuid> = ended.iter().map(|e| e.id.uuid()).collect();
     // Arrays without nulls: an empty text stands for none.
@@ -207,8 +206,7 @@ pub(crate) async fn write_results(db: &impl ConnectionTrait, ended: &[Ended]) ->
     let update = "UPDATE task_payload p SET result = coalesce(nullif(e.result, '')::jsonb, p.result),
             digest = coalesce(nullif(e.digest, ''), p.digest), error = e.error
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS e(id, result, digest, error) WHERE p.task_id = e.id";
-    db.execute_raw(sql(update, [ids.into(), results.into(), digests.into(), errors.into()])).await?;
-    Ok(())
+    to.add(update, [ids.into(), results.into(), digests.into(), errors.into()]);
 }
 
 /// One line of a task's history.
@@ -224,9 +222,9 @@ pub(crate) struct Change {
     pub(crate) choice: Option<Value>,
 }
 
-pub(crate) async fn record(db: &impl ConnectionTrait, changes: &[Change], now: DateTime<Utc>) -> Result<()> {
+pub(crate) fn record(to: &mut Combined, changes: &[Change], now: DateTime<Utc>) {
     if changes.is_empty() {
-        return Ok(());
+        return;
     }
     let text = |of: fn(&Change) -> String| changes.iter().map(of).collect::<Vec<String>>();
     let ids: Vec<Uuid> = changes.iter().map(|_| ChangeId::generate().uuid()).collect();
@@ -248,8 +246,7 @@ pub(crate) async fn record(db: &impl ConnectionTrait, changes: &[Change], now: D
         now.into(),
         choices.into(),
     ];
-    db.execute_raw(sql(insert, values)).await?;
-    Ok(())
+    to.add(insert, values);
 }
 
 /// A task that another one's end has an effect on, locked.
