@@ -18,6 +18,17 @@ pub use peers::{Peers, retrying};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A listener whose connections send small answers at once; held back for a fuller packet they wait for the peer's
+/// acknowledgement.
+pub fn without_delay(listener: TcpListener) -> impl axum::serve::Listener<Io = tokio::net::TcpStream, Addr = std::net::SocketAddr> {
+    use axum::serve::ListenerExt as _;
+    listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection delays what it sends");
+        }
+    })
+}
+
 /// The sections every service has, wherever they stand in its own settings.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameSettings<'a> {

@@ -28,7 +28,7 @@ const EVENTS: i32 = 500;
 /// Finds what a crashed replica left and what a lost wake-up missed.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Between two looks, however much there is to tell: each costs the broker and every consumer a transaction.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(100);
 /// Longer than any broker keeps a message it could deliver twice.
 const INBOX_DAYS: i32 = 7;
 const PRUNE_EVERY: u32 = 3_600;

@@ -44,7 +44,8 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     frame.tasks.spawn_loop("partitions", events.run(shutdown.clone()));
     let direct = config.database.direct().clone();
     frame.tasks.spawn_loop("event wake-ups", app.clone().listen(direct, shutdown.clone()));
-    let served = axum::serve(listeners.main, http::router(app, frame.health.clone()));
+    let listener = titan_service::without_delay(listeners.main);
+    let served = axum::serve(listener, http::router(app, frame.health.clone()));
     let served = served.with_graceful_shutdown(shutdown.cancelled_owned()).await;
     frame.stop().await;
     Ok(served?)

@@ -65,9 +65,11 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
 
 /// Those of `ids` that are ready and fit one of `groups`, in the order of [`ready`], locked as by that; and how many of them are
 /// ready, fit or not.
+///
+/// `state || ''`, here and wherever rows are named by their ids: the state as partial indexes say it makes the planner read
+/// the whole of such an index, with all that was in it since the last vacuum, instead of these rows.
 pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[TaskId]) -> Result<(Vec<Candidate>, usize)> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    // Not said as the ready index says it, or the planner reads that whole index instead of these rows.
     let select = "SELECT t.id, t.org_id, t.project_id, t.lane_id, t.kind, t.priority, nullif(t.due_at, 'infinity') AS due_at, t.timeout_s, t.agent_id,
             t.wishes, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, j.weight, j.matching
         FROM task t JOIN project j ON j.id = t.project_id
@@ -166,6 +168,6 @@ pub(crate) async fn assignments(db: &impl ConnectionTrait, ids: &[TaskId]) -> Re
                 WHERE d.task_id = t.id), '[]') AS dependencies
         FROM task t JOIN task_payload p ON p.task_id = t.id JOIN project j ON j.id = t.project_id JOIN agent a ON a.id = t.agent_id
             JOIN lane l ON l.id = t.lane_id
-        WHERE t.id = ANY($1) AND t.state IN ('assigned', 'in_progress')";
+        WHERE t.id = ANY($1) AND t.state || '' IN ('assigned', 'in_progress')";
     Ok(AssignmentRow::find_by_statement(sql(select, [ids.into()])).all(db).await?)
 }

@@ -94,7 +94,7 @@ pub(crate) async fn write(db: &impl ConnectionTrait, limits: &BTreeMap<String, L
 /// after this commit.
 pub(crate) async fn lock_waiting(db: &impl ConnectionTrait, tasks: &[Waiting]) -> Result<BTreeSet<TaskId>> {
     let ids: Vec<Uuid> = tasks.iter().map(|t| t.id.uuid()).collect();
-    let select = "SELECT id FROM task WHERE id = ANY($1) AND state = 'inbox' AND waiting_on = 0 AND held IS NOT NULL
+    let select = "SELECT id FROM task WHERE id = ANY($1) AND state || '' = 'inbox' AND waiting_on = 0 AND held IS NOT NULL
             AND held NOT IN ('paused', 'later') ORDER BY id FOR UPDATE SKIP LOCKED";
     let rows = db.query_all_raw(sql(select, [ids.into()])).await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
