@@ -4,12 +4,11 @@ import sys
 import time
 
 import psycopg
-from dbos import DBOS, DBOSClient, Queue
+from dbos import DBOS, DBOSClient
 
 import load
 
 url = os.environ["PEER_DATABASE_URL"].replace("postgres://", "postgresql://")
-queue = Queue("noop", polling_interval_sec=0.1)
 
 
 @DBOS.workflow(name="noop")
@@ -30,6 +29,7 @@ def done(connection=[]):
 def launch():
     DBOS(config={"name": "bench", "system_database_url": url, "run_admin_server": False, "log_level": "ERROR", "application_version": "1", "executor_id": str(os.getpid())})
     DBOS.launch()
+    DBOS.register_queue("noop", polling_interval_sec=0.1)
 
 
 if __name__ == "__main__":

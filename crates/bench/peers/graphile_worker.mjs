@@ -6,7 +6,7 @@ import { measure } from './load.mjs';
 
 const connectionString = process.env.PEER_DATABASE_URL;
 if (process.argv[2] === 'worker') {
-  const preset = { worker: { connectionString, maxPoolSize: 12, concurrentJobs: 48, pollInterval: 1000, localQueue: { size: 500 }, completeJobBatchDelay: 5, failJobBatchDelay: 5 } };
+  const preset = { worker: { connectionString, maxPoolSize: 24, concurrentJobs: 24, pollInterval: 1000, localQueue: { size: 500 }, completeJobBatchDelay: 5, failJobBatchDelay: 5 } };
   await run({ preset, taskList: { noop: async () => {} } });
 } else {
   const pool = new pg.Pool({ connectionString, max: 24 });

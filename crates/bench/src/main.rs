@@ -6,6 +6,7 @@ mod database;
 mod installation;
 mod limit;
 mod load;
+mod peers;
 mod report;
 
 use std::time::Duration;
@@ -31,6 +32,12 @@ struct Args {
     /// Clients that submit one task at a time, each waiting for its answer.
     #[arg(long, default_value_t = 256)]
     clients: usize,
+    /// Measure the peers too.
+    #[arg(long, env = "BENCH_PEERS", default_value_t = 1)]
+    peers: u8,
+    /// The broker of the peers that need one.
+    #[arg(long, env = "TITAN_AMQP_URL", default_value = "amqp://guest:guest@127.0.0.1:5672//")]
+    amqp_url: String,
     /// Also write the table into this page, between its marks.
     #[arg(long)]
     page: Option<std::path::PathBuf>,
@@ -41,10 +48,16 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     // One TLS provider for the process; only a second call can fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if args.peers > 0 {
+        peers::install()?;
+    }
     let database = Database::create(&args.database_url).await?;
     let result = measure(&args, &database).await;
     database.drop_it().await?;
-    let report = result?;
+    let mut report = result?;
+    if args.peers > 0 {
+        report.peers = peers::measure(&args.database_url, &args.amqp_url, (args.seconds / 2).max(5)).await?;
+    }
     let table = report.table();
     println!("{table}\n{}", report.json());
     if let Some(page) = args.page {
@@ -80,5 +93,13 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     eprintln!("what PostgreSQL alone can do …");
     let limit = limit::lifecycles(database, Duration::from_secs((args.seconds / 4).clamp(3, 15))).await?;
     let figures = Figures { singles, bulk, latency, graph_s };
-    Ok(Report { versions: database.versions().await?, clients: args.clients, seconds: args.seconds, figures, limit, memory })
+    Ok(Report {
+        versions: database.versions().await?,
+        clients: args.clients,
+        seconds: args.seconds,
+        figures,
+        limit,
+        memory,
+        peers: Vec::new(),
+    })
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use crate::load::{Figures, Throughput};
+use crate::peers::{self, Keeps, Peer};
 
 pub(crate) struct Report {
     pub(crate) versions: String,
@@ -10,6 +11,8 @@ pub(crate) struct Report {
     /// Task lifecycles a second that PostgreSQL does without us.
     pub(crate) limit: f64,
     pub(crate) memory: Vec<(String, u64)>,
+    /// Empty when they were not measured.
+    pub(crate) peers: Vec<Peer>,
 }
 
 impl Report {
@@ -35,6 +38,15 @@ impl Report {
         lines.push(row("graph of 5 layers × 100 tasks, 800 edges", format!("{graph_s:.2} s")));
         lines.push(row("PostgreSQL alone: task lifecycles batched by 200", format!("{:.0}/s", self.limit)));
         lines.push(row("ratio to it, single tasks", format!("{:.2}", singles.tasks_per_s / self.limit)));
+        for Peer { name, keeps: _, version, figures } in &self.peers {
+            let peers::Figures { submitted, done, tasks_per_s } = figures;
+            let ratio = singles.tasks_per_s / tasks_per_s;
+            let lost = submitted.saturating_sub(*done);
+            lines.push(row(
+                &format!("{name} ({version}), single submissions"),
+                format!("{tasks_per_s:.0} tasks/s ({done} tasks; lost {lost}); ours is {ratio:.1} times that"),
+            ));
+        }
         let memory: Vec<_> = self.memory.iter().map(|(name, mib)| format!("{name} {mib}")).collect();
         lines.push(row("resident memory after the loads, MiB", memory.join(", ")));
         lines.join("\n") + "\n"
@@ -47,8 +59,15 @@ impl Report {
             "start_p50_ms": latency.p50_ms, "start_p99_ms": latency.p99_ms, "graph_s": graph_s,
             "lost": singles.lost + bulk.lost, "duplicated": singles.duplicated + bulk.duplicated,
             "ratio_limit": singles.tasks_per_s / self.limit,
+            "ratio_celery": self.ratio(Keeps::BrokerAndPostgres), "ratio_best_postgres_peer": self.ratio(Keeps::Postgres),
         })
         .to_string()
+    }
+
+    /// Single tasks, to the best peer that keeps its tasks so; none when it was not measured.
+    fn ratio(&self, keeps: Keeps) -> Option<f64> {
+        let best = self.peers.iter().filter(|peer| peer.keeps == keeps).map(|peer| peer.figures.tasks_per_s).reduce(f64::max)?;
+        Some(self.figures.singles.tasks_per_s / best)
     }
 }
 

@@ -73,11 +73,7 @@ mod tests {
         all.add_with("r AS (SELECT $1)", "UPDATE b SET c = $2 FROM r", [3.into(), 4.into()]);
         assert_eq!(
             all.parts,
-            [
-                "part_0 AS (INSERT INTO a SELECT $1, $2::int[], $12)",
-                "r AS (SELECT $3)",
-                "part_2 AS (UPDATE b SET c = $4 FROM r)"
-            ]
+            ["part_0 AS (INSERT INTO a SELECT $1, $2::int[], $12)", "r AS (SELECT $3)", "part_2 AS (UPDATE b SET c = $4 FROM r)"]
         );
         assert_eq!(all.values, [1.into(), 2.into(), 3.into(), 4.into()]);
     }

@@ -30,10 +30,21 @@ pub struct Partitions {
 impl Partitions {
     /// # Errors
     /// The metric's name is taken.
-    pub fn new(db: DatabaseConnection, metrics: &Metrics, table: &'static str, keep_days: u32) -> titan_telemetry::prometheus::Result<Self> {
+    pub fn new(
+        db: DatabaseConnection,
+        metrics: &Metrics,
+        table: &'static str,
+        keep_days: u32,
+    ) -> titan_telemetry::prometheus::Result<Self> {
         let help = "Days from today on that have a partition; at 0 nothing can be written from tomorrow on.";
         let days_ahead = IntGauge::with_opts(Opts::new("titan_partition_days_ahead", help).const_label("table", table))?;
         Ok(Self { db, table, keep_days, days_ahead: metrics.register(days_ahead)? })
+    }
+
+    /// As the metric says it.
+    #[must_use]
+    pub fn days_ahead(&self) -> i64 {
+        self.days_ahead.get()
     }
 
     /// Looks after the table until `shutdown`, on any number of replicas.
@@ -43,7 +54,7 @@ impl Partitions {
                 Ok(()) => EVERY,
                 Err(error) => {
                     // Whoever holds the table longer than the timeout is waited for next time.
-                    tracing::error!(?error, table = self.table, days_ahead = self.days_ahead.get(), "partitions could not be looked after");
+                    tracing::error!(?error, table = self.table, days_ahead = self.days_ahead(), "partitions could not be looked after");
                     AGAIN
                 }
             };
@@ -94,7 +105,8 @@ impl Partitions {
     }
 
     async fn days(&self) -> Result<BTreeSet<NaiveDate>> {
-        let select = "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass";
+        let select =
+            "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass";
         let rows = self.db.query_all_raw(sql(select, [self.table.into()])).await?;
         let day = |row: &sea_orm::QueryResult| {
             let name: String = row.try_get("", "name")?;

@@ -45,7 +45,10 @@ pub(crate) fn route_name(project_slug: &str, environment: &str) -> String {
 
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let router = axum::Router::new().fallback(forward).with_state(app);
-    axum::serve(titan_service::without_delay(listener), router).with_graceful_shutdown(shutdown.cancelled_owned()).await.context("the reverse proxy")
+    axum::serve(titan_service::without_delay(listener), router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .context("the reverse proxy")
 }
 
 async fn forward(State(app): State<Arc<App>>, mut request: Request) -> Response<Body> {

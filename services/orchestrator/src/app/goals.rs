@@ -7,8 +7,8 @@ use titan_ids::{Goal, GoalId};
 use titan_proto::common::PageRequest;
 use titan_proto::events::GoalSubmitted;
 use titan_proto::events::event::Body;
-use titan_store::outbox::{self, About};
 use titan_store::Combined;
+use titan_store::outbox::{self, About};
 use titan_store::{Page, PageOf};
 
 use super::projects::{Named, create_with_free_slug, project_created};

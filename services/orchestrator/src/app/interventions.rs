@@ -10,8 +10,8 @@ use titan_identity::Principal;
 use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
 use titan_proto::events::{GoalReopened, TaskCancelled, TaskFailed, TaskRetried};
-use titan_store::outbox::{self, About};
 use titan_store::Combined;
+use titan_store::outbox::{self, About};
 use uuid::Uuid;
 
 use super::batch::{Batch, ENGINE, Permits, about};
