@@ -4,16 +4,20 @@ import sys
 
 import psycopg
 from celery import Celery
+from kombu import Queue
 
 import load
 
 url = os.environ["PEER_DATABASE_URL"]
-app = Celery("celery_peer", broker=os.environ["PEER_AMQP_URL"], backend="db+" + url.replace("postgres://", "postgresql+psycopg2://"))
+# Of this run alone: what an earlier one left is not counted.
+queue = "titan-bench-celery-" + os.environ["PEER_DATABASE_URL"].rsplit("_", 1)[-1]
+app = Celery("celery_peer", broker=os.environ["PEER_AMQP_URL"], backend="db+" + url.replace("postgres://", "postgresql://"))
 app.conf.update(
     broker_transport_options={"confirm_publish": True},
     task_acks_late=True,
     worker_prefetch_multiplier=64,
-    task_default_queue="titan-bench-celery",
+    task_queues=[Queue(queue, durable=True, queue_arguments={"x-expires": 300_000})],
+    task_default_queue=queue,
     database_short_lived_sessions=False,
     broker_pool_limit=64,
 )

@@ -21,6 +21,8 @@ def submitter(submit):
             submit()
             counts[n] += 1
 
+    print("ready", flush=True)
+    sys.stdin.readline()
     threads = [threading.Thread(target=client, args=(n,)) for n in range(len(counts))]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
@@ -35,9 +37,15 @@ def measure(script, workers, done, warm):
         for _ in range(50):
             warm()
         drained(done, 50)
+        command, pipe = [sys.executable, script, "submit"], subprocess.PIPE
+        submitters = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(PROCESSES)]
+        if not all(each.stdout.readline().strip() == "ready" for each in submitters):
+            raise SystemExit("a submitter did not start")
         known, began = done(), time.monotonic()
-        submitters = [subprocess.Popen([sys.executable, script, "submit"], stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
-        submitted = sum(int(each.communicate()[0].strip().splitlines()[-1]) for each in submitters)
+        for each in submitters:
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        submitted = sum(int(each.stdout.readline()) for each in submitters)
         finished = drained(done, known + submitted) - known
         took = time.monotonic() - began
     finally:

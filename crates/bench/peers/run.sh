@@ -13,7 +13,8 @@ say() { printf '%s\n' "$*" >&2; }
 install() {
   if ! cmp -s "$here/requirements.txt" "$into/requirements.txt"; then
     say "Installing the Python peers"
-    python3 -m venv "$into/venv" && "$into/venv/bin/pip" -q install -r "$here/requirements.txt" >&2
+    python3 -m venv "$into/venv"
+    "$into/venv/bin/pip" -q install -r "$here/requirements.txt" >&2
     cp "$here/requirements.txt" "$into/"
   fi
   if ! cmp -s "$here/package.json" "$into/package.json"; then

@@ -24,7 +24,7 @@ use crate::{Combined, sql};
 /// Rows taken at once.
 const ROWS: i64 = 100;
 /// Events in one message, at most; beyond that a larger one saves nothing.
-const EVENTS: i32 = 500;
+const EVENTS: usize = 500;
 /// Finds what a crashed replica left and what a lost wake-up missed.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Between two looks, however much there is to tell: each costs the broker and every consumer a transaction.
@@ -96,16 +96,15 @@ pub fn add(writes: &mut Combined, events: &[Event]) {
         last.insert(&event.subject, at);
     }
     let names: Vec<String> = batches.iter().map(|batch| batch.name.to_owned()).collect();
-    let counts: Vec<i32> = batches.iter().map(|batch| batch.events).collect();
     let encoded: Vec<Vec<u8>> = batches.into_iter().map(|batch| batch.encoded).collect();
-    let insert = "INSERT INTO outbox (name, events, batch) SELECT * FROM unnest($1::text[], $2::int[], $3::bytea[])";
-    writes.add(insert, [names.into(), counts.into(), encoded.into()]);
+    let insert = "INSERT INTO outbox (name, batch) SELECT * FROM unnest($1::text[], $2::bytea[])";
+    writes.add(insert, [names.into(), encoded.into()]);
 }
 
 /// Events of one name, as an encoded `EventBatch`: one behind the other, so that batches are joined by appending.
 struct Batch<'a> {
     name: &'a str,
-    events: i32,
+    events: usize,
     encoded: Vec<u8>,
 }
 
@@ -146,7 +145,6 @@ pub struct Outbox {
 struct Row {
     seq: i64,
     name: String,
-    events: i32,
     batch: Vec<u8>,
 }
 
@@ -211,19 +209,18 @@ impl Outbox {
 
     async fn publish_some(&self) -> std::result::Result<i64, Failure> {
         let tx = self.db.begin().await?;
-        let select = "SELECT seq, name, events, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
+        let select = "SELECT seq, name, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
         let rows = Row::find_by_statement(sql(select, [ROWS.into()])).all(&tx).await?;
         let count = i64::try_from(rows.len()).unwrap_or(ROWS);
         for Message { name, seqs, events, batch } in messages(rows)? {
-            let events = u64::try_from(events).unwrap_or(0);
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
                     titan_lifecycle::fault("outbox.after_publish_before_delete").await;
-                    self.metrics.published.inc_by(events);
+                    self.metrics.published.inc_by(events as u64);
                     tx.execute_raw(sql("DELETE FROM outbox WHERE seq = ANY($1)", [seqs.into()])).await?;
                 }
                 Err(PublishError::Rejected(reason)) => {
-                    self.metrics.dead.inc_by(events);
+                    self.metrics.dead.inc_by(events as u64);
                     tracing::error!(reason, name, "events are dead; they stay in the outbox with the reason");
                     let update = "UPDATE outbox SET dead_reason = $2 WHERE seq = ANY($1)";
                     tx.execute_raw(sql(update, [seqs.into(), reason.into()])).await?;
@@ -250,7 +247,7 @@ impl Outbox {
 struct Message {
     name: String,
     seqs: Vec<i64>,
-    events: i32,
+    events: usize,
     batch: Vec<u8>,
 }
 
@@ -258,8 +255,9 @@ struct Message {
 fn messages(rows: Vec<Row>) -> Result<Vec<Message>> {
     let mut messages: Vec<Message> = Vec::new();
     let mut last: HashMap<String, usize> = HashMap::new();
-    for Row { seq, name, events, batch } in rows {
+    for Row { seq, name, batch } in rows {
         let Subjects { events: subjects } = Subjects::decode(batch.as_slice()).map_err(Error::internal)?;
+        let events = subjects.len();
         let least = subjects.iter().filter_map(|of| last.get(&of.subject).copied()).max().unwrap_or(0);
         let open = |message: &Message| message.name == name && message.events + events <= EVENTS;
         let at = messages.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {

@@ -1,12 +1,12 @@
 //! Tables that only grow are partitioned by day, in UTC: partitions are made ahead and dropped when they are old, so that
 //! nothing is ever deleted row by row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait as _};
-use titan_error::{Error, Result};
+use titan_error::Result;
 use titan_telemetry::Metrics;
 use titan_telemetry::prometheus::{IntGauge, Opts};
 use tokio_util::sync::CancellationToken;
@@ -65,31 +65,46 @@ impl Partitions {
     /// Makes what is missing from `today` on and drops what is older than is kept.
     ///
     /// # Errors
-    /// The database, or something else that has a partition's name; what could be made is made.
+    /// The database, or something else that has a partition's name; what can be made is made all the same.
     pub async fn maintain(&self, today: NaiveDate) -> Result<()> {
-        let made = self.make(today).await;
-        let days = self.days().await?;
+        let mut made = Ok(());
+        for day in (0..=AHEAD).map(|n| today + Days::new(n)) {
+            made = made.and(self.make(day).await);
+        }
+        let days: BTreeSet<_> =
+            self.there().await?.into_iter().filter(|(_, attached)| *attached == Attached::Wholly).map(|(day, _)| day).collect();
         let ahead = (0..=AHEAD).take_while(|n| days.contains(&(today + Days::new(*n)))).count();
         self.days_ahead.set(i64::try_from(ahead).unwrap_or(0) - 1);
         made?;
-        let oldest = today - Days::new(self.keep_days.into());
-        for day in days.range(..oldest) {
-            let drop = format!("SET LOCAL lock_timeout = '2s'; DROP TABLE IF EXISTS {}", self.name(*day));
-            let tx = self.db.begin().await?;
-            tx.execute_unprepared(&drop).await?;
-            tx.commit().await?;
-            tracing::info!(table = self.table, %day, "dropped a partition");
+        let Some(oldest) = today.checked_sub_days(Days::new(self.keep_days.into())) else { return Ok(()) };
+        for (day, attached) in self.there().await?.into_iter().filter(|(day, _)| *day < oldest) {
+            let (table, partition) = (self.table, self.name(day));
+            // Detached in two steps, as PostgreSQL offers it: neither stops those who read or write the other days.
+            match attached {
+                Attached::Wholly => self.say(&format!("ALTER TABLE {table} DETACH PARTITION {partition} CONCURRENTLY")).await?,
+                Attached::Leaving => self.say(&format!("ALTER TABLE {table} DETACH PARTITION {partition} FINALIZE")).await?,
+                Attached::No => {}
+            }
+            self.say(&format!("DROP TABLE IF EXISTS {partition}")).await?;
+            tracing::info!(table, %day, "dropped a partition");
         }
         Ok(())
     }
 
-    async fn make(&self, today: NaiveDate) -> Result<()> {
+    /// Not in a transaction.
+    async fn say(&self, text: &str) -> Result<()> {
+        self.db.execute_unprepared(text).await?;
+        Ok(())
+    }
+
+    async fn make(&self, day: NaiveDate) -> Result<()> {
         let tx = self.db.begin().await?;
         let lock = "SELECT pg_advisory_xact_lock(hashtext(current_schema || '.' || $1))";
         tx.execute_raw(sql(lock, [self.table.into()])).await?;
-        let there = self.days().await?;
-        for day in (0..=AHEAD).map(|n| today + Days::new(n)).filter(|day| !there.contains(day)) {
-            let (table, partition, next) = (self.table, self.name(day), day + Days::new(1));
+        let (table, partition, next) = (self.table, self.name(day), day + Days::new(1));
+        let attached =
+            "SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass AND c.relname = $2";
+        if tx.query_one_raw(sql(attached, [table.into(), partition.clone().into()])).await?.is_none() {
             // Attached, not made in its place: that needs no lock that stops writers.
             tx.execute_unprepared(&format!(
                 "SET LOCAL lock_timeout = '2s'; CREATE TABLE {partition} (LIKE {table} INCLUDING ALL);
@@ -104,15 +119,31 @@ impl Partitions {
         format!("{}_{}", self.table, day.format("%Y%m%d"))
     }
 
-    async fn days(&self) -> Result<BTreeSet<NaiveDate>> {
-        let select =
-            "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass";
-        let rows = self.db.query_all_raw(sql(select, [self.table.into()])).await?;
-        let day = |row: &sea_orm::QueryResult| {
+    /// Every table that is named as a partition.
+    async fn there(&self) -> Result<BTreeMap<NaiveDate, Attached>> {
+        let select = "SELECT c.relname::text AS name, i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS leaving
+            FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = $1::regclass
+            WHERE c.relkind = 'r' AND c.relnamespace = current_schema::regnamespace AND starts_with(c.relname, $1 || '_')";
+        let mut there = BTreeMap::new();
+        for row in self.db.query_all_raw(sql(select, [self.table.into()])).await? {
             let name: String = row.try_get("", "name")?;
-            let digits = name.rsplit('_').next().unwrap_or_default();
-            NaiveDate::parse_from_str(digits, "%Y%m%d").map_err(Error::internal)
-        };
-        rows.iter().map(day).collect()
+            let day = name.strip_prefix(self.table).and_then(|rest| NaiveDate::parse_from_str(rest, "_%Y%m%d").ok());
+            let attached = match (row.try_get("", "attached")?, row.try_get("", "leaving")?) {
+                (true, false) => Attached::Wholly,
+                (true, true) => Attached::Leaving,
+                (false, _) => Attached::No,
+            };
+            there.extend(day.map(|day| (day, attached)));
+        }
+        Ok(there)
     }
+}
+
+/// Whether a table belongs to the partitioned one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attached {
+    Wholly,
+    /// Detaching it was cut off.
+    Leaving,
+    No,
 }

@@ -128,8 +128,11 @@ impl Dispatcher {
 /// Finds what a lost word missed. A search that takes long is made less often.
 const SWEEP: Duration = Duration::from_secs(1);
 const SEARCHING_MOST: u32 = 20;
-/// Tasks looked at by their ids; beyond that reading them in their order costs less.
-const KNOWN_MOST: usize = 1_000;
+const SEARCH_EVERY_MOST: Duration = Duration::from_secs(10);
+/// After an error.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Until what another transaction has is looked at again.
+const ELSEWHERE: Duration = Duration::from_millis(5);
 /// One write a second extends the leases of all sessions.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -146,7 +149,7 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
             biased;
             () = shutdown.cancelled() => return,
             _ = beat.tick() => state.beat(&app).await,
-            _ = sweep.tick() => state.search |= state.searched.elapsed() >= state.search_took * SEARCHING_MOST,
+            _ = sweep.tick() => state.search |= state.searched.elapsed() >= (state.search_took * SEARCHING_MOST).min(SEARCH_EVERY_MOST),
             command = commands.recv() => {
                 let Some(command) = command else { return };
                 state.apply(command);
@@ -264,8 +267,10 @@ struct State {
     search_took: Duration,
     /// When to look again at the earliest.
     rested: Instant,
-    /// The last look left something for which there was no slot.
+    /// The last look left something for which there was no slot: what comes now has its turn after it.
     behind: bool,
+    /// There may be something for agents that had no free slot.
+    unseen: bool,
 }
 
 impl Default for State {
@@ -282,6 +287,7 @@ impl Default for State {
             search_took: Duration::ZERO,
             rested: Instant::now(),
             behind: false,
+            unseen: false,
         }
     }
 }
@@ -293,7 +299,7 @@ impl State {
 
     /// A slot is free: for what was left before there may be room now.
     fn freed(&mut self) {
-        self.search |= self.behind;
+        self.search |= self.behind || self.unseen;
     }
 
     fn apply(&mut self, command: Command) {
@@ -382,8 +388,7 @@ impl State {
         }
     }
 
-    /// The free ones, and whether others are not.
-    fn slots(&self) -> (Vec<Slot>, bool) {
+    fn slots(&self) -> Vec<Slot> {
         let live = self.sessions.iter().filter(|(_, session)| !session.draining);
         let slots = live.flat_map(|(id, session)| {
             session.agents.iter().filter(|agent| !self.unfit.contains(&agent.id)).map(|agent| Slot {
@@ -393,37 +398,44 @@ impl State {
                 running: session.running.get(&agent.id).copied().unwrap_or(0),
             })
         });
-        let (free, full): (Vec<_>, Vec<_>) = slots.partition(Slot::is_free);
-        (free, !full.is_empty())
+        slots.collect()
     }
 
     /// One batch. What is known to be ready is looked at by itself, as long as there is room for all of it; else everything is
     /// searched, in the order in which it is due.
     async fn claim(&mut self, app: &App) {
-        let (slots, full) = self.slots();
+        let slots = self.slots();
         let room: usize = slots.iter().map(|slot| slot.free() as usize).sum();
         if room == 0 {
-            (self.behind, self.search) = (true, false);
+            (self.unseen, self.search) = (true, false);
             self.ready.clear();
             return;
         }
-        self.search |= self.behind || self.ready.len() > room.min(KNOWN_MOST);
+        self.search |= self.behind || self.ready.len() > room.min(app.engine.claim_batch as usize);
         let these = std::mem::take(&mut self.ready);
         let these = (!std::mem::take(&mut self.search)).then_some(these.as_slice());
         let began = Instant::now();
-        let claimed = app.claim(these, slots, &self.shares, &self.records, titan_lifecycle::now()).await;
-        if these.is_none() {
-            (self.searched, self.search_took) = (Instant::now(), began.elapsed());
-        }
-        let Claimed { tasks: claimed, more, left } = claimed.unwrap_or_else(|error| {
-            // The sweep tries again.
-            tracing::warn!(?error, "no tasks could be claimed");
-            Claimed::default()
-        });
-        // What agents without a free slot could take was not searched for.
+        let claimed = match app.claim(these, slots, &self.shares, &self.records, titan_lifecycle::now()).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(?error, "no tasks could be claimed");
+                (self.search, self.rested) = (true, Instant::now() + AGAIN);
+                return;
+            }
+        };
+        let Claimed { tasks: claimed, more, left, unseen, elsewhere, searched } = claimed;
         self.rested = Instant::now() + group_commit::rest(claimed.len(), began.elapsed());
-        self.behind = left || these.is_none() && (more || full);
+        if let Some(took) = searched {
+            (self.searched, self.search_took, self.unseen) = (Instant::now(), took, unseen);
+        }
+        self.unseen |= unseen;
+        self.behind = more || left;
         self.search |= more && !claimed.is_empty();
+        if !elsewhere.is_empty() {
+            // Whoever has them takes them, or lets go of them soon.
+            self.ready.extend(elsewhere);
+            self.rested = self.rested.max(Instant::now() + ELSEWHERE);
+        }
         for (choice, assignment) in claimed {
             self.shares.charge(choice.candidate.project, choice.candidate.project_weight);
             if let Some(session) = self.sessions.get_mut(&choice.slot.session) {

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
@@ -14,7 +15,7 @@ use titan_store::outbox::{self, About};
 
 use super::App;
 use crate::domain::fairness::Shares;
-use crate::domain::matching::{Candidate, Choice, Group, Matcher, Records, Slot, group};
+use crate::domain::matching::{Candidate, Choice, Group, Lane, Matcher, Records, Slot, group};
 use crate::domain::session::AttemptKey;
 use crate::store::claims::{self, AssignmentRow};
 use crate::store::transitions::{self, Change};
@@ -42,30 +43,35 @@ impl App {
             return Ok(Claimed::default());
         }
         let tx = self.db.begin().await?;
-        let (mut candidates, found, more) = match these {
-            Some(these) => {
-                let (candidates, found) = claims::these(&tx, &groups, these).await?;
-                (candidates, found, false)
-            }
-            None => {
-                let ahead: Vec<_> = shares.ahead().collect();
-                let candidates = claims::ready(&tx, &groups, &ahead).await?;
-                let more = may_be_more(&candidates, &groups);
-                (candidates, 0, more)
-            }
+        let mut outcome = Claimed::default();
+        let mut candidates = if let Some(these) = these {
+            let seen = claims::these(&tx, &groups, these).await?;
+            let full = |lane: &Arc<Lane>| slots.iter().any(|slot| !slot.is_free() && slot.agent.fits(lane));
+            outcome.unseen = seen.unfit.iter().any(|lane| lanes.get(lane).is_some_and(full));
+            (outcome.elsewhere, outcome.left) = (seen.elsewhere, seen.left);
+            seen.candidates
+        } else {
+            let (ahead, began) = (shares.ahead().collect::<Vec<_>>(), Instant::now());
+            let candidates = claims::ready(&tx, &groups, &ahead).await?;
+            outcome.searched = Some(began.elapsed());
+            outcome.more = may_be_more(&candidates, &groups);
+            outcome.unseen = slots.iter().any(|slot| !slot.is_free());
+            candidates
         };
         // What two groups could take was read for both.
         let mut seen = HashSet::new();
         candidates.retain(|candidate| seen.insert(candidate.id));
-        let found = found.max(candidates.len());
+        let found = candidates.len();
         let candidates = shares.order(candidates, |candidate| (candidate.project, candidate.project_weight));
         let matcher = Matcher { lanes: &lanes, records, weights: self.engine.matching, now };
         let choices = matcher.assign(candidates, slots, &groups);
-        let mut outcome = Claimed { more, left: choices.len() < found, tasks: Vec::new() };
         if choices.is_empty() {
+            outcome.left |= found > 0;
+            tx.rollback().await?;
             return Ok(outcome);
         }
         let taken = claims::claim(&tx, &choices).await?;
+        outcome.left |= taken.len() < found;
         let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
         let rows = claims::assignments(&tx, &taken).await?;
         let mut claimed = Vec::with_capacity(rows.len());
@@ -135,14 +141,20 @@ impl App {
 }
 
 /// What came of claiming.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Claimed {
     /// The choices that were taken, with what their workers are told.
     pub(crate) tasks: Vec<(Choice, Assignment)>,
     /// There may be more than was read.
     pub(crate) more: bool,
-    /// Something that is ready found no slot.
+    /// Something that was read found no slot, or was not taken.
     pub(crate) left: bool,
+    /// There may be something for agents that have no free slot.
+    pub(crate) unseen: bool,
+    /// Ready, and in the hands of another transaction that may let go of them.
+    pub(crate) elsewhere: Vec<TaskId>,
+    /// How long searching took.
+    pub(crate) searched: Option<Duration>,
 }
 
 /// A group read as much as it had room for; or of several projects, one of which may have left room for another.

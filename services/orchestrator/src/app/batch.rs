@@ -1,5 +1,5 @@
 //! Tasks that change together in one transaction, and what follows from it. Locks are taken in one order —
-//! goals, tasks, dependents, limits, each by id — so that transactions about one goal queue. Without a goal PostgreSQL may have
+//! goals, tasks, dependents, agents, limits, each by id — so that transactions about one goal queue. Without a goal PostgreSQL may have
 //! to break a deadlock; the writer tries again then.
 
 use std::collections::{BTreeMap, BTreeSet};

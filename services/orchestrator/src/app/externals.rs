@@ -139,8 +139,7 @@ impl App {
         if task.agent_id != Some(row.id) {
             return Ok(false);
         }
-        let accepted = self.report(report).await?;
-        Ok(accepted)
+        self.report(report).await
     }
 
     /// The agent, whose lease every call extends.

@@ -4,7 +4,7 @@
 use titan_ids::TaskId;
 use uuid::Uuid;
 
-/// Tasks that became ready.
+/// Tasks that may have become ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) ids: Vec<TaskId>,

@@ -11,13 +11,14 @@ use crate::store::sessions;
 const EVERY: Duration = Duration::from_secs(2);
 /// A look that takes long, past what was owned before, is taken less often.
 const LOOKING_MOST: u32 = 20;
+const EVERY_MOST: Duration = Duration::from_secs(10);
 /// Workers stop at the deadline themselves; this is for those that do not.
 const MARGIN: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
     let mut took = Duration::ZERO;
     loop {
-        tokio::select! { () = tokio::time::sleep(EVERY.max(took * LOOKING_MOST)) => {}, () = shutdown.cancelled() => return }
+        tokio::select! { () = tokio::time::sleep(EVERY.max((took * LOOKING_MOST).min(EVERY_MOST))) => {}, () = shutdown.cancelled() => return }
         let began = Instant::now();
         if let Err(error) = end_overdue(&app).await {
             tracing::warn!(?error, "deadlines could not be reconciled");

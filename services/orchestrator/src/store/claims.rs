@@ -63,28 +63,64 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
     rows.iter().map(of_group).collect()
 }
 
-/// Those of `ids` that are ready and fit one of `groups`, in the order of [`ready`], locked as by that; and how many of them are
-/// ready, fit or not.
+/// What became of tasks that were looked at by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Locked, each for a group that has room for it, in the order of [`ready`].
+    pub(crate) candidates: Vec<Candidate>,
+    /// Ready, but another transaction has them just now.
+    pub(crate) elsewhere: Vec<TaskId>,
+    /// The lanes of those that are ready and fit no group.
+    pub(crate) unfit: Vec<i32>,
+    /// There is no room for some.
+    pub(crate) left: bool,
+}
+
+/// Looks at tasks by their ids.
 ///
 /// `state || ''`, here and wherever rows are named by their ids: the state as partial indexes say it makes the planner read
 /// the whole of such an index, with all that was in it since the last vacuum, instead of these rows.
-pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[TaskId]) -> Result<(Vec<Candidate>, usize)> {
+pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[TaskId]) -> Result<Seen> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let select =
+        "SELECT t.id, t.lane_id FROM task t WHERE t.id = ANY($1) AND t.state || '' = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL";
+    let rows = db.query_all_raw(sql(select, [ids.into()])).await?;
+    let mut seen = Seen::default();
+    let mut fitting: Vec<Uuid> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let lane: i32 = row.try_get("", "lane_id")?;
+        if groups.iter().any(|group| group.lanes.binary_search(&lane).is_ok()) {
+            fitting.push(row.try_get("", "id")?);
+        } else {
+            seen.unfit.push(lane);
+        }
+    }
+    if fitting.is_empty() {
+        return Ok(seen);
+    }
     let select = "SELECT t.id, t.org_id, t.project_id, t.lane_id, t.kind, t.priority, nullif(t.due_at, 'infinity') AS due_at, t.timeout_s, t.agent_id,
             t.wishes, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, j.weight, j.matching
         FROM task t JOIN project j ON j.id = t.project_id
         WHERE t.id = ANY($1) AND t.state || '' = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL
         ORDER BY -t.priority, t.due_at, t.id FOR UPDATE OF t SKIP LOCKED";
-    let rows = db.query_all_raw(sql(select, [ids.into()])).await?;
-    let mut candidates = Vec::with_capacity(rows.len());
+    let rows = db.query_all_raw(sql(select, [fitting.clone().into()])).await?;
+    let mut room: Vec<u32> = groups.iter().map(|group| group.room).collect();
+    let mut locked = BTreeSet::new();
     for row in &rows {
         let org: OrgId = row.try_get("", "org_id")?;
         let candidate = candidate(row)?;
-        if let Some(group) = groups.iter().position(|group| group.takes(org, &candidate)) {
-            candidates.push(Candidate { group, ..candidate });
+        locked.insert(candidate.id.uuid());
+        let takes = |(n, group): &(usize, &Group)| room[*n] > 0 && group.takes(org, &candidate);
+        match groups.iter().enumerate().find(takes) {
+            Some((group, _)) => {
+                room[group] -= 1;
+                seen.candidates.push(Candidate { group, ..candidate });
+            }
+            None => seen.left |= groups.iter().any(|group| group.takes(org, &candidate)),
         }
     }
-    Ok((candidates, rows.len()))
+    seen.elsewhere = fitting.into_iter().filter(|id| !locked.contains(id)).map(TaskId::from).collect();
+    Ok(seen)
 }
 
 fn candidate(row: &QueryResult) -> Result<Candidate> {
@@ -108,7 +144,7 @@ fn candidate(row: &QueryResult) -> Result<Candidate> {
 }
 
 /// The compare-and-set: takes the tasks that are still at the attempt seen, for sessions that are still at
-/// the epoch seen. [`ready`] has locked them, each in this transaction. A session that says hello again waits for this commit,
+/// the epoch seen. Who read them has locked them, in this transaction. A session that says hello again waits for this commit,
 /// and then finds what it was given; one that is just doing so is given nothing. Returns the tasks taken.
 pub(crate) async fn claim(db: &impl ConnectionTrait, choices: &[Choice]) -> Result<Vec<TaskId>> {
     let tasks: Vec<Uuid> = choices.iter().map(|c| c.candidate.id.uuid()).collect();

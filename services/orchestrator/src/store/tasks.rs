@@ -91,7 +91,7 @@ const SHOWN: &str = "SELECT t.id, t.project_id, t.goal_id, p.parent_id, t.kind, 
         t.priority, t.attempt, t.max_attempts, t.waiting_on, t.agent_id, a.name AS agent_name, t.concurrency_key, p.budget, p.input, p.result,
         p.error, p.created_by, t.created_at, t.run_after, nullif(t.due_at, 'infinity') AS due_at, t.deadline_at, t.started_at, t.finished_at,
         (SELECT c.choice FROM task_change c WHERE c.task_id = t.id AND c.choice IS NOT NULL
-            AND c.at > t.created_at - interval '1 hour' AND c.at < now() + interval '1 day' ORDER BY c.id DESC LIMIT 1) AS choice,
+            AND c.at > t.created_at - interval '1 hour' AND c.at < coalesce(t.finished_at, now()) + interval '1 hour' ORDER BY c.id DESC LIMIT 1) AS choice,
         ARRAY(SELECT depends_on FROM task_dependency d WHERE d.task_id = t.id ORDER BY 1) AS depends_on
     FROM task t JOIN task_payload p ON p.task_id = t.id JOIN lane l ON l.id = t.lane_id LEFT JOIN agent a ON a.id = t.agent_id";
 

@@ -226,3 +226,34 @@ async fn the_merge_queue_is_no_users_key() {
     assert!(refused.message().contains("per_second"), "{refused}");
     fixture.service.stop().await;
 }
+
+#[tokio::test]
+async fn what_becomes_ready_is_given_at_once_to_whoever_has_room() {
+    let fixture = Fixture::new().await;
+    // A lane that only one of the two agents takes: they are looked at apart.
+    let rust = NewTask { skills: [("rust".to_owned(), 0.5)].into(), ..noop("rust", &[]) };
+    let mut narrow = Worker::new(&fixture, 1).await.beat();
+    let mut expert = hello(titan_ids::SessionId::generate(), 10);
+    expert.agents[0].skills = vec!["rust".to_owned()];
+    let mut wide = Worker::connect(&fixture, expert).await.unwrap().beat();
+    fixture.submit(vec![rust]).await.unwrap();
+    assert_eq!(wide.work().await, ["rust"]);
+    let began = Instant::now();
+    for round in 0..10 {
+        fixture.submit((0..5).map(|i| noop(&format!("{round}/{i}"), &[])).collect()).await.unwrap();
+        let mut given = 0;
+        while given < 5 {
+            let (worker, heard) = tokio::select! {
+                heard = narrow.hear() => (&narrow, heard),
+                heard = wide.hear() => (&wide, heard),
+            };
+            if let titan_proto::worker::orchestrator_message::Body::Assignment(assignment) = heard {
+                worker.say(Out::Result(completed(&assignment)));
+                given += 1;
+            }
+        }
+    }
+    // What is overlooked is found by a sweep, a second later.
+    assert!(began.elapsed() < Duration::from_secs(4), "ten rounds took {:?}", began.elapsed());
+    fixture.service.stop().await;
+}
