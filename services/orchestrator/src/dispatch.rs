@@ -412,8 +412,8 @@ impl State {
             return;
         }
         self.search |= self.behind || self.ready.len() > room.min(app.engine.claim_batch as usize);
-        let these = std::mem::take(&mut self.ready);
-        let these = (!std::mem::take(&mut self.search)).then_some(these.as_slice());
+        let mut known = std::mem::take(&mut self.ready);
+        let these = (!std::mem::take(&mut self.search)).then_some(known.as_slice());
         let began = Instant::now();
         let claimed = match app.claim(these, slots, &self.shares, &self.records, titan_lifecycle::now()).await {
             Ok(claimed) => claimed,
@@ -431,6 +431,13 @@ impl State {
         self.unseen |= unseen;
         self.behind = more || left;
         self.search |= more && !claimed.is_empty();
+        if searched.is_some() && !self.behind {
+            // A search passes over what is in other hands; who told of it knows it by id.
+            let taken: HashSet<TaskId> = claimed.iter().map(|(choice, _)| choice.candidate.id).collect();
+            known.retain(|id| !taken.contains(id));
+            known.truncate(room.min(app.engine.claim_batch as usize));
+            self.ready.append(&mut known);
+        }
         if !elsewhere.is_empty() {
             // Whoever has them takes them, or lets go of them soon.
             self.ready.extend(elsewhere);

@@ -39,11 +39,12 @@ impl App {
         for group in &mut groups {
             group.room = group.room.min(self.engine.claim_batch);
         }
+        // Agents without a free slot are in no group.
+        let mut outcome = Claimed { unseen: slots.iter().any(|slot| !slot.is_free()), ..Claimed::default() };
         if groups.is_empty() {
-            return Ok(Claimed::default());
+            return Ok(outcome);
         }
         let tx = self.db.begin().await?;
-        let mut outcome = Claimed::default();
         let mut candidates = if let Some(these) = these {
             let seen = claims::these(&tx, &groups, these).await?;
             let full = |lane: &Arc<Lane>| slots.iter().any(|slot| !slot.is_free() && slot.agent.fits(lane));
@@ -55,7 +56,6 @@ impl App {
             let candidates = claims::ready(&tx, &groups, &ahead).await?;
             outcome.searched = Some(began.elapsed());
             outcome.more = may_be_more(&candidates, &groups);
-            outcome.unseen = slots.iter().any(|slot| !slot.is_free());
             candidates
         };
         // What two groups could take was read for both.
