@@ -81,34 +81,18 @@ pub fn add(writes: &mut Combined, events: &[Event]) {
     if events.is_empty() {
         return;
     }
-    let mut batches: Vec<Batch<'_>> = Vec::new();
-    // The events of one subject stay in their order.
-    let mut last: HashMap<&str, usize> = HashMap::new();
+    let mut messages = Messages::default();
     for event in events {
-        let least = last.get(event.subject.as_str()).copied().unwrap_or(0);
-        let open = |batch: &Batch<'_>| batch.name == event.name && batch.events < EVENTS;
-        let at = batches.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {
-            batches.push(Batch { name: &event.name, events: 0, encoded: Vec::new() });
-            batches.len() - 1
-        });
-        prost::encoding::message::encode(BATCH_EVENTS, event, &mut batches[at].encoded);
-        batches[at].events += 1;
-        last.insert(&event.subject, at);
+        let message = messages.place(&event.name, [&event.subject], 1);
+        prost::encoding::message::encode(BATCH_EVENTS, event, &mut message.batch);
     }
-    let names: Vec<String> = batches.iter().map(|batch| batch.name.to_owned()).collect();
-    let encoded: Vec<Vec<u8>> = batches.into_iter().map(|batch| batch.encoded).collect();
+    let (names, batches): (Vec<String>, Vec<Vec<u8>>) = messages.all.into_iter().map(|message| (message.name, message.batch)).unzip();
     let insert = "INSERT INTO outbox (name, batch) SELECT * FROM unnest($1::text[], $2::bytea[])";
-    writes.add(insert, [names.into(), encoded.into()]);
+    writes.add(insert, [names.into(), batches.into()]);
 }
 
-/// Events of one name, as an encoded `EventBatch`: one behind the other, so that batches are joined by appending.
-struct Batch<'a> {
-    name: &'a str,
-    events: usize,
-    encoded: Vec<u8>,
-}
-
-/// The number of `EventBatch.events`.
+/// The number of `EventBatch.events`: what is encoded under it is one event behind the other, so that batches are joined by
+/// appending.
 const BATCH_EVENTS: u32 = 1;
 
 /// What the relay counts.
@@ -243,33 +227,50 @@ impl Outbox {
     }
 }
 
-/// Rows of one name that travel together.
+/// Events of one name that travel together.
 struct Message {
     name: String,
+    /// The rows they come from.
     seqs: Vec<i64>,
     events: usize,
+    /// An encoded `EventBatch`.
     batch: Vec<u8>,
 }
 
 /// As few messages as keep the events of each subject in their order.
-fn messages(rows: Vec<Row>) -> Result<Vec<Message>> {
-    let mut messages: Vec<Message> = Vec::new();
-    let mut last: HashMap<String, usize> = HashMap::new();
-    for Row { seq, name, batch } in rows {
-        let Subjects { events: subjects } = Subjects::decode(batch.as_slice()).map_err(Error::internal)?;
-        let events = subjects.len();
-        let least = subjects.iter().filter_map(|of| last.get(&of.subject).copied()).max().unwrap_or(0);
+#[derive(Default)]
+struct Messages {
+    all: Vec<Message>,
+    /// Where the last event of a subject is.
+    last: HashMap<String, usize>,
+}
+
+impl Messages {
+    /// Where events of this name about these subjects go.
+    fn place<'a>(&mut self, name: &str, subjects: impl IntoIterator<Item = &'a String, IntoIter: Clone>, events: usize) -> &mut Message {
+        let subjects = subjects.into_iter();
+        let least = subjects.clone().filter_map(|subject| self.last.get(subject).copied()).max().unwrap_or(0);
         let open = |message: &Message| message.name == name && message.events + events <= EVENTS;
-        let at = messages.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {
-            messages.push(Message { name: name.clone(), seqs: Vec::new(), events: 0, batch: Vec::new() });
-            messages.len() - 1
+        let at = self.all.iter().rposition(open).filter(|at| *at >= least).unwrap_or_else(|| {
+            self.all.push(Message { name: name.to_owned(), seqs: Vec::new(), events: 0, batch: Vec::new() });
+            self.all.len() - 1
         });
-        messages[at].seqs.push(seq);
-        messages[at].events += events;
-        messages[at].batch.extend(batch);
-        last.extend(subjects.into_iter().map(|of| (of.subject, at)));
+        self.last.extend(subjects.map(|subject| (subject.clone(), at)));
+        let message = &mut self.all[at];
+        message.events += events;
+        message
     }
-    Ok(messages)
+}
+
+fn messages(rows: Vec<Row>) -> Result<Vec<Message>> {
+    let mut messages = Messages::default();
+    for Row { seq, name, batch } in rows {
+        let Subjects { events } = Subjects::decode(batch.as_slice()).map_err(Error::internal)?;
+        let message = messages.place(&name, events.iter().map(|event| &event.subject), events.len());
+        message.seqs.push(seq);
+        message.batch.extend(batch);
+    }
+    Ok(messages.all)
 }
 
 /// An `EventBatch` of which only this is read.

@@ -6,11 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use titan_ids::{AgentId, SessionId, TaskId};
-use titan_lifecycle::{Backoff, Check};
 use titan_proto::worker::orchestrator_message::Body;
 use titan_proto::worker::{AttemptRef, DrainAck, HeartbeatAck, OrchestratorMessage, Revoke};
-use titan_settings::Secret;
-use titan_store::sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +17,6 @@ use crate::domain::matching::{Agent, Records, Slot, Tally};
 use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
 use crate::group_commit;
-use crate::store::agents;
 
 pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
 pub(crate) type WeakOutgoing = mpsc::WeakUnboundedSender<OrchestratorMessage>;
@@ -90,7 +86,7 @@ impl Dispatcher {
             self.send(Command::Ready(ready));
         }
     }
-    fn search(&self) {
+    pub(crate) fn search(&self) {
         self.send(Command::Search);
     }
     pub(crate) fn resync(&self) {
@@ -120,7 +116,7 @@ impl Dispatcher {
             self.send(Command::Recorded(records));
         }
     }
-    fn unfit(&self, agents: HashSet<AgentId>) {
+    pub(crate) fn unfit(&self, agents: HashSet<AgentId>) {
         self.send(Command::Unfit(agents));
     }
 }
@@ -162,67 +158,6 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
         if state.has_work() && Instant::now() >= state.rested {
             state.claim(&app).await;
         }
-    }
-}
-
-const READY: &str = "titan_ready";
-const REVOKED: &str = "titan_revoked";
-const LANES: &str = "titan_lanes";
-const AGENTS: &str = "titan_agents";
-const MAIL: &str = "titan_mail";
-
-/// `task/attempt`, from whichever replica ended it.
-fn revoke(dispatcher: &Dispatcher, payload: &str) {
-    let attempt = payload.split_once('/').and_then(|(task, attempt)| Some((task.parse().ok()?, attempt.parse().ok()?)));
-    match attempt {
-        Some((task, attempt)) => dispatcher.revoke(task, attempt),
-        None => tracing::warn!(payload, "a revocation that is none"),
-    }
-}
-
-/// What was told while nobody listened is not known: it is read, and workers that say hello again have the rest sorted out.
-async fn relearn(app: &App) -> titan_error::Result<()> {
-    app.dispatcher.resync();
-    app.lanes.reload(&app.db).await?;
-    app.dispatcher.unfit(agents::unfit(&app.db).await?);
-    Ok(())
-}
-
-/// Wakes the dispatcher for tasks that other replicas stored, and tells it which attempts others ended.
-pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: CancellationToken) {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    while !shutdown.is_cancelled() {
-        let listening = async {
-            let mut listener = PgListener::connect(url.reveal()).await?;
-            listener.listen_all([READY, REVOKED, LANES, AGENTS, MAIL]).await?;
-            relearn(&app).await?;
-            check.set(true);
-            loop {
-                match listener.try_recv().await? {
-                    Some(told) => match told.channel() {
-                        REVOKED => revoke(&app.dispatcher, told.payload()),
-                        LANES => {
-                            app.lanes.reload(&app.db).await?;
-                            app.dispatcher.search();
-                        }
-                        AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
-                        MAIL => app.mail.notify_waiters(),
-                        _ => {
-                            app.dispatcher.ready(Ready::heard(told.payload(), app.replica));
-                            app.ready.notify_waiters();
-                        }
-                    },
-                    // The connection was lost and made anew.
-                    None => relearn(&app).await?,
-                }
-            }
-        };
-        let error: anyhow::Result<()> = tokio::select! { r = listening => r, () = shutdown.cancelled() => return };
-        check.set(false);
-        if let Err(error) = error {
-            tracing::warn!(%error, "wake-ups are lost; sweeping meanwhile");
-        }
-        tokio::select! { () = backoff.sleep() => {}, () = shutdown.cancelled() => return }
     }
 }
 

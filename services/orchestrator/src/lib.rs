@@ -17,6 +17,7 @@ mod reconcile;
 #[cfg(test)]
 mod sim;
 mod store;
+mod wake_ups;
 
 use titan_bus::Bus;
 use titan_service::{Frame, Listeners, serve_grpc};
@@ -39,7 +40,7 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     let app = app::App::start(&frame, config.engine, dispatcher)?;
     frame.tasks.spawn_loop("dispatcher", dispatch::run(app.clone(), commands, shutdown.clone()));
     let wakes = frame.health.check("wake-ups");
-    frame.tasks.spawn_loop("wake-ups", dispatch::listen(app.clone(), config.database.direct().clone(), wakes, shutdown.clone()));
+    frame.tasks.spawn_loop("wake-ups", wake_ups::listen(app.clone(), config.database.direct().clone(), wakes, shutdown.clone()));
     frame.tasks.spawn_loop("sessions", reconcile::sessions::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("deadlines", reconcile::deadlines::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("schedules", reconcile::schedules::run(app.clone(), shutdown.clone()));

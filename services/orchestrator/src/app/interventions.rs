@@ -87,9 +87,9 @@ impl App {
             batch.ends.insert(*id, End::Failed);
             bulk.changed.push(*id);
         }
-        settle(&tx, &mut batch, &revoked).await?;
+        let ready = settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
-        self.committed(Ready::unknown());
+        self.committed(ready);
         Ok(bulk)
     }
 
@@ -119,9 +119,9 @@ impl App {
             batch.finishing.extend(held.locked.goal_id);
             batch.ends.insert(*id, End::Failed);
         }
-        settle(&tx, &mut batch, &revoked).await?;
+        let ready = settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
-        self.committed(Ready::unknown());
+        self.committed(ready);
         Ok(())
     }
 
@@ -148,10 +148,9 @@ impl App {
             batch.changes.push(change);
             revoked.push((*id, before.attempt));
         }
-        batch.ready.others = true;
-        settle(&tx, &mut batch, &revoked).await?;
+        let ready = settle(&tx, &mut batch, &revoked).await?;
         tx.commit().await?;
-        self.committed(Ready::unknown());
+        self.committed(ready);
         Ok(())
     }
 
@@ -200,9 +199,9 @@ impl App {
             let about = About { version: 3, ..about_goal(&found) };
             batch.events.push(outbox::event(about, Body::GoalReopened(GoalReopened { reason: reason.to_owned() }), now));
         }
-        batch.settle().await?;
+        let ready = batch.settle().await?;
         tx.commit().await?;
-        self.committed(Ready::unknown());
+        self.committed(ready);
         Ok(())
     }
 
@@ -331,9 +330,9 @@ impl App {
         }
         transitions::set_lane(&tx, id, lane).await?;
         batch.ready.others = true;
-        batch.settle().await?;
+        let ready = batch.settle().await?;
         tx.commit().await?;
-        self.committed(Ready::unknown());
+        self.committed(ready);
         tasks::find(&self.db, who.org, id).await
     }
 }
@@ -354,13 +353,13 @@ impl Bulk {
     }
 }
 
-/// Writes what was decided, and tells whoever works on what was taken away.
-async fn settle(tx: &DatabaseTransaction, batch: &mut Batch<'_>, revoked: &[(TaskId, i32)]) -> Result<()> {
-    batch.settle().await?;
+/// Writes what was decided, and tells whoever works on what was taken away. Returns what may be ready now.
+async fn settle(tx: &DatabaseTransaction, batch: &mut Batch<'_>, revoked: &[(TaskId, i32)]) -> Result<Ready> {
+    let ready = batch.settle().await?;
     for (id, attempt) in revoked {
         sessions::notify_revoked(tx, *id, *attempt).await?;
     }
-    Ok(())
+    Ok(ready)
 }
 
 /// Of what was cancelled with `root`, that which nothing else stands in the way of.

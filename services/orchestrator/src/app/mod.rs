@@ -15,6 +15,7 @@ mod reports;
 mod schedules;
 mod sessions;
 mod submissions;
+mod task_in;
 mod tasks;
 
 use std::sync::{Arc, Mutex};
@@ -47,7 +48,8 @@ pub(crate) use projects::{ProjectIn, ProjectPatch};
 pub(crate) use reports::{Outcome, Report, What};
 pub(crate) use schedules::ScheduleIn;
 pub(crate) use sessions::{Hello, Opened};
-pub(crate) use submissions::{RateIn, Submission, SubmissionIn, TaskIn};
+pub(crate) use submissions::{Submission, SubmissionIn};
+pub(crate) use task_in::{RateIn, TaskIn};
 
 /// Written at once. A submission may be a thousand tasks.
 const REPORTS: usize = 500;

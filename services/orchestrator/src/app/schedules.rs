@@ -8,7 +8,8 @@ use titan_proto::orchestrator::ScheduledWork;
 use titan_proto::orchestrator::scheduled_work::Work;
 use titan_store::{Page, PageOf};
 
-use super::submissions::{SubmissionIn, TaskIn, check_task};
+use super::submissions::SubmissionIn;
+use super::task_in::{TaskIn, check_task};
 use super::{App, GoalIn, text};
 use crate::domain::schedule::When;
 use crate::store::schedules::{self, Run, ScheduleRow};
