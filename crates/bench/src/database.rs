@@ -1,7 +1,10 @@
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
+
+use crate::installation::cpu;
 
 /// A database of the benchmark's own.
 pub(crate) struct Database {
@@ -41,8 +44,16 @@ impl Database {
         Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await?)
     }
 
-    pub(crate) async fn numbers(&self, sql: &str) -> anyhow::Result<Vec<f64>> {
-        Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.pool).await?)
+    pub(crate) async fn execute(&self, sql: &str) -> anyhow::Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Processor time that the server's processes for a role have used. Only where the server is on this machine.
+    pub(crate) async fn cpu(&self, role: &str) -> anyhow::Result<Duration> {
+        let pids: Vec<i32> =
+            sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE usename = $1").bind(role).fetch_all(&self.pool).await?;
+        pids.into_iter().map(cpu).sum()
     }
 
     /// Since the server's start; the difference of two is what lay between them.

@@ -4,6 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use crate::claims::Buckets;
+
+/// Processor time a process has used.
+pub(crate) fn cpu(pid: i32) -> anyhow::Result<Duration> {
+    // Fields after the name of the program; ticks are hundredths of a second on Linux.
+    let (utime, stime) = (11, 12);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| anyhow::Ok(fields.get(field).context("a line of /proc that is too short")?.parse::<u64>()?);
+    Ok(Duration::from_millis(10 * (ticks(utime)? + ticks(stime)?)))
+}
+
 /// `titan up` of the same build, in a directory of its own.
 pub(crate) struct Installation {
     home: tempfile::TempDir,
@@ -11,6 +23,8 @@ pub(crate) struct Installation {
 }
 
 const BASE_PORT: u16 = 17_000;
+/// Offsets of their gRPC ports; the next one is the admin's.
+const ORCHESTRATORS: [u16; 2] = [2, 4];
 /// Tasks each of the two workers runs at once.
 const SLOTS: &str = "1000";
 
@@ -37,7 +51,7 @@ impl Installation {
 
     /// gRPC URLs of the two replicas.
     pub(crate) fn orchestrators(&self) -> Vec<String> {
-        [2, 4].map(|offset| format!("http://127.0.0.1:{}", BASE_PORT + offset)).to_vec()
+        ORCHESTRATORS.map(|offset| format!("http://127.0.0.1:{}", BASE_PORT + offset)).to_vec()
     }
 
     pub(crate) fn signing_key(&self) -> anyhow::Result<String> {
@@ -58,6 +72,23 @@ impl Installation {
         }
         memory.sort();
         Ok(memory)
+    }
+
+    /// Processor time the orchestrators have used.
+    pub(crate) fn orchestrators_cpu(&self) -> anyhow::Result<Duration> {
+        let run = self.home.path().join("run");
+        let pid = |name: &str| anyhow::Ok(std::fs::read_to_string(run.join(format!("{name}.pid")))?.trim().parse()?);
+        Ok(cpu(pid("orchestrator-1")?)? + cpu(pid("orchestrator-2")?)?)
+    }
+
+    /// Of both orchestrators.
+    pub(crate) async fn claims(&self) -> anyhow::Result<Buckets> {
+        let mut claims = Buckets::default();
+        for offset in ORCHESTRATORS {
+            let page = reqwest::get(format!("http://127.0.0.1:{}/metrics", BASE_PORT + offset + 1)).await?.text().await?;
+            claims = claims.plus(&Buckets::parse(&page));
+        }
+        Ok(claims)
     }
 
     pub(crate) async fn stop(self) -> anyhow::Result<()> {

@@ -1,33 +1,31 @@
 //! The loads. A task counts when its result is committed; a load ends when the last one is and every event is delivered.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::Context as _;
 use futures::future::join_all;
 use titan_identity::{Principal, Signer};
 use titan_ids::{OrgId, UserId};
 use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{CreateProjectRequest, NewTask, SubmitTasksRequest, Task};
+use titan_proto::worker::Assignment;
+use tokio::sync::Notify;
 use tonic::transport::Channel;
 
 use crate::database::{Cost, Database};
 use crate::installation::Installation;
+use crate::workers::Worker;
 
 pub(crate) struct Client {
     /// One each replica.
     channels: Vec<Channel>,
-    signer: Signer,
+    pub(crate) signer: Signer,
     who: Principal,
     keys: AtomicU64,
-}
-
-pub(crate) struct Figures {
-    pub(crate) singles: Throughput,
-    pub(crate) bulk: Throughput,
-    pub(crate) latency: Latency,
-    pub(crate) graph_s: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,15 +67,19 @@ impl Client {
         Ok(())
     }
 
-    async fn submit(&self, replica: usize, tasks: Vec<NewTask>) -> anyhow::Result<Vec<Task>> {
+    pub(crate) fn channel(&self, replica: usize) -> Channel {
+        self.channels[replica % self.channels.len()].clone()
+    }
+
+    pub(crate) async fn submit(&self, replica: usize, tasks: Vec<NewTask>) -> anyhow::Result<Vec<Task>> {
         let idempotency_key = self.keys.fetch_add(1, Relaxed).to_string();
         let request = SubmitTasksRequest { project: PROJECT.to_owned(), tasks, idempotency_key, ..Default::default() };
-        let mut client = TaskServiceClient::new(self.channels[replica % self.channels.len()].clone());
+        let mut client = TaskServiceClient::new(self.channel(replica));
         Ok(client.submit_tasks(self.signer.request(&self.who, request)?).await?.into_inner().tasks)
     }
 }
 
-fn noop(key: String) -> NewTask {
+pub(crate) fn noop(key: String) -> NewTask {
     NewTask { key, kind: "noop".to_owned(), role: "runner".to_owned(), title: "noop".to_owned(), ..Default::default() }
 }
 
@@ -140,32 +142,45 @@ async fn until(database: &Database, sql: &str, expected: i64) -> anyhow::Result<
     Ok(())
 }
 
-/// At a fixed rate, whether earlier ones were answered or not. The start counts from the time it was meant to be
-/// submitted, so that waiting for a slow submission is not left out.
-pub(crate) async fn open_loop(client: &Client, database: &Database, lasting: Duration) -> anyhow::Result<Latency> {
+/// A role that only the benchmark's own worker has.
+const PROBE: &str = "probe";
+const SLOTS: u32 = 1_000;
+
+/// At a fixed rate, whether earlier ones were answered or not, on one replica, for a worker of the other one. The start counts
+/// from the time it was meant to be submitted, so that waiting for a slow submission is not left out, to the arrival at the worker.
+pub(crate) async fn open_loop(client: &Client, lasting: Duration) -> anyhow::Result<Latency> {
     let count = RATE * u32::try_from(lasting.as_secs().max(1))?;
-    let (started, began) = (tokio::time::Instant::now(), SystemTime::now());
+    let worker = Worker::connect(client, 1, "latency", PROBE, 1, SLOTS).await?;
+    let started = tokio::time::Instant::now();
     let one = async |number: u32| {
         let offset = Duration::from_secs(1) / RATE * number;
         tokio::time::sleep_until(started + offset).await;
-        let meant = (began + offset).duration_since(UNIX_EPOCH)?.as_micros();
-        // The time travels as the title: the database then tells how long the start took.
-        let task = NewTask { title: meant.to_string(), ..noop("latency".to_owned()) };
-        client.submit(number as usize, vec![task]).await.map(drop)
+        let task = NewTask { title: number.to_string(), role: PROBE.to_owned(), ..noop("latency".to_owned()) };
+        client.submit(0, vec![task]).await.map(drop)
     };
-    join_all((0..count).map(one)).await.into_iter().collect::<anyhow::Result<()>>()?;
-    let sql = "SELECT (extract(epoch FROM t.started_at) * 1000 - p.title::numeric / 1000)::float8 AS ms
-        FROM orchestrator.task t JOIN orchestrator.task_payload p ON p.task_id = t.id WHERE p.title <> 'noop' AND t.state = 'done' ORDER BY 1";
-    let deadline = Instant::now() + WITHIN;
-    loop {
-        let started = database.numbers(sql).await?;
-        if started.len() == count as usize {
-            let at = |share: f64| started[((started.len() - 1) as f64 * share) as usize];
-            return Ok(Latency { p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999) });
+    let (arrived, all) = (Mutex::new(BTreeMap::new()), Notify::new());
+    let arrive = |assignment: &Assignment| {
+        let Ok(number) = assignment.title.parse::<u32>() else { return };
+        let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        // A second time is the first one's.
+        arrived.entry(number).or_insert_with(|| started.elapsed().saturating_sub(Duration::from_secs(1) / RATE * number));
+        if arrived.len() == count as usize {
+            all.notify_one();
         }
-        ensure!(Instant::now() < deadline, "{} of {count} were started", started.len());
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let load = async {
+        join_all((0..count).map(one)).await.into_iter().collect::<anyhow::Result<()>>()?;
+        tokio::time::timeout(WITHIN, all.notified()).await.context("not all were started")
+    };
+    tokio::select! {
+        done = load => done?,
+        broken = worker.serve(Duration::ZERO, arrive) => broken?,
     }
+    let mut latencies: Vec<f64> =
+        arrived.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().map(|d| d.as_secs_f64() * 1e3).collect();
+    latencies.sort_by(f64::total_cmp);
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+    Ok(Latency { p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999) })
 }
 
 const LAYERS: usize = 5;

@@ -2,22 +2,25 @@
 //! PostgreSQL, RabbitMQ and Redis — and prints one table and one line of JSON.
 #![allow(clippy::print_stdout)] // it is what a benchmark is for
 
+mod claims;
 mod database;
 mod installation;
 mod limit;
 mod load;
 mod peers;
 mod report;
+mod scale;
+mod workers;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use database::Database;
 use installation::Installation;
-use load::{Client, Figures};
-use report::Report;
+use load::Client;
+use report::{Figures, Report};
 
 /// Measures the task engine: submit, claim, run and commit of tasks that do nothing.
 #[derive(Parser)]
@@ -38,9 +41,22 @@ struct Args {
     /// The broker of the peers that need one.
     #[arg(long, env = "TITAN_AMQP_URL", default_value = "amqp://guest:guest@127.0.0.1:5672//")]
     amqp_url: String,
+    /// Only these loads.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Load>,
     /// Also write the table into this page, between its marks.
     #[arg(long)]
     page: Option<std::path::PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Load {
+    Singles,
+    Bulk,
+    Latency,
+    Graph,
+    Agents,
+    Backlog,
 }
 
 #[tokio::main]
@@ -79,20 +95,37 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     client.project().await?;
     // Caches, plans and connections.
     load::singles(&client, database, 64, Duration::from_secs(3)).await?;
-    eprintln!("single tasks from {} clients for {} s …", args.clients, args.seconds);
-    let singles = load::singles(&client, database, args.clients, lasting).await?;
-    eprintln!("  {:.0} tasks/s\nbulk …", singles.tasks_per_s);
-    let bulk = load::bulk(&client, database, lasting / 2).await?;
-    eprintln!("  {:.0} tasks/s", bulk.tasks_per_s);
-    eprintln!("start latency at {} a second …", load::RATE);
-    let latency = load::open_loop(&client, database, lasting / 2).await?;
-    eprintln!("a graph of 5 × 100 …");
-    let graph_s = load::graph(&client, database).await?;
+    let wanted = |load| args.only.is_empty() || args.only.contains(&load);
+    let mut figures = Figures::default();
+    if wanted(Load::Singles) {
+        eprintln!("single tasks from {} clients for {} s …", args.clients, args.seconds);
+        figures.singles = Some(load::singles(&client, database, args.clients, lasting).await?);
+    }
+    if wanted(Load::Bulk) {
+        eprintln!("bulk …");
+        figures.bulk = Some(load::bulk(&client, database, lasting / 2).await?);
+    }
+    if wanted(Load::Latency) {
+        eprintln!("start latency at {} a second …", load::RATE);
+        figures.latency = Some(load::open_loop(&client, lasting / 2).await?);
+    }
+    if wanted(Load::Graph) {
+        eprintln!("a graph of 5 × 100 …");
+        figures.graph_s = Some(load::graph(&client, database).await?);
+    }
+    if wanted(Load::Agents) {
+        eprintln!("agents …");
+        figures.agents = Some(scale::agents(&client, database, &installation).await?);
+    }
+    if wanted(Load::Backlog) {
+        eprintln!("a backlog …");
+        figures.backlog = Some(scale::backlog(&client, database, &installation, lasting / 4).await?);
+    }
+    eprintln!("{figures:?}");
     let memory = installation.memory_mib()?;
     installation.stop().await?;
     eprintln!("what PostgreSQL alone can do …");
     let limit = limit::lifecycles(database, Duration::from_secs((args.seconds / 4).clamp(3, 15))).await?;
-    let figures = Figures { singles, bulk, latency, graph_s };
     Ok(Report {
         versions: database.versions().await?,
         clients: args.clients,

@@ -1,7 +1,19 @@
 use serde_json::json;
 
-use crate::load::{Figures, Throughput};
+use crate::load::{Latency, Throughput};
 use crate::peers::{self, Keeps, Peer};
+use crate::scale::{Agents, Backlog};
+
+/// Each is none when it was not measured.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) singles: Option<Throughput>,
+    pub(crate) bulk: Option<Throughput>,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) graph_s: Option<f64>,
+    pub(crate) agents: Option<Agents>,
+    pub(crate) backlog: Option<Backlog>,
+}
 
 pub(crate) struct Report {
     pub(crate) versions: String,
@@ -18,7 +30,7 @@ pub(crate) struct Report {
 impl Report {
     /// Markdown.
     pub(crate) fn table(&self) -> String {
-        let Figures { singles, bulk, latency, graph_s } = &self.figures;
+        let Figures { singles, bulk, latency, graph_s, agents, backlog } = &self.figures;
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("an unknown processor");
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -28,19 +40,43 @@ impl Report {
             "| load | figure |".to_owned(),
             "|---|---|".to_owned(),
         ];
-        lines.extend(throughput(&format!("single tasks with keys, {} clients", self.clients), singles));
-        lines.extend(throughput("bulk, 100 tasks a submission, 32 clients", bulk));
         let row = |name: &str, figure: String| format!("| {name} | {figure} |");
-        lines.push(row(
-            "start latency, open loop at 1,000 tasks/s",
-            format!("p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms", latency.p50_ms, latency.p99_ms, latency.p999_ms),
-        ));
-        lines.push(row("graph of 5 layers × 100 tasks, 800 edges", format!("{graph_s:.2} s")));
+        let loads = [
+            (format!("single tasks with keys, {} clients", self.clients), singles),
+            ("bulk, 100 tasks a submission, 32 clients".to_owned(), bulk),
+        ];
+        lines.extend(loads.iter().filter_map(|(name, of)| Some(throughput(name, of.as_ref()?))).flatten());
+        lines.extend(latency.map(|Latency { p50_ms, p99_ms, p999_ms }| {
+            row(
+                "start latency, open loop at 1,000 tasks/s, submitted on one replica for a worker of the other",
+                format!("p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, p99.9 {p999_ms:.1} ms"),
+            )
+        }));
+        lines.extend(graph_s.map(|seconds| row("graph of 5 layers × 100 tasks, 800 edges", format!("{seconds:.2} s"))));
+        lines.extend(agents.map(|of| {
+            let Agents { connected, memory_mib: (without, with), orchestrators_cpu, postgres_cpu, transactions_per_s } = of;
+            let (cpu, postgres) = (orchestrators_cpu * 100.0, postgres_cpu * 100.0);
+            row(
+                &format!("{connected} agents connected, idle"),
+                format!(
+                    "both orchestrators {without} → {with} MiB and {cpu:.1} % of a core, PostgreSQL for them {postgres:.1} %; all services together {transactions_per_s:.1} transactions/s"
+                ),
+            )
+        }));
+        lines.extend(backlog.map(|Backlog { small, large }| {
+            row(
+                "a claim with 1,000 tasks queued, and with 1,000,000; 90 % held by 100 keys",
+                format!(
+                    "p50 {:.1} and {:.1} ms, p99 {:.1} and {:.1} ms ({:.0} and {:.0} claims)",
+                    small.p50_ms, large.p50_ms, small.p99_ms, large.p99_ms, small.count, large.count
+                ),
+            )
+        }));
         lines.push(row("PostgreSQL alone: task lifecycles batched by 200", format!("{:.0}/s", self.limit)));
-        lines.push(row("ratio to it, single tasks", format!("{:.2}", singles.tasks_per_s / self.limit)));
+        lines.extend(self.ratio_limit().map(|ratio| row("ratio to it, single tasks", format!("{ratio:.2}"))));
         for Peer { name, keeps: _, version, figures } in &self.peers {
             let peers::Figures { submitted, done, tasks_per_s } = figures;
-            let ratio = singles.tasks_per_s / tasks_per_s;
+            let ratio = singles.map_or(0.0, |singles| singles.tasks_per_s / tasks_per_s);
             let lost = submitted.saturating_sub(*done);
             lines.push(row(
                 &format!("{name} ({version}), single submissions"),
@@ -53,21 +89,29 @@ impl Report {
     }
 
     pub(crate) fn json(&self) -> String {
-        let Figures { singles, bulk, latency, graph_s } = &self.figures;
+        let Figures { singles, bulk, latency, graph_s, agents, backlog } = &self.figures;
+        let throughput = |of: &Option<Throughput>| of.as_ref().map(|of| of.tasks_per_s.round());
+        let both = |of: fn(&Throughput) -> i64| [singles, bulk].into_iter().flatten().map(of).sum::<i64>();
         json!({
-            "tasks_per_s": singles.tasks_per_s.round(), "bulk_tasks_per_s": bulk.tasks_per_s.round(),
-            "start_p50_ms": latency.p50_ms, "start_p99_ms": latency.p99_ms, "graph_s": graph_s,
-            "lost": singles.lost + bulk.lost, "duplicated": singles.duplicated + bulk.duplicated,
-            "ratio_limit": singles.tasks_per_s / self.limit,
+            "tasks_per_s": throughput(singles), "bulk_tasks_per_s": throughput(bulk),
+            "start_p50_ms": latency.map(|of| of.p50_ms), "start_p99_ms": latency.map(|of| of.p99_ms), "graph_s": graph_s,
+            "lost": both(|of| of.lost), "duplicated": both(|of| of.duplicated),
+            "ratio_limit": self.ratio_limit(),
+            "idle_cpu": agents.map(|of| of.orchestrators_cpu), "idle_transactions_per_s": agents.map(|of| of.transactions_per_s),
+            "backlog_p99_ratio": backlog.map(|of| of.large.p99_ms / of.small.p99_ms),
             "ratio_celery": self.ratio(Keeps::BrokerAndPostgres), "ratio_best_postgres_peer": self.ratio(Keeps::Postgres),
         })
         .to_string()
     }
 
+    fn ratio_limit(&self) -> Option<f64> {
+        Some(self.figures.singles?.tasks_per_s / self.limit)
+    }
+
     /// Single tasks, to the best peer that keeps its tasks so; none when it was not measured.
     fn ratio(&self, keeps: Keeps) -> Option<f64> {
         let best = self.peers.iter().filter(|peer| peer.keeps == keeps).map(|peer| peer.figures.tasks_per_s).reduce(f64::max)?;
-        Some(self.figures.singles.tasks_per_s / best)
+        Some(self.figures.singles?.tasks_per_s / best)
     }
 }
 

@@ -11,11 +11,12 @@ pub struct Combined {
 }
 
 impl Combined {
-    /// Adds an INSERT, an UPDATE or a DELETE, with its values, `$1` first.
-    pub fn add<const N: usize>(&mut self, text: &str, values: [Value; N]) {
+    /// Adds an INSERT, an UPDATE or a DELETE, with its values, `$1` first. Returns the name of what it returns.
+    pub fn add<const N: usize>(&mut self, text: &str, values: [Value; N]) -> String {
         let name = format!("part_{}", self.parts.len());
         self.parts.push(format!("{name} AS ({})", renumbered(text, self.values.len())));
         self.values.extend(values);
+        name
     }
 
     /// Adds a call of a function, whose answer nobody reads.
@@ -25,9 +26,9 @@ impl Combined {
     }
 
     /// As [`Combined::add`], behind common table expressions of its own: their text without WITH, then what they serve.
-    pub fn add_with<const N: usize>(&mut self, with: &str, text: &str, values: [Value; N]) {
+    pub fn add_with<const N: usize>(&mut self, with: &str, text: &str, values: [Value; N]) -> String {
         self.parts.push(renumbered(with, self.values.len()));
-        self.add(text, values);
+        self.add(text, values)
     }
 
     #[must_use]
@@ -41,10 +42,22 @@ impl Combined {
         if self.is_empty() {
             return Ok(());
         }
-        let with = if self.parts.is_empty() { String::new() } else { format!("WITH {} ", self.parts.join(", ")) };
-        let text = format!("{with}SELECT {}", self.calls.join(", "));
-        db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, text, self.values)).await?;
+        db.query_all_raw(self.into_statement()).await?;
         Ok(())
+    }
+
+    /// The statement that does it.
+    #[must_use]
+    pub fn into_statement(self) -> Statement {
+        let select = format!("SELECT {}", self.calls.join(", "));
+        self.and(&select)
+    }
+
+    /// The statement that does it and answers with `select`, which may read what the parts return by their names.
+    #[must_use]
+    pub fn and(self, select: &str) -> Statement {
+        let with = if self.parts.is_empty() { String::new() } else { format!("WITH {} ", self.parts.join(", ")) };
+        Statement::from_sql_and_values(DbBackend::Postgres, format!("{with}{select}"), self.values)
     }
 }
 

@@ -26,7 +26,7 @@ const ROWS: i64 = 100;
 /// Events in one message, at most; beyond that a larger one saves nothing.
 const EVENTS: usize = 500;
 /// Finds what a crashed replica left and what a lost wake-up missed.
-const SWEEP: Duration = Duration::from_secs(1);
+const SWEEP: Duration = Duration::from_secs(2);
 /// Between two looks, however much there is to tell: each costs the broker and every consumer a transaction.
 const GATHER: Duration = Duration::from_millis(100);
 /// Longer than any broker keeps a message it could deliver twice.

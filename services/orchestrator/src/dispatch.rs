@@ -16,7 +16,7 @@ use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Records, Slot, Tally};
 use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
-use crate::group_commit;
+use crate::group_commit::Pace;
 
 pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
 pub(crate) type WeakOutgoing = mpsc::WeakUnboundedSender<OrchestratorMessage>;
@@ -194,8 +194,8 @@ struct State {
     shares: Shares,
     records: Records,
     unfit: HashSet<AgentId>,
-    /// What is known to be ready and was not looked at yet.
-    ready: Vec<TaskId>,
+    /// What is known to be ready and was not looked at yet, with its lane.
+    ready: Vec<(TaskId, i32)>,
     /// There may be more that is not known.
     search: bool,
     searched: Instant,
@@ -240,7 +240,7 @@ impl State {
     fn apply(&mut self, command: Command) {
         match command {
             Command::Ready(ready) => {
-                self.ready.extend(ready.ids);
+                self.ready.extend(ready.tasks);
                 self.search |= ready.others;
             }
             Command::Search => self.search = true,
@@ -346,11 +346,15 @@ impl State {
             self.ready.clear();
             return;
         }
-        self.search |= self.behind || self.ready.len() > room.min(app.engine.claim_batch as usize);
-        let mut known = std::mem::take(&mut self.ready);
-        let these = (!std::mem::take(&mut self.search)).then_some(known.as_slice());
+        let offer = app.offer(slots);
+        let (mut known, unfit): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ready).into_iter().partition(|(_, lane)| offer.takes(*lane));
+        self.unseen |= unfit.into_iter().map(|(_, lane)| lane).collect::<HashSet<_>>().into_iter().any(|lane| offer.lacks_room_for(lane));
+        let most = room.min(app.engine.claim_batch as usize);
+        self.search |= self.behind || known.len() > most;
+        let ids: Vec<TaskId> = known.iter().map(|(id, _)| *id).collect();
+        let these = (!std::mem::take(&mut self.search)).then_some(ids.as_slice());
         let began = Instant::now();
-        let claimed = match app.claim(these, slots, &self.shares, &self.records, titan_lifecycle::now()).await {
+        let claimed = match app.claim(these, offer, &self.shares, &self.records, titan_lifecycle::now()).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(?error, "no tasks could be claimed");
@@ -358,8 +362,13 @@ impl State {
                 return;
             }
         };
-        let Claimed { tasks: claimed, more, left, unseen, elsewhere, searched } = claimed;
-        self.rested = Instant::now() + group_commit::rest(claimed.len(), began.elapsed());
+        if !claimed.tasks.is_empty() {
+            app.claims.observe(began.elapsed().as_secs_f64());
+        }
+        let Claimed { tasks: claimed, more, left, unseen, elsewhere, searched, gone } = claimed;
+        // Connected elsewhere since, or nowhere: closing the stream makes the worker ask.
+        self.sessions.retain(|session, _| !gone.contains(session));
+        self.rested = Instant::now() + Pace::QUICK.rest(claimed.len(), began.elapsed());
         if let Some(took) = searched {
             (self.searched, self.search_took, self.unseen) = (Instant::now(), took, unseen);
         }
@@ -369,13 +378,13 @@ impl State {
         if searched.is_some() && !self.behind {
             // A search passes over what is in other hands; who told of it knows it by id.
             let taken: HashSet<TaskId> = claimed.iter().map(|(choice, _)| choice.candidate.id).collect();
-            known.retain(|id| !taken.contains(id));
-            known.truncate(room.min(app.engine.claim_batch as usize));
+            known.retain(|(id, _)| !taken.contains(id));
+            known.truncate(most);
             self.ready.append(&mut known);
-        }
-        if !elsewhere.is_empty() {
+        } else if !elsewhere.is_empty() {
             // Whoever has them takes them, or lets go of them soon.
-            self.ready.extend(elsewhere);
+            let elsewhere: HashSet<TaskId> = elsewhere.into_iter().collect();
+            self.ready.extend(known.into_iter().filter(|(id, _)| elsewhere.contains(id)));
             self.rested = self.rested.max(Instant::now() + ELSEWHERE);
         }
         for (choice, assignment) in claimed {

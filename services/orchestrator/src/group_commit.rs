@@ -1,6 +1,6 @@
 //! Group commit: what arrives while a batch is being written makes the next one. An idle writer writes at
-//! once, a busy one in batches as large as the load; after more than a few items it rests for as long as it wrote (10 ms
-//! at most), for many small batches cost the machine more than they gain.
+//! once, a busy one in batches as large as the load; after more than a few items it rests for a while, for many small batches
+//! cost the machine more than they gain.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,12 @@ use tokio_util::sync::CancellationToken;
 /// Hands items to the batch writer. The queue is bounded: callers wait when it is full.
 pub(crate) struct Writer<I, O>(mpsc::Sender<Waiting<I, O>>);
 
-pub(crate) struct Queue<I, O>(mpsc::Receiver<Waiting<I, O>>, usize);
+pub(crate) struct Queue<I, O> {
+    waiting: mpsc::Receiver<Waiting<I, O>>,
+    /// Of a batch.
+    most: usize,
+    pace: Pace,
+}
 
 struct Waiting<I, O> {
     item: Arc<I>,
@@ -23,19 +28,31 @@ struct Waiting<I, O> {
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A batch of this few says that there is no hurry, and one longer rest than this that something is wrong.
-const FEW: usize = 2;
-const REST_MOST: Duration = Duration::from_millis(10);
-
-/// How long a writer rests after a batch that took so long, so that the next one is larger.
-pub(crate) fn rest(written: usize, took: Duration) -> Duration {
-    if written > FEW { took.min(REST_MOST) } else { Duration::ZERO }
+/// How a writer rests after a batch, so that the next one is larger.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// A batch of this few says that there is no hurry.
+    few: usize,
+    /// As long as the batch took, and between these.
+    least: Duration,
+    most: Duration,
 }
 
-/// For batches of at most `batch` items, four of which may wait.
-pub(crate) fn channel<I, O>(batch: usize) -> (Writer<I, O>, Queue<I, O>) {
-    let (send, receive) = mpsc::channel(batch * 4);
-    (Writer(send), Queue(receive, batch))
+impl Pace {
+    /// For what somebody waits for.
+    pub(crate) const QUICK: Self = Self { few: 16, least: Duration::ZERO, most: Duration::from_millis(10) };
+    /// For what nobody waits for but what depends on it.
+    pub(crate) const CALM: Self = Self { few: 2, least: Duration::from_millis(10), most: Duration::from_millis(20) };
+
+    pub(crate) fn rest(self, written: usize, took: Duration) -> Duration {
+        if written > self.few { took.clamp(self.least, self.most) } else { Duration::ZERO }
+    }
+}
+
+/// For batches of at most `most` items, four of which may wait.
+pub(crate) fn channel<I, O>(most: usize, pace: Pace) -> (Writer<I, O>, Queue<I, O>) {
+    let (send, waiting) = mpsc::channel(most * 4);
+    (Writer(send), Queue { waiting, most, pace })
 }
 
 impl<I, O> Writer<I, O> {
@@ -72,7 +89,7 @@ pub(crate) async fn run<I, O, F>(queue: Queue<I, O>, commit: impl Fn(Vec<Arc<I>>
 where
     F: Future<Output = Result<Vec<Result<O>>>>,
 {
-    let Queue(mut queue, most) = queue;
+    let Queue { waiting: mut queue, most, pace } = queue;
     let mut batch = Vec::with_capacity(most);
     loop {
         tokio::select! {
@@ -86,7 +103,7 @@ where
             let _ = reply.send(outcome); // nobody waits any more
         }
         if queue.len() < most {
-            tokio::select! { () = tokio::time::sleep(rest(written, began.elapsed())) => {}, () = shutdown.cancelled() => {} }
+            tokio::select! { () = tokio::time::sleep(pace.rest(written, began.elapsed())) => {}, () = shutdown.cancelled() => {} }
         }
     }
 }
@@ -139,7 +156,7 @@ mod tests {
 
     /// Refuses batches with an odd one out: 13 always, 7 the first time.
     async fn outcomes(items: Vec<u32>) -> (Vec<std::result::Result<u32, Code>>, Vec<usize>) {
-        let (writer, queue) = channel(100);
+        let (writer, queue) = channel(100, Pace::QUICK);
         let (sizes, away) = (Mutex::new(Vec::new()), Mutex::new(true));
         let commit = async |batch: Vec<Arc<u32>>| {
             sizes.lock().unwrap().push(batch.len());

@@ -41,10 +41,7 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     frame.tasks.spawn_loop("dispatcher", dispatch::run(app.clone(), commands, shutdown.clone()));
     let wakes = frame.health.check("wake-ups");
     frame.tasks.spawn_loop("wake-ups", wake_ups::listen(app.clone(), config.database.direct().clone(), wakes, shutdown.clone()));
-    frame.tasks.spawn_loop("sessions", reconcile::sessions::run(app.clone(), shutdown.clone()));
-    frame.tasks.spawn_loop("deadlines", reconcile::deadlines::run(app.clone(), shutdown.clone()));
-    frame.tasks.spawn_loop("schedules", reconcile::schedules::run(app.clone(), shutdown.clone()));
-    frame.tasks.spawn_loop("limits", reconcile::limits::run(app.clone(), shutdown.clone()));
+    reconcile::spawn(&frame.tasks, &app);
     let history = titan_store::Partitions::new(frame.db.clone(), &frame.metrics, "task_change", config.engine.history_days)?;
     frame.tasks.spawn_loop("partitions", history.run(shutdown.clone()));
     let served = serve_grpc(listeners.main, grpc::routes(app), shutdown).await;

@@ -1,4 +1,5 @@
-//! What replicas tell each other by NOTIFY: what became ready, which attempts ended, new lanes, conditions of agents, messages.
+//! What replicas tell each other by NOTIFY: what became ready, which attempts ended, new lanes, conditions of agents, messages,
+//! changed projects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ const REVOKED: &str = "titan_revoked";
 const LANES: &str = "titan_lanes";
 const AGENTS: &str = "titan_agents";
 const MAIL: &str = "titan_mail";
+const PROJECTS: &str = "titan_projects";
 
 /// `task/attempt`, from whichever replica ended it.
 fn revoke(dispatcher: &Dispatcher, payload: &str) {
@@ -31,6 +33,7 @@ fn revoke(dispatcher: &Dispatcher, payload: &str) {
 /// What was told while nobody listened is not known: it is read, and workers that say hello again have the rest sorted out.
 async fn relearn(app: &App) -> titan_error::Result<()> {
     app.dispatcher.resync();
+    app.known_projects.forget();
     app.lanes.reload(&app.db).await?;
     app.dispatcher.unfit(agents::unfit(&app.db).await?);
     Ok(())
@@ -42,7 +45,7 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
     while !shutdown.is_cancelled() {
         let listening = async {
             let mut listener = PgListener::connect(url.reveal()).await?;
-            listener.listen_all([READY, REVOKED, LANES, AGENTS, MAIL]).await?;
+            listener.listen_all([READY, REVOKED, LANES, AGENTS, MAIL, PROJECTS]).await?;
             relearn(&app).await?;
             check.set(true);
             loop {
@@ -55,6 +58,7 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
                         }
                         AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
                         MAIL => app.mail.notify_waiters(),
+                        PROJECTS => app.known_projects.forget(),
                         _ => {
                             app.dispatcher.ready(Ready::heard(told.payload(), app.replica));
                             app.ready.notify_waiters();

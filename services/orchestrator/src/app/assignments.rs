@@ -1,12 +1,11 @@
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
 use titan_error::{Error, Result};
 use titan_identity::{Attempt, Effects};
-use titan_ids::{ProjectId, TaskId};
+use titan_ids::{ProjectId, SessionId, TaskId};
 use titan_proto::events::TaskAssigned;
 use titan_proto::events::event::Body;
 use titan_proto::worker::{Assignment, Dependency};
@@ -15,7 +14,8 @@ use titan_store::outbox::{self, About};
 
 use super::App;
 use crate::domain::fairness::Shares;
-use crate::domain::matching::{Candidate, Choice, Group, Lane, Matcher, Records, Slot, group};
+use crate::domain::matching::{Candidate, Choice, Matcher, Origin, Records, Slot};
+use crate::domain::offer::{Group, Offer};
 use crate::domain::session::AttemptKey;
 use crate::store::claims::{self, AssignmentRow};
 use crate::store::transitions::{self, Change};
@@ -24,38 +24,56 @@ use crate::store::transitions::{self, Change};
 const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
 
 impl App {
+    /// What these slots could take.
+    pub(crate) fn offer(&self, slots: Vec<Slot>) -> Offer {
+        Offer::new(slots, self.lanes.all(), self.engine.claim_batch)
+    }
+
     /// Claims ready tasks for free slots: candidates are read past those that other replicas are claiming, matched in
     /// memory and taken by one compare-and-set. Looks at `these` only, where they are given.
     pub(crate) async fn claim(
         &self,
         these: Option<&[TaskId]>,
-        slots: Vec<Slot>,
+        mut offer: Offer,
         shares: &Shares,
         records: &Records,
         now: DateTime<Utc>,
     ) -> Result<Claimed> {
-        let lanes = self.lanes.all();
-        let mut groups = group(&slots, &lanes);
-        for group in &mut groups {
-            group.room = group.room.min(self.engine.claim_batch);
+        let mut gone = BTreeSet::new();
+        loop {
+            match self.claim_for(these, &offer, shares, records, now).await? {
+                Taken::All(claimed) => return Ok(Claimed { gone, ..*claimed }),
+                Taken::NotFor(sessions) => {
+                    offer = offer.without(&sessions, self.engine.claim_batch);
+                    gone.extend(sessions);
+                }
+            }
         }
+    }
+
+    async fn claim_for(
+        &self,
+        these: Option<&[TaskId]>,
+        offer: &Offer,
+        shares: &Shares,
+        records: &Records,
+        now: DateTime<Utc>,
+    ) -> Result<Taken> {
         // Agents without a free slot are in no group.
-        let mut outcome = Claimed { unseen: slots.iter().any(|slot| !slot.is_free()), ..Claimed::default() };
-        if groups.is_empty() {
-            return Ok(outcome);
+        let mut outcome = Claimed { unseen: offer.slots.iter().any(|slot| !slot.is_free()), ..Claimed::default() };
+        if offer.groups.is_empty() || these.is_some_and(<[TaskId]>::is_empty) {
+            return Ok(Taken::All(Box::new(outcome)));
         }
         let tx = self.db.begin().await?;
         let mut candidates = if let Some(these) = these {
-            let seen = claims::these(&tx, &groups, these).await?;
-            let full = |lane: &Arc<Lane>| slots.iter().any(|slot| !slot.is_free() && slot.agent.fits(lane));
-            outcome.unseen = seen.unfit.iter().any(|lane| lanes.get(lane).is_some_and(full));
-            (outcome.elsewhere, outcome.left) = (seen.elsewhere, seen.left);
+            let seen = claims::these(&tx, &offer.groups, these).await?;
+            (outcome.elsewhere, outcome.left, outcome.unseen) = (seen.elsewhere, seen.left, false);
             seen.candidates
         } else {
             let (ahead, began) = (shares.ahead().collect::<Vec<_>>(), Instant::now());
-            let candidates = claims::ready(&tx, &groups, &ahead).await?;
+            let candidates = claims::ready(&tx, &offer.groups, &ahead).await?;
             outcome.searched = Some(began.elapsed());
-            outcome.more = may_be_more(&candidates, &groups);
+            outcome.more = may_be_more(&candidates, &offer.groups);
             candidates
         };
         // What two groups could take was read for both.
@@ -63,38 +81,34 @@ impl App {
         candidates.retain(|candidate| seen.insert(candidate.id));
         let found = candidates.len();
         let candidates = shares.order(candidates, |candidate| (candidate.project, candidate.project_weight));
-        let matcher = Matcher { lanes: &lanes, records, weights: self.engine.matching, now };
-        let choices = matcher.assign(candidates, slots, &groups);
+        let matcher = Matcher { lanes: &offer.lanes, records, weights: self.engine.matching, now };
+        let choices = matcher.assign(candidates, offer.slots.clone(), &offer.groups);
+        outcome.left |= choices.len() < found;
         if choices.is_empty() {
-            outcome.left |= found > 0;
             tx.rollback().await?;
-            return Ok(outcome);
-        }
-        let taken = claims::claim(&tx, &choices).await?;
-        outcome.left |= taken.len() < found;
-        let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|c| (c.candidate.id, c)).collect();
-        let rows = claims::assignments(&tx, &taken).await?;
-        let mut claimed = Vec::with_capacity(rows.len());
-        let (mut events, mut changes) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        for row in rows {
-            let Some(choice) = by_task.remove(&row.id) else { continue };
-            let why = serde_json::to_value(&choice.factors).map_err(Error::internal)?;
-            let (from, to, actor) = (choice.candidate.task.state, choice.next.state, choice.slot.agent.id.to_string());
-            let reason = format!("claimed for {}", row.agent_name);
-            changes.push(Change { task: row.id, from, to, attempt: row.attempt, actor, reason, choice: Some(why) });
-            events.push(assigned(&row, now));
-            claimed.push((choice, self.assignment(row)?));
+            return Ok(Taken::All(Box::new(outcome)));
         }
         let mut writes = Combined::default();
+        let changes: Vec<Change> = choices.iter().map(change).collect::<Result<_>>()?;
         transitions::record(&mut writes, &changes, now);
-        outbox::add(&mut writes, &events);
-        writes.execute(&tx).await?;
+        outbox::add(&mut writes, &choices.iter().map(|choice| assigned(choice, now)).collect::<Vec<_>>());
+        let rows = claims::claim(&tx, &choices, writes).await?;
+        if rows.len() < choices.len() {
+            // What is said of the others is not true.
+            tx.rollback().await?;
+            let taken: HashSet<TaskId> = rows.iter().map(|row| row.id).collect();
+            let missed = choices.iter().filter(|choice| !taken.contains(&choice.candidate.id));
+            return Ok(Taken::NotFor(missed.map(|choice| choice.slot.session).collect()));
+        }
+        let mut by_task: HashMap<TaskId, Choice> = choices.into_iter().map(|choice| (choice.candidate.id, choice)).collect();
+        let told = |row: AssignmentRow| Some((by_task.remove(&row.id)?, self.assignment(row)));
+        let tasks = rows.into_iter().filter_map(told).map(|(choice, told)| Ok((choice, told?))).collect::<Result<_>>()?;
         titan_lifecycle::fault("claim.before_commit").await;
         tx.commit().await.inspect_err(|_| self.dispatcher.resync())?;
         titan_lifecycle::fault("claim.after_commit").await;
         self.outbox.wake();
-        outcome.tasks = claimed;
-        Ok(outcome)
+        outcome.tasks = tasks;
+        Ok(Taken::All(Box::new(outcome)))
     }
 
     /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.
@@ -155,6 +169,14 @@ pub(crate) struct Claimed {
     pub(crate) elsewhere: Vec<TaskId>,
     /// How long searching took.
     pub(crate) searched: Option<Duration>,
+    /// Sessions that are another replica's, or nobody's, by now.
+    pub(crate) gone: BTreeSet<SessionId>,
+}
+
+enum Taken {
+    All(Box<Claimed>),
+    /// Nothing was, for these sessions are not what they were seen as.
+    NotFor(BTreeSet<SessionId>),
 }
 
 /// A group read as much as it had room for; or of several projects, one of which may have left room for another.
@@ -174,15 +196,29 @@ pub(super) fn concurrency_key(project: ProjectId, key: &str) -> String {
     format!("c/{project}/{key}")
 }
 
-fn assigned(row: &AssignmentRow, now: DateTime<Utc>) -> titan_proto::events::Event {
+fn change(choice: &Choice) -> Result<Change> {
+    let Choice { candidate, next, slot, factors } = choice;
+    Ok(Change {
+        task: candidate.id,
+        from: candidate.task.state,
+        to: next.state,
+        attempt: next.attempt,
+        actor: slot.agent.id.to_string(),
+        reason: format!("claimed for {}", slot.agent.name),
+        choice: Some(serde_json::to_value(factors).map_err(Error::internal)?),
+    })
+}
+
+fn assigned(Choice { candidate, next, slot, .. }: &Choice, now: DateTime<Utc>) -> titan_proto::events::Event {
+    let Origin { org, goal, title, traceparent } = &candidate.origin;
     let about = About {
-        org: row.org_id,
-        project: Some(row.project_id),
-        subject: row.id.to_string(),
-        version: i64::from(row.attempt) * 4,
-        causation: row.goal_id.map(|g| g.to_string()).unwrap_or_default(),
-        traceparent: row.traceparent.clone(),
+        org: *org,
+        project: Some(candidate.project),
+        subject: candidate.id.to_string(),
+        version: i64::from(next.attempt) * 4,
+        causation: goal.map(|goal| goal.to_string()).unwrap_or_default(),
+        traceparent: traceparent.clone(),
     };
-    let (agent, kind, title) = (row.agent_name.clone(), row.kind.clone(), row.title.clone());
-    outbox::event(about, Body::TaskAssigned(TaskAssigned { attempt: row.attempt, agent, kind, title }), now)
+    let (attempt, agent, kind, title) = (next.attempt, slot.agent.name.clone(), candidate.kind.clone(), title.clone());
+    outbox::event(about, Body::TaskAssigned(TaskAssigned { attempt, agent, kind, title }), now)
 }

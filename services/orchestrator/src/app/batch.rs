@@ -109,8 +109,7 @@ impl Permits {
             let locked = limits::lock_waiting(tx, &waiting).await?;
             waiting.retain(|task| locked.contains(&task.id));
             let decided = admit(&mut counters, &waiting);
-            limits::hold(tx, &decided).await?;
-            admitted.ids.extend(decided.iter().filter(|(_, held)| held.is_none()).map(|(id, _)| *id));
+            admitted.tasks.extend(limits::hold(tx, &decided).await?);
             // Those that wait for another key now stood in front of some that do not need it.
             let before: BTreeMap<TaskId, &String> = waiting.iter().map(|task| (task.id, &task.held)).collect();
             let moved =
@@ -193,7 +192,8 @@ impl<'a> Batch<'a> {
             let Some(next) = held.moved else { continue };
             let place = held.locked.place.after(&next);
             self.permits.moved(held.before, &held.locked.place, next.task.state, place.as_ref());
-            self.ready.ids.extend((next.task.state == TaskState::Inbox && place.is_none()).then_some(*id));
+            let lane = held.locked.place.lane_id;
+            self.ready.tasks.extend((next.task.state == TaskState::Inbox && place.is_none()).then_some((*id, lane)));
             writes.push(Write { id: *id, next, started: held.started, held: place, tolerated: held.tolerated });
         }
         let mut to = Combined::default();
@@ -220,7 +220,7 @@ impl<'a> Batch<'a> {
             } else if let Some(parent) = following.skipped.get(&dependent.id) {
                 self.cancel(dependent, &format!("skipped: {parent} was not done"), End::Skipped, &mut writes)?;
             } else if free.contains(&dependent.id) {
-                self.ready.ids.push(dependent.id);
+                self.ready.tasks.push((dependent.id, dependent.place.lane_id));
                 if dependent.task.state == TaskState::Blocked {
                     writes.push(self.moved(dependent, Command::Unblock, "what it waited for is done")?);
                 } else {
@@ -302,7 +302,7 @@ impl<'a> Batch<'a> {
         let scope = Scope { org: work.org_id, project: work.project_id, goal: work.goal_id, by, traceparent: work.traceparent };
         fix.place(paused, self.now);
         self.permits.touched.extend(limit(fix.held.as_deref().map(HeldBy::parse).as_ref()));
-        self.ready.ids.push(fix.id.into());
+        self.ready.tasks.push((fix.id.into(), fix.lane_id));
         let mut writes = Combined::default();
         submissions::insert(&mut writes, &[(&scope, &fix)], self.now)?;
         writes.execute(self.tx).await?;

@@ -106,7 +106,8 @@ impl App {
                 running: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             };
             let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let claimed = self.claim(None, vec![slot], &shares, &Records::default(), titan_lifecycle::now()).await?;
+            let offer = self.offer(vec![slot]);
+            let claimed = self.claim(None, offer, &shares, &Records::default(), titan_lifecycle::now()).await?;
             if let Some((choice, assignment)) = claimed.tasks.into_iter().next() {
                 let Choice { candidate, .. } = &choice;
                 self.shares.lock().unwrap_or_else(PoisonError::into_inner).charge(candidate.project, candidate.project_weight);

@@ -82,7 +82,7 @@ impl App {
         events.push(outbox::event(about(&goal), Body::GoalSubmitted(GoalSubmitted { sentence }), now));
         events.push(task_submitted(&scope, &plan, now));
         outbox::add(&mut writes, &events);
-        let ready = Ready { ids: vec![plan.id.into()], others: false };
+        let ready = Ready { tasks: vec![(plan.id.into(), plan.lane_id)], others: false };
         submissions::notify_ready(&mut writes, self.replica, &ready);
         writes.execute(&tx).await?;
         titan_lifecycle::fault("goal.before_commit").await;

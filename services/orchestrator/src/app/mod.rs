@@ -7,6 +7,7 @@ mod explanations;
 mod externals;
 mod goals;
 mod interventions;
+mod known_projects;
 mod lanes;
 mod limits;
 mod messages;
@@ -26,7 +27,7 @@ use titan_identity::Signer;
 use titan_lifecycle::Tasks;
 use titan_service::Frame;
 use titan_store::Outbox;
-use titan_telemetry::prometheus::IntCounterVec;
+use titan_telemetry::prometheus::{Histogram, HistogramOpts, IntCounterVec, exponential_buckets};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ use crate::config::Engine;
 use crate::dispatch::Dispatcher;
 use crate::domain::fairness::Shares;
 use crate::domain::readiness::Ready;
-use crate::group_commit::{self, Writer};
+use crate::group_commit::{self, Pace, Writer};
 use crate::store::tasks::TaskRow;
 
 pub(crate) use assignments::Claimed;
@@ -42,6 +43,7 @@ pub(crate) use explanations::{Explanation, GoalPlan};
 pub(crate) use externals::Polled;
 pub(crate) use goals::GoalIn;
 pub(crate) use interventions::Bulk;
+use known_projects::KnownProjects;
 use lanes::Lanes;
 pub(crate) use messages::MessageIn;
 pub(crate) use projects::{ProjectIn, ProjectPatch};
@@ -64,6 +66,7 @@ pub(crate) struct App {
     pub(crate) replica: Uuid,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) lanes: Lanes,
+    pub(crate) known_projects: KnownProjects,
     /// Whose turn it is with those who ask for their work.
     shares: Mutex<Shares>,
     /// Tells those who wait for a task that there may be one.
@@ -72,6 +75,8 @@ pub(crate) struct App {
     pub(crate) mail: Notify,
     /// Attempts by how they ended; `stale` counts what the fence refused.
     pub(crate) ended: IntCounterVec,
+    /// How long claims took that gave something.
+    pub(crate) claims: Histogram,
     reports: Writer<Report, bool>,
     submissions: Writer<Submission, Option<Vec<TaskRow>>>,
     tasks: Tasks,
@@ -82,8 +87,11 @@ impl App {
     pub(crate) fn start(frame: &Frame, engine: Engine, dispatcher: Dispatcher) -> anyhow::Result<Arc<Self>> {
         let options = titan_telemetry::prometheus::Opts::new("titan_task_attempts_ended_total", "Attempts by how they ended.");
         let ended = frame.metrics.register(IntCounterVec::new(options, &["outcome"])?)?;
+        let options = HistogramOpts::new("titan_claim_seconds", "Claims of one task or more, from looking for them to the commit.");
+        let claims = frame.metrics.register(Histogram::with_opts(options.buckets(exponential_buckets(0.000_5, 1.25, 40)?))?)?;
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
-        let ((reports, reported), (submissions, submitted)) = (group_commit::channel(REPORTS), group_commit::channel(SUBMISSIONS));
+        let (reports, reported) = group_commit::channel(REPORTS, Pace::CALM);
+        let (submissions, submitted) = group_commit::channel(SUBMISSIONS, Pace::QUICK);
         let lanes = Lanes::default();
         let app = Arc::new(Self {
             db,
@@ -93,10 +101,12 @@ impl App {
             replica: Uuid::new_v4(),
             dispatcher,
             lanes,
+            known_projects: KnownProjects::default(),
             shares: Mutex::default(),
             ready: Notify::new(),
             mail: Notify::new(),
             ended,
+            claims,
             reports,
             submissions,
             tasks: frame.tasks.clone(),

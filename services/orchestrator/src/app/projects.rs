@@ -110,6 +110,7 @@ impl App {
             let message = format!("the project is at version {current}, not {}; read it again and repeat the change", patch.version);
             return Err(Error::precondition(message));
         }
+        self.known_projects.forget();
         self.project(who, id_or_slug).await
     }
 
@@ -118,6 +119,7 @@ impl App {
         if !projects::archive(&self.db, project.id).await? {
             return Err(Error::precondition("the project has goals that are not finished; wait for them"));
         }
+        self.known_projects.forget();
         self.project(who, &project.id.to_string()).await
     }
 }

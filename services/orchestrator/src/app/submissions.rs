@@ -86,31 +86,22 @@ impl App {
         }
     }
 
-    /// One batch, in one transaction. An outcome is none when the submission's key is taken.
+    /// One batch, all or nothing of it. An outcome is none when the submission's key is taken.
     pub(crate) async fn commit_submissions(&self, batch: Vec<Arc<Submission>>) -> Result<Vec<Result<Option<Vec<TaskRow>>>>> {
+        if batch.iter().all(|submission| submission.stands_alone())
+            && let Some(outcomes) = self.store_at_once(&batch).await?
+        {
+            return Ok(outcomes);
+        }
         let now = titan_lifecycle::now();
         let tx = self.db.begin().await?;
         let around = Around::lock(&tx, &batch).await?;
-        let prepared: Vec<Result<(Scope, Vec<NewTask>)>> = batch.iter().map(|submission| around.prepare(submission, now)).collect();
-        let keyed = |(submission, prepared): (&Arc<Submission>, &Result<(Scope, Vec<NewTask>)>)| match prepared {
-            Ok((scope, new)) => Some(NewKey {
-                project_id: scope.project.uuid(),
-                idempotency_key: submission.given.idempotency_key.clone(),
-                task_ids: new.iter().map(|t| t.id).collect(),
-            }),
-            Err(_) => None,
-        };
-        let keys: Vec<_> = batch.iter().zip(&prepared).map(keyed).collect();
-        let given: Vec<NewKey> = keys.into_iter().flatten().collect();
+        let prepared = around.prepare(&batch, now);
+        let given = keys(&batch, &prepared);
         let taken = submissions::take_keys(&tx, &given).await?;
         let doubles: HashSet<_> = given.iter().zip(taken).filter(|(_, taken)| !taken).filter_map(|(key, _)| key.task_ids.first()).collect();
         let fresh = |new: &[NewTask]| new.first().is_some_and(|task| !doubles.contains(&task.id));
-        let stored: Vec<(&Scope, &NewTask)> = prepared
-            .iter()
-            .flatten()
-            .filter(|(_, new)| fresh(new))
-            .flat_map(|(scope, new)| new.iter().map(move |task| (scope, task)))
-            .collect();
+        let stored = stored(&prepared, fresh);
         let mut ready = Ready::default();
         if !stored.is_empty() {
             let stated = stored.iter().flat_map(|(_, task)| &task.limits).map(|limit| (limit.key.clone(), limit.clone())).collect();
@@ -121,26 +112,82 @@ impl App {
                 std::mem::take(&mut writes).execute(&tx).await?;
                 ready = Permits::of(stated.into_keys().collect()).settle(&tx, now).await?;
             }
-            ready.ids.extend(stored.iter().filter(|(_, task)| task.is_ready()).map(|(_, task)| TaskId::from(task.id)));
-            let events: Vec<_> = stored.iter().map(|(scope, task)| task_submitted(scope, task, now)).collect();
-            outbox::add(&mut writes, &events);
-            submissions::notify_ready(&mut writes, self.replica, &ready);
+            self.tell(&mut writes, &stored, &mut ready, now);
             writes.execute(&tx).await?;
         }
         titan_lifecycle::fault("submit.before_commit").await;
         tx.commit().await?;
         titan_lifecycle::fault("submit.after_commit").await;
         self.committed(ready);
-        let row = |scope: &Scope, task: NewTask| TaskRow::new(scope, task, now);
-        let outcome = |prepared: Result<(Scope, Vec<NewTask>)>| {
-            let (scope, new) = prepared?;
-            Ok(fresh(&new).then(|| new.into_iter().map(|task| row(&scope, task)).collect()))
-        };
-        Ok(prepared.into_iter().map(outcome).collect())
+        Ok(outcomes(prepared, fresh, now))
+    }
+
+    /// Submissions that need nothing that is there already, as one statement. None, and nothing is written, when a key is taken.
+    async fn store_at_once(&self, batch: &[Arc<Submission>]) -> Result<Option<Vec<Result<Option<Vec<TaskRow>>>>>> {
+        let now = titan_lifecycle::now();
+        let around = Around { projects: self.known_projects.find_all(&self.db, named(batch)).await?, ..Around::default() };
+        let prepared = around.prepare(batch, now);
+        let stored = stored(&prepared, |_| true);
+        if !stored.is_empty() {
+            let (mut writes, mut ready) = (Combined::default(), Ready::default());
+            submissions::add_keys(&mut writes, &keys(batch, &prepared));
+            submissions::insert(&mut writes, &stored, now)?;
+            self.tell(&mut writes, &stored, &mut ready, now);
+            titan_lifecycle::fault("submit.before_commit").await;
+            if !submissions::store(&self.db, writes).await? {
+                return Ok(None);
+            }
+            titan_lifecycle::fault("submit.after_commit").await;
+            self.committed(ready);
+        }
+        Ok(Some(outcomes(prepared, |_| true, now)))
+    }
+
+    fn tell(&self, writes: &mut Combined, stored: &[(&Scope, &NewTask)], ready: &mut Ready, now: DateTime<Utc>) {
+        ready.tasks.extend(stored.iter().filter(|(_, task)| task.is_ready()).map(|(_, task)| (TaskId::from(task.id), task.lane_id)));
+        let events: Vec<_> = stored.iter().map(|(scope, task)| task_submitted(scope, task, now)).collect();
+        outbox::add(writes, &events);
+        submissions::notify_ready(writes, self.replica, ready);
     }
 }
 
+impl Submission {
+    fn stands_alone(&self) -> bool {
+        self.given.goal.is_none() && outside(&self.new).next().is_none() && self.new.iter().all(|task| task.limits.is_empty())
+    }
+}
+
+type Prepared = Vec<Result<(Scope, Vec<NewTask>)>>;
+
+/// Of those that are not refused.
+fn keys(batch: &[Arc<Submission>], prepared: &Prepared) -> Vec<NewKey> {
+    let keyed = |(submission, prepared): (&Arc<Submission>, &Result<(Scope, Vec<NewTask>)>)| {
+        let (scope, new) = prepared.as_ref().ok()?;
+        let (project_id, idempotency_key) = (scope.project.uuid(), submission.given.idempotency_key.clone());
+        Some(NewKey { project_id, idempotency_key, task_ids: new.iter().map(|task| task.id).collect() })
+    };
+    batch.iter().zip(prepared).filter_map(keyed).collect()
+}
+
+fn stored(prepared: &Prepared, fresh: impl Fn(&[NewTask]) -> bool) -> Vec<(&Scope, &NewTask)> {
+    let fresh = prepared.iter().flatten().filter(|(_, new)| fresh(new));
+    fresh.flat_map(|(scope, new)| new.iter().map(move |task| (scope, task))).collect()
+}
+
+fn outcomes(prepared: Prepared, fresh: impl Fn(&[NewTask]) -> bool, now: DateTime<Utc>) -> Vec<Result<Option<Vec<TaskRow>>>> {
+    let outcome = |prepared: Result<(Scope, Vec<NewTask>)>| {
+        let (scope, new) = prepared?;
+        Ok(fresh(&new).then(|| new.into_iter().map(|task| TaskRow::new(&scope, task, now)).collect()))
+    };
+    prepared.into_iter().map(outcome).collect()
+}
+
+fn named(batch: &[Arc<Submission>]) -> HashSet<(OrgId, String)> {
+    batch.iter().map(|s| (s.who.org, s.given.project.clone())).collect()
+}
+
 /// What submissions refer to, read and locked for all of a batch: goals, then tasks, each by id.
+#[derive(Default)]
 struct Around {
     projects: HashMap<(OrgId, String), project::Model>,
     goals: BTreeMap<GoalId, Option<goal::Model>>,
@@ -149,8 +196,7 @@ struct Around {
 
 impl Around {
     async fn lock(tx: &DatabaseTransaction, batch: &[Arc<Submission>]) -> Result<Self> {
-        let named: HashSet<_> = batch.iter().map(|s| (s.who.org, s.given.project.clone())).collect();
-        let projects = projects::find_all(tx, named).await?;
+        let projects = projects::find_all(tx, named(batch)).await?;
         let mut goals = BTreeMap::new();
         for goal in batch.iter().filter_map(|s| s.given.goal).collect::<BTreeSet<_>>() {
             goals.insert(goal, goals::lock(tx, goal).await?);
@@ -161,7 +207,11 @@ impl Around {
         Ok(Self { projects, goals, parents: parents.into_iter().map(|p| (p.id, p)).collect() })
     }
 
-    fn prepare(&self, submission: &Submission, now: DateTime<Utc>) -> Result<(Scope, Vec<NewTask>)> {
+    fn prepare(&self, batch: &[Arc<Submission>], now: DateTime<Utc>) -> Prepared {
+        batch.iter().map(|submission| self.prepare_one(submission, now)).collect()
+    }
+
+    fn prepare_one(&self, submission: &Submission, now: DateTime<Utc>) -> Result<(Scope, Vec<NewTask>)> {
         let Submission { who, given, new, traceparent } = submission;
         let project = self.projects.get(&(who.org, given.project.clone()));
         let project = project.ok_or_else(|| Error::not_found(format!("project {:?}", given.project)))?;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use titan_ids::{AgentId, OrgId, ProjectId, SessionId, TaskId};
+use titan_ids::{AgentId, GoalId, OrgId, ProjectId, SessionId, TaskId};
 
+use super::offer::Group;
 use super::task::{Command, Task};
 
 /// What an agent must have to be given a task.
@@ -90,11 +91,21 @@ pub(crate) struct Wishes {
     pub(crate) sticky: bool,
 }
 
+/// Whose a task is, for those who are told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) org: OrgId,
+    pub(crate) goal: Option<GoalId>,
+    pub(crate) title: String,
+    pub(crate) traceparent: String,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) id: TaskId,
     /// As it was read.
     pub(crate) task: Task,
+    pub(crate) origin: Origin,
     pub(crate) project: ProjectId,
     pub(crate) project_weight: f64,
     pub(crate) kind: String,
@@ -356,66 +367,10 @@ impl Slot {
     }
 }
 
-/// Free slots for which the same tasks are read.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Group {
-    pub(crate) org: OrgId,
-    pub(crate) lanes: Vec<i32>,
-    pub(crate) projects: Vec<ProjectId>,
-    pub(crate) priority: i32,
-    pub(crate) slots: Vec<usize>,
-    /// Tasks they could take together.
-    pub(crate) room: u32,
-}
-
-impl Group {
-    pub(crate) fn takes(&self, org: OrgId, candidate: &Candidate) -> bool {
-        let Self { projects, lanes, priority, .. } = self;
-        self.org == org
-            && lanes.binary_search(&candidate.lane).is_ok()
-            && (projects.is_empty() || projects.contains(&candidate.project))
-            && candidate.priority >= *priority
-    }
-}
-
-/// Groups the free ones of `slots` by what they could take.
-pub(crate) fn group(slots: &[Slot], lanes: &HashMap<i32, Arc<Lane>>) -> Vec<Group> {
-    // Agents that are alike fit the same lanes; most are.
-    let mut alike: HashMap<_, Vec<i32>> = HashMap::new();
-    let mut groups: BTreeMap<_, Group> = BTreeMap::new();
-    let named: BTreeSet<&String> = lanes.values().filter_map(|lane| lane.demands.agent.as_ref()).collect();
-    for (i, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_free()) {
-        let agent = &slot.agent;
-        let named = named.get(&agent.name).copied();
-        let skills: Vec<_> = agent.skills.iter().map(|(skill, has)| (skill, has.to_bits())).collect();
-        let labels: Vec<_> = agent.subscription.labels.iter().collect();
-        let fitting = alike.entry((&agent.pool, &agent.role, skills, labels, named)).or_insert_with(|| {
-            let mut fitting: Vec<_> = lanes.values().filter(|lane| agent.fits(lane)).map(|lane| lane.id).collect();
-            fitting.sort_unstable();
-            fitting
-        });
-        if fitting.is_empty() {
-            continue;
-        }
-        let Subscription { labels: _, priority, projects } = &agent.subscription;
-        let key = (agent.org, fitting.clone(), projects.clone(), *priority);
-        let group = groups.entry(key).or_insert_with(|| Group {
-            org: agent.org,
-            lanes: fitting.clone(),
-            projects: projects.iter().copied().collect(),
-            priority: *priority,
-            slots: Vec::new(),
-            room: 0,
-        });
-        group.slots.push(i);
-        group.room = group.room.saturating_add(slot.free());
-    }
-    groups.into_values().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::offer::Offer;
     use crate::domain::task::TaskState;
 
     fn lane(id: i32, role: &str, demands: Demands) -> Arc<Lane> {
@@ -429,6 +384,7 @@ mod tests {
         Candidate {
             id: TaskId::generate(),
             task,
+            origin: Origin { org: OrgId::DEFAULT, goal: None, title: String::new(), traceparent: String::new() },
             project: ProjectId::generate(),
             project_weight: 1.0,
             kind: "noop".to_owned(),
@@ -461,8 +417,11 @@ mod tests {
         Slot { agent: Arc::new(agent), ..slot.clone() }
     }
     fn assign(candidates: Vec<Candidate>, slots: Vec<Slot>, known: &HashMap<i32, Arc<Lane>>, records: &Records) -> Vec<Choice> {
-        let groups = group(&slots, known);
+        let groups = groups(&slots, known);
         Matcher { lanes: known, records, weights: Weights::default(), now: DateTime::UNIX_EPOCH }.assign(candidates, slots, &groups)
+    }
+    fn groups(slots: &[Slot], known: &HashMap<i32, Arc<Lane>>) -> Vec<Group> {
+        Offer::new(slots.to_vec(), Arc::new(known.clone()), u32::MAX).groups
     }
 
     #[test]
@@ -492,7 +451,7 @@ mod tests {
         let b = with(&slot("b", "dev", 0, 1), |agent| {
             agent.skills.insert("rust".to_owned(), 0.9);
         });
-        let groups = group(&[a.clone(), b.clone()], &known);
+        let groups = groups(&[a.clone(), b.clone()], &known);
         assert_eq!(groups.len(), 1, "a can take nothing");
         assert_eq!((groups[0].lanes.as_slice(), groups[0].slots.as_slice()), ([1, 2].as_slice(), [1].as_slice()));
         assert_eq!(assign(vec![candidate(1), candidate(2)], vec![a, b], &known, &Records::default()).len(), 1);
@@ -506,7 +465,7 @@ mod tests {
         let some = with(&slot("some", "dev", 0, 1), |agent| {
             agent.subscription = Subscription { labels: BTreeSet::from(["urgent".to_owned()]), priority: 5, projects: BTreeSet::new() };
         });
-        let groups = group(&[all, some], &known);
+        let groups = groups(&[all, some], &known);
         assert_eq!(groups.iter().map(|g| (g.lanes.clone(), g.priority)).collect::<Vec<_>>(), [(vec![1, 2], 0), (vec![2], 5)]);
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod fairness;
 pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod matching;
+pub(crate) mod offer;
 pub(crate) mod plan;
 pub(crate) mod readiness;
 pub(crate) mod schedule;

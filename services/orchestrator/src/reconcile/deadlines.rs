@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::Wakes;
 use crate::app::{App, Outcome};
 use crate::store::sessions;
 
@@ -15,15 +16,15 @@ const EVERY_MOST: Duration = Duration::from_secs(10);
 /// Workers stop at the deadline themselves; this is for those that do not.
 const MARGIN: Duration = Duration::from_secs(3);
 
-pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
-    let mut took = Duration::ZERO;
+pub(super) async fn run(app: Arc<App>, wakes: Arc<Wakes>, shutdown: CancellationToken) {
     loop {
-        tokio::select! { () = tokio::time::sleep(EVERY.max((took * LOOKING_MOST).min(EVERY_MOST))) => {}, () = shutdown.cancelled() => return }
+        tokio::select! { () = wakes.deadlines.notified() => {}, () = shutdown.cancelled() => return }
         let began = Instant::now();
         if let Err(error) = end_overdue(&app).await {
             tracing::warn!(?error, "deadlines could not be reconciled");
         }
-        took = began.elapsed();
+        let pause = EVERY.max((began.elapsed() * LOOKING_MOST).min(EVERY_MOST));
+        tokio::select! { () = tokio::time::sleep(pause) => {}, () = shutdown.cancelled() => return }
     }
 }
 

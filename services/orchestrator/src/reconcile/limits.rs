@@ -1,20 +1,19 @@
 //! Lets tasks go on whose time came or whose limit has room again, and counts permits anew.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::Wakes;
 use crate::app::App;
 
-const EVERY: Duration = Duration::from_millis(500);
 /// Rounds between two pages of permits that are counted anew.
 const ROUNDS: u32 = 20;
 
-pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
+pub(super) async fn run(app: Arc<App>, wakes: Arc<Wakes>, shutdown: CancellationToken) {
     let mut counted_to = String::new();
     for round in 0_u32.. {
-        tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = shutdown.cancelled() => return }
+        tokio::select! { () = wakes.limits.notified() => {}, () = shutdown.cancelled() => return }
         if let Err(error) = app.release_due().await {
             tracing::warn!(?error, "tasks that are due could not be released");
         }

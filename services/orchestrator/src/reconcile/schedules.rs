@@ -1,17 +1,15 @@
 //! Makes what is scheduled when its time comes, and ends the time of messages.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::Wakes;
 use crate::app::App;
 
-const EVERY: Duration = Duration::from_secs(1);
-
-pub(crate) async fn run(app: Arc<App>, shutdown: CancellationToken) {
+pub(super) async fn run(app: Arc<App>, wakes: Arc<Wakes>, shutdown: CancellationToken) {
     loop {
-        tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = shutdown.cancelled() => return }
+        tokio::select! { () = wakes.schedules.notified() => {}, () = shutdown.cancelled() => return }
         if let Err(error) = app.run_due_schedules().await {
             tracing::warn!(?error, "schedules could not be run");
         }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use titan_ids::{AgentId, ProjectId, SessionId, TaskId};
+use titan_ids::{AgentId, OrgId, ProjectId, SessionId, TaskId};
 use uuid::Uuid;
 
 use crate::domain::fairness::Shares;
 use crate::domain::graph;
 use crate::domain::limits::{self, Held, Limit, Waiting, admit, has_permit};
-use crate::domain::matching::{Candidate, Demands, Lane, Matcher, Records, Slot, Weights, Wishes, group};
+use crate::domain::matching::{Candidate, Choice, Demands, Lane, Matcher, Origin, Records, Slot, Weights, Wishes};
+use crate::domain::offer::Offer;
 use crate::domain::task::{Backoff, Command, End, OnFailure, Task, TaskState, Transition};
 
 /// A task as it is submitted. Names are unique in a world.
@@ -299,7 +300,6 @@ impl Model {
     }
 
     fn claim(&mut self, slots: &[(usize, i64, u32)], ahead: &[(usize, f64)]) -> Vec<(usize, i32, usize)> {
-        let lanes = lanes();
         let slot = |(session, epoch, running): &(usize, i64, u32)| Slot {
             agent: Arc::new(agent(*session)),
             session: SessionId::from(uuid(4, *session)),
@@ -307,10 +307,37 @@ impl Model {
             running: *running,
         };
         let slots: Vec<Slot> = slots.iter().map(slot).filter(Slot::is_free).collect();
-        let groups = group(&slots, &lanes);
+        let mut offer = Offer::new(slots, Arc::new(lanes()), u32::MAX);
+        let mut shares = Shares::default();
+        for (project, ahead) in ahead {
+            shares.restore(project_id(*project), *ahead);
+        }
+        let choices = loop {
+            let choices = self.choices(&offer, &shares, ahead);
+            // The compare-and-set: each session at the epoch it was seen with.
+            let live = |slot: &Slot| self.sessions.get(&number(slot.session.uuid())).is_some_and(|s| !s.expired && s.epoch == slot.epoch);
+            let gone: BTreeSet<SessionId> = choices.iter().filter(|choice| !live(&choice.slot)).map(|choice| choice.slot.session).collect();
+            if gone.is_empty() {
+                break choices;
+            }
+            offer = offer.without(&gone, u32::MAX);
+        };
+        let mut claimed = Vec::new();
+        for choice in choices {
+            let (n, session) = (number(choice.candidate.id.uuid()), number(choice.slot.session.uuid()));
+            let row = &mut self.rows[n];
+            assert!(row.ready() && row.task.attempt == choice.candidate.task.attempt);
+            (row.task, row.session) = (choice.next, Some(session));
+            claimed.push((n, choice.next.attempt, session));
+        }
+        claimed.sort_unstable();
+        claimed
+    }
+
+    fn choices(&self, offer: &Offer, shares: &Shares, ahead: &[(usize, f64)]) -> Vec<Choice> {
         let behind = |project: usize| ahead.iter().find(|(p, _)| *p == project).map_or(0.0, |(_, ahead)| *ahead);
         let mut read = Vec::new();
-        for (n, group) in groups.iter().enumerate() {
+        for (n, group) in offer.groups.iter().enumerate() {
             let mut sources: Vec<_> = group.lanes.iter().flat_map(|lane| (0..PROJECTS).map(move |p| (*lane, p))).collect();
             let of = |lane: i32, project: usize| {
                 let mut of: Vec<usize> = (0..self.rows.len())
@@ -335,6 +362,7 @@ impl Model {
             Candidate {
                 id: task_id(i),
                 task: row.task,
+                origin: Origin { org: OrgId::DEFAULT, goal: None, title: String::new(), traceparent: String::new() },
                 project: project_id(row.spec.project),
                 project_weight: 1.0,
                 kind: "noop".to_owned(),
@@ -348,26 +376,10 @@ impl Model {
                 group,
             }
         };
-        let mut shares = Shares::default();
-        for (project, ahead) in ahead {
-            shares.restore(project_id(*project), *ahead);
-        }
         let candidates = shares.order(read.into_iter().map(candidate).collect(), |c| (c.project, c.project_weight));
         let records = Records::default();
-        let matcher = Matcher { lanes: &lanes, records: &records, weights: Weights::default(), now: DateTime::<Utc>::UNIX_EPOCH };
-        let mut claimed = Vec::new();
-        for choice in matcher.assign(candidates, slots, &groups) {
-            let (n, session) = (number(choice.candidate.id.uuid()), number(choice.slot.session.uuid()));
-            // The compare-and-set: the session at the epoch it was seen with.
-            if self.sessions.get(&session).is_some_and(|s| !s.expired && s.epoch == choice.slot.epoch) {
-                let row = &mut self.rows[n];
-                assert!(row.ready() && row.task.attempt == choice.candidate.task.attempt);
-                (row.task, row.session) = (choice.next, Some(session));
-                claimed.push((n, choice.next.attempt, session));
-            }
-        }
-        claimed.sort_unstable();
-        claimed
+        let matcher = Matcher { lanes: &offer.lanes, records: &records, weights: Weights::default(), now: DateTime::<Utc>::UNIX_EPOCH };
+        matcher.assign(candidates, offer.slots.clone(), &offer.groups)
     }
 
     fn report(&mut self, reports: &[(usize, i32, What)], now: u64) -> Vec<bool> {

@@ -210,7 +210,7 @@ impl Replay<'_> {
             let project = self.app.project(self.who, &self.project(*n)).await.unwrap();
             shares.restore(project.id, *ahead);
         }
-        let claimed = self.app.claim(None, slots, &shares, &Records::default(), titan_lifecycle::now()).await.unwrap();
+        let claimed = self.app.claim(None, self.app.offer(slots), &shares, &Records::default(), titan_lifecycle::now()).await.unwrap();
         let number = |choice: &crate::domain::matching::Choice| {
             let task = self.tasks.iter().position(|id| *id == choice.candidate.id).unwrap();
             let session = self.sessions.iter().find(|(_, (id, _))| *id == choice.slot.session).map(|(n, _)| *n).unwrap();

@@ -100,14 +100,15 @@ pub(crate) async fn lock_waiting(db: &impl ConnectionTrait, tasks: &[Waiting]) -
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
-/// Where these tasks stand now.
-pub(crate) async fn hold(db: &impl ConnectionTrait, decided: &[(TaskId, Option<Held>)]) -> Result<()> {
+/// Where these tasks stand now. Returns those that are held by nothing any more, each with its lane.
+pub(crate) async fn hold(db: &impl ConnectionTrait, decided: &[(TaskId, Option<Held>)]) -> Result<Vec<(TaskId, i32)>> {
     let ids: Vec<Uuid> = decided.iter().map(|(id, _)| id.uuid()).collect();
     let held: Vec<String> = decided.iter().map(|(_, held)| held.as_ref().map_or("", Held::text).to_owned()).collect();
     let update = "UPDATE task t SET held = nullif(d.held, '') FROM unnest($1::uuid[], $2::text[]) AS d(id, held)
-        WHERE t.id = d.id AND t.held IS DISTINCT FROM nullif(d.held, '')";
-    db.execute_raw(sql(update, [ids.into(), held.into()])).await?;
-    Ok(())
+        WHERE t.id = d.id AND t.held IS DISTINCT FROM nullif(d.held, '') RETURNING t.id, t.lane_id, t.held IS NULL AS free";
+    let rows = db.query_all_raw(sql(update, [ids.into(), held.into()])).await?;
+    let free = |row: &QueryResult| Ok(row.try_get::<bool>("", "free")?.then_some((row.try_get("", "id")?, row.try_get("", "lane_id")?)));
+    rows.iter().filter_map(|row| free(row).transpose()).collect()
 }
 
 /// Lets tasks whose time has come go on: to the limit they are under, or to the ready ones. Returns whether any was, and the

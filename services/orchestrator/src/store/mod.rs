@@ -3,6 +3,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod claims;
+pub(crate) mod due;
 pub(crate) mod entity;
 pub(crate) mod goals;
 pub(crate) mod lanes;

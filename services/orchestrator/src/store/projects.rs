@@ -65,14 +65,15 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, project: &Model) -> Result
 pub(crate) async fn update(db: &impl ConnectionTrait, project: &Model, version: i64) -> Result<bool> {
     let Model { id, name, description, weight, matching, updated_at, .. } = project.clone();
     let update = "UPDATE project SET name = $3, description = $4, updated_at = $5, weight = $6, matching = $7, version = version + 1
-        WHERE id = $1 AND version = $2";
+        WHERE id = $1 AND version = $2 RETURNING pg_notify('titan_projects', '')";
     let values = [id.into(), version.into(), name.into(), description.into(), updated_at.into(), weight.into(), matching.into()];
-    Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
+    Ok(db.query_one_raw(sql(update, values)).await?.is_some())
 }
 
 /// False while it has goals that are not finished.
 pub(crate) async fn archive(db: &impl ConnectionTrait, id: ProjectId) -> Result<bool> {
     let update = "UPDATE project SET status = 'archived', version = version + 1, updated_at = now()
-        WHERE id = $1 AND NOT EXISTS (SELECT FROM goal WHERE project_id = $1 AND state = 'running')";
-    Ok(db.execute_raw(sql(update, [id.into()])).await?.rows_affected() == 1)
+        WHERE id = $1 AND NOT EXISTS (SELECT FROM goal WHERE project_id = $1 AND state = 'running')
+        RETURNING pg_notify('titan_projects', '')";
+    Ok(db.query_one_raw(sql(update, [id.into()])).await?.is_some())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, SqlErr};
 use serde::Serialize;
 use serde_json::Value;
 use titan_error::{Error, Result};
@@ -247,21 +247,40 @@ pub(crate) struct NewKey {
     pub(crate) task_ids: Vec<Uuid>,
 }
 
+const INSERT_KEYS: &str = "INSERT INTO submission (project_id, idempotency_key, task_ids)
+    SELECT project_id, idempotency_key, task_ids::uuid[] FROM unnest($1::uuid[], $2::text[], $3::text[]) AS r(project_id, idempotency_key, task_ids)
+    ORDER BY project_id, idempotency_key";
+
+fn key_values(keys: &[NewKey]) -> [sea_orm::Value; 3] {
+    let array = |key: &NewKey| format!("{{{}}}", key.task_ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","));
+    [
+        keys.iter().map(|key| key.project_id).collect::<Vec<_>>().into(),
+        keys.iter().map(|key| key.idempotency_key.clone()).collect::<Vec<_>>().into(),
+        keys.iter().map(array).collect::<Vec<_>>().into(),
+    ]
+}
+
+/// Takes keys that are free.
+pub(crate) fn add_keys(writes: &mut Combined, keys: &[NewKey]) {
+    writes.add(INSERT_KEYS, key_values(keys));
+}
+
+/// False, and nothing is written, when a key is not free.
+pub(crate) async fn store(db: &impl ConnectionTrait, writes: Combined) -> Result<bool> {
+    match db.query_all_raw(writes.into_statement()).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Takes the keys that are free; returns, by position, whether the key was.
 pub(crate) async fn take_keys(db: &impl ConnectionTrait, keys: &[NewKey]) -> Result<Vec<bool>> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let insert = "INSERT INTO submission (project_id, idempotency_key, task_ids)
-        SELECT project_id, idempotency_key, task_ids::uuid[] FROM unnest($1::uuid[], $2::text[], $3::text[]) AS r(project_id, idempotency_key, task_ids)
-        ORDER BY project_id, idempotency_key ON CONFLICT DO NOTHING RETURNING task_ids[1] AS first";
-    let array = |key: &NewKey| format!("{{{}}}", key.task_ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","));
-    let values = [
-        keys.iter().map(|key| key.project_id).collect::<Vec<_>>().into(),
-        keys.iter().map(|key| key.idempotency_key.clone()).collect::<Vec<_>>().into(),
-        keys.iter().map(array).collect::<Vec<_>>().into(),
-    ];
-    let rows = db.query_all_raw(sql(insert, values)).await?;
+    let insert = format!("{INSERT_KEYS} ON CONFLICT DO NOTHING RETURNING task_ids[1] AS first");
+    let rows = db.query_all_raw(sql(&insert, key_values(keys))).await?;
     let taken = rows.iter().map(|row| Ok(row.try_get("", "first")?)).collect::<Result<std::collections::HashSet<Uuid>>>()?;
     Ok(keys.iter().map(|key| key.task_ids.first().is_some_and(|id| taken.contains(id))).collect())
 }

@@ -38,6 +38,7 @@ pub(crate) async fn goals_of(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<
 /// Where a task stands in the inbox, and what it is under.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
+    pub(crate) lane_id: i32,
     pub(crate) held: Option<Held>,
     pub(crate) concurrency_key: Option<String>,
     pub(crate) rate_keys: Vec<String>,
@@ -51,6 +52,7 @@ impl FromQueryResult for Place {
     fn from_query_result(row: &QueryResult, prefix: &str) -> std::result::Result<Self, DbErr> {
         let held: Option<String> = row.try_get(prefix, "held")?;
         Ok(Self {
+            lane_id: row.try_get(prefix, "lane_id")?,
             held: held.as_deref().map(Held::parse),
             concurrency_key: row.try_get(prefix, "concurrency_key")?,
             rate_keys: row.try_get::<Option<Vec<String>>>(prefix, "rate_keys")?.unwrap_or_default(),
@@ -101,7 +103,7 @@ pub(crate) struct Locked {
 /// In id order; those that do not exist are left out.
 pub(crate) async fn lock(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Locked>> {
     let select = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, t.org_id, t.project_id, t.goal_id,
-            t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later, t.started_at, p.retry,
+            t.lane_id, t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later, t.started_at, p.retry,
             t.kind, p.title, p.traceparent, t.agent_id, a.name AS agent_name, p.digest
         FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id LEFT JOIN goal g ON g.id = t.goal_id
         WHERE t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t";
@@ -265,7 +267,7 @@ pub(crate) struct Affected {
 
 const AFFECTED: &str =
     "SELECT t.id, t.org_id, t.project_id, p.traceparent, t.goal_id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts,
-        t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later
+        t.lane_id, t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later
     FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN goal g ON g.id = t.goal_id";
 
 /// A task that waits for another one, and what it does when that one fails.
