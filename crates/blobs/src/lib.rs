@@ -1,6 +1,8 @@
 //! This crate only keeps bytes that are too large for a row — evidence, logs, payloads — under their
 //! SHA-256 digest, in whatever `object_store` fronts. What is stored never changes.
 
+mod documents;
+
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -13,6 +15,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use titan_error::{Error, Result};
+
+pub use documents::INLINE_MOST;
 
 #[derive(Clone)]
 pub struct Blobs(Arc<dyn ObjectStore>);

@@ -63,7 +63,7 @@ impl Settings for Config {
         repositories = "/var/lib/titan/repositories"
         blobs = "/var/lib/titan/blobs"
         first_key_file = "/var/lib/titan/api-key"
-        body_limit = 262144
+        body_limit = 8388608
         requests_per_minute = 60000
         event_days = 30
     "#;

@@ -60,6 +60,7 @@ enum Command {
         attempt: i32,
     },
     Recorded(BTreeMap<(AgentId, String), Tally>),
+    Trigger(AgentId),
     /// All that are given nothing.
     Unfit(HashSet<AgentId>),
 }
@@ -116,6 +117,9 @@ impl Dispatcher {
             self.send(Command::Recorded(records));
         }
     }
+    pub(crate) fn trigger(&self, agent: AgentId) {
+        self.send(Command::Trigger(agent));
+    }
     pub(crate) fn unfit(&self, agents: HashSet<AgentId>) {
         self.send(Command::Unfit(agents));
     }
@@ -154,6 +158,9 @@ pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: Cancellatio
         }
         while let Ok(command) = commands.try_recv() {
             state.apply(command);
+        }
+        for agent in std::mem::take(&mut state.triggered) {
+            state.trigger(&app, agent).await;
         }
         if state.has_work() && Instant::now() >= state.rested {
             state.claim(&app).await;
@@ -206,6 +213,8 @@ struct State {
     behind: bool,
     /// There may be something for agents that had no free slot.
     unseen: bool,
+    /// Agents to be woken.
+    triggered: Vec<AgentId>,
 }
 
 impl Default for State {
@@ -223,6 +232,7 @@ impl Default for State {
             rested: Instant::now(),
             behind: false,
             unseen: false,
+            triggered: Vec::new(),
         }
     }
 }
@@ -280,6 +290,10 @@ impl State {
                     self.records.add(agent, &kind, tally);
                 }
             }
+            Command::Trigger(agent) => {
+                self.triggered.push(agent);
+                self.search = true;
+            }
             Command::Unfit(unfit) => {
                 self.unfit = unfit;
                 self.search = true;
@@ -320,6 +334,20 @@ impl State {
                 }
             }
             Err(error) => tracing::warn!(?error, "leases could not be extended"),
+        }
+    }
+
+    /// Delivers what the agent has once more; a worker that has it knows.
+    async fn trigger(&self, app: &App, agent: AgentId) {
+        for session in self.sessions.values() {
+            let has: Vec<AttemptKey> = session.owned.iter().filter(|(_, of)| **of == agent).map(|(attempt, _)| *attempt).collect();
+            if has.is_empty() {
+                continue;
+            }
+            match app.redeliver(&has).await {
+                Ok(assignments) => assignments.into_iter().for_each(|assignment| session.say(Body::Assignment(assignment))),
+                Err(error) => tracing::warn!(?error, %agent, "what the agent has could not be read"),
+            }
         }
     }
 

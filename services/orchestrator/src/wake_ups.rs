@@ -1,5 +1,5 @@
 //! What replicas tell each other by NOTIFY: what became ready, which attempts ended, new lanes, conditions of agents, messages,
-//! changed projects.
+//! changed projects, agents to be woken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ const LANES: &str = "titan_lanes";
 const AGENTS: &str = "titan_agents";
 const MAIL: &str = "titan_mail";
 const PROJECTS: &str = "titan_projects";
+const TRIGGER: &str = "titan_trigger";
 
 /// `task/attempt`, from whichever replica ended it.
 fn revoke(dispatcher: &Dispatcher, payload: &str) {
@@ -45,7 +46,7 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
     while !shutdown.is_cancelled() {
         let listening = async {
             let mut listener = PgListener::connect(url.reveal()).await?;
-            listener.listen_all([READY, REVOKED, LANES, AGENTS, MAIL, PROJECTS]).await?;
+            listener.listen_all([READY, REVOKED, LANES, AGENTS, MAIL, PROJECTS, TRIGGER]).await?;
             relearn(&app).await?;
             check.set(true);
             loop {
@@ -59,6 +60,12 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
                         AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
                         MAIL => app.mail.notify_waiters(),
                         PROJECTS => app.known_projects.forget(),
+                        TRIGGER => {
+                            if let Ok(agent) = told.payload().parse() {
+                                app.dispatcher.trigger(agent);
+                            }
+                            app.ready.notify_waiters();
+                        }
                         _ => {
                             app.dispatcher.ready(Ready::heard(told.payload(), app.replica));
                             app.ready.notify_waiters();

@@ -13,6 +13,11 @@ pub(crate) enum Verb {
     Quarantine(Args),
     /// Give it work again.
     Return(Args),
+    /// Wake it for what is assigned to it and what it could take.
+    Trigger {
+        /// Name or id, as shown by `titan agents`.
+        agent: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -29,6 +34,7 @@ pub(crate) async fn run(client: &Client, verb: Verb, json: bool) -> anyhow::Resu
         Verb::Drain(args) => ("drain", args),
         Verb::Quarantine(args) => ("quarantine", args),
         Verb::Return(args) => ("return", args),
+        Verb::Trigger { agent } => ("trigger", Args { agent, reason: String::new() }),
     };
     let agent = client.post(&format!("/agents/{agent}/{verb}"), &json!({ "reason": reason })).await?;
     if json {

@@ -100,12 +100,15 @@ async fn work(client: &Client, agent: &str, task: &Value, command: &[String]) ->
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{} cannot be run", command[0]))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A command that does not read it is free not to.
-        let _ = stdin.write_all(task.to_string().as_bytes()).await;
-    }
+    let stdin = child.stdin.take();
+    let given = async {
+        if let Some(mut stdin) = stdin {
+            // A command that does not read it is free not to.
+            let _ = stdin.write_all(task.to_string().as_bytes()).await;
+        }
+    };
     let deadline = tokio::time::sleep(Duration::from_millis(task["deadline_ms"].as_u64().unwrap_or(300_000)));
-    let (mut ended, mut deadline) = (std::pin::pin!(child.wait_with_output()), std::pin::pin!(deadline));
+    let (mut ended, mut deadline) = (std::pin::pin!(async { tokio::join!(child.wait_with_output(), given).0 }), std::pin::pin!(deadline));
     let beat = json!({ "running": [{ "task": id, "attempt": attempt }] });
     loop {
         let path = format!("/agents/{agent}/heartbeat");

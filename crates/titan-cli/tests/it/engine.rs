@@ -52,6 +52,7 @@ async fn tasks_are_submitted_explained_steered_and_audited() {
     assert!(why.contains("it is draining: lunch"), "{why}");
     assert!(shown(&stack, &["bulk", "priority", "9", "--project", "stream", "--label", "late"]).contains("1 task(s) changed"));
     assert!(shown(&stack, &["agent", "return", "runner@dev"]).contains("idle"));
+    assert!(shown(&stack, &["agent", "trigger", "runner@dev"]).contains("runner@dev"));
     eventually("the late one", async || (state(late).await == "done").then_some(())).await;
 
     let bad =
@@ -96,6 +97,20 @@ async fn a_command_becomes_an_agent() {
     work(r#"tr a-z A-Z | grep -o '"TITLE":"[A-Z]*"' | cut -d'"' -f4"#);
     let done = stack.get(&format!("/api/v1/tasks/{good}")).await;
     assert_eq!((&done["state"], &done["result"]["output"], &done["agent"]), (&json!("done"), &json!("HELLO"), &json!("sh")), "{done}");
+
+    // More than a row holds, there and back.
+    let text = "x".repeat(100_000);
+    let one = |key: &str, depends_on: &[&str], input: Value| json!({ "key": key, "kind": "shout", "role": "shouter", "title": key, "labels": ["loud"], "depends_on": depends_on, "input": input });
+    let tasks = json!({ "project": "stream", "tasks": [one("large", &[], json!({ "text": text })), one("after", &["large"], json!({}))] });
+    let tasks = stack.post("/api/v1/tasks", "large", &tasks).await;
+    let id = |n: usize| tasks["tasks"][n]["id"].as_str().unwrap().to_owned();
+    assert_eq!(tasks["tasks"][0]["input"]["$blob"]["bytes"], 100_011, "{tasks}");
+    work(r#"python3 -c 'import json, sys; print(json.dumps({"back": json.load(sys.stdin)["input"]["text"]}))'"#);
+    let large = stack.get(&format!("/api/v1/tasks/{}", id(0))).await;
+    assert_eq!((&large["input"]["text"], &large["result"]["back"]), (&json!(text), &json!(text)));
+    work(r#"python3 -c 'import json, sys; print(len(json.load(sys.stdin)["dependencies"][0]["result"]["back"]))'"#);
+    assert_eq!(stack.get(&format!("/api/v1/tasks/{}", id(1))).await["result"]["output"], "100000");
+
     let bad = task("no");
     work("echo 'this cannot be shouted' >&2; exit 65");
     let failed = stack.get(&format!("/api/v1/tasks/{bad}")).await;

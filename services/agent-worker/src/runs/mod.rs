@@ -91,7 +91,8 @@ impl Worker {
     pub(crate) async fn work(&self, assignment: Assignment, reports: &Reports) -> TaskResult {
         let attempt = Some(AttemptRef { task_id: assignment.task_id.clone(), attempt: assignment.attempt });
         let deadline = Duration::from_millis(assignment.deadline_ms.into());
-        let outcome = match tokio::time::timeout(deadline, self.try_work(assignment, reports)).await {
+        let work = async { self.put_aside(self.try_work(self.whole(assignment).await?, reports).await?).await };
+        let outcome = match tokio::time::timeout(deadline, work).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
                 tracing::warn!(?error, "the attempt failed");
@@ -106,6 +107,26 @@ impl Worker {
             }
         };
         TaskResult { attempt, outcome: Some(outcome) }
+    }
+
+    /// With the documents that are too large for their rows.
+    async fn whole(&self, mut assignment: Assignment) -> Result<Assignment> {
+        let Assignment { input_json, dependencies, .. } = &mut assignment;
+        for document in std::iter::once(input_json).chain(dependencies.iter_mut().map(|d| &mut d.result_json)) {
+            *document = patiently(|| self.blobs.bring(document.clone())).await?;
+        }
+        Ok(assignment)
+    }
+
+    /// Without them.
+    async fn put_aside(&self, mut outcome: Outcome) -> Result<Outcome> {
+        let document = match &mut outcome {
+            Outcome::Completed(Completed { result_json }) => result_json,
+            Outcome::Rejected(Rejected { findings_json, .. }) => findings_json,
+            Outcome::Failed(_) => return Ok(outcome),
+        };
+        *document = patiently(|| self.blobs.put_aside(document.clone())).await?;
+        Ok(outcome)
     }
 
     async fn try_work(&self, assignment: Assignment, reports: &Reports) -> Result<Outcome> {

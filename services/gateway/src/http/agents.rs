@@ -122,6 +122,15 @@ async fn take_back(
     Ok(Json(retrying(set).await?.into()))
 }
 
+/// Wake an agent for what is assigned to it and what it could take: what it has not begun is delivered again.
+#[utoipa::path(post, path = "/api/v1/agents/{id}/trigger", params(("id" = String, Path)),
+    responses((status = 200, body = AgentOut), (status = 404), (status = 412), (status = 422)))]
+async fn trigger(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<AgentOut>> {
+    let request = GetAgentRequest { id };
+    let wake = async || AgentServiceClient::new(app.orchestrator.clone()).trigger_agent(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(retrying(wake).await?.into()))
+}
+
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list))
@@ -129,4 +138,5 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(drain))
         .routes(routes!(quarantine))
         .routes(routes!(take_back))
+        .routes(routes!(trigger))
 }

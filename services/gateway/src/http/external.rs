@@ -154,6 +154,14 @@ impl From<Assignment> for AssignmentOut {
     }
 }
 
+/// With the documents that are too large for their rows.
+async fn whole(app: &App, mut given: Assignment) -> Result<Assignment> {
+    for document in std::iter::once(&mut given.input_json).chain(given.dependencies.iter_mut().map(|d| &mut d.result_json)) {
+        *document = app.blobs.bring_if_there(std::mem::take(document)).await?;
+    }
+    Ok(given)
+}
+
 /// Wait for a task. It is the agent's from then on.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/poll", params(("id" = String, Path)), request_body = PollIn,
     responses((status = 200, body = PollOut), (status = 404), (status = 412), (status = 422)))]
@@ -164,8 +172,11 @@ async fn poll(State(app): State<Arc<App>>, Caller(who): Caller, Path(agent): Pat
     let poll = async || AgentServiceClient::new(app.orchestrator.clone()).poll_task(app.signer.request(&who, request.clone())?).await;
     let PollTaskResponse { assignment, reason, retry_after_ms } = retrying(poll).await?;
     let none = assignment.is_none();
-    let answer =
-        PollOut { assignment: assignment.map(Into::into), reason: none.then_some(reason), retry_after_ms: none.then_some(retry_after_ms) };
+    let assignment = match assignment {
+        Some(assignment) => Some(whole(&app, assignment).await?.into()),
+        None => None,
+    };
+    let answer = PollOut { assignment, reason: none.then_some(reason), retry_after_ms: none.then_some(retry_after_ms) };
     let seconds = Duration::from_millis(retry_after_ms.into()).as_secs().max(1).to_string();
     Ok(if none { ([(header::RETRY_AFTER, seconds)], Json(answer)).into_response() } else { Json(answer).into_response() })
 }
@@ -252,12 +263,14 @@ async fn report(
     Body(report): Body<ReportIn>,
 ) -> Result<Json<ReportOut>> {
     let ReportIn { task, attempt, progress, completed, failed, rejected } = report;
-    let text = |map: serde_json::Map<String, Value>| Value::Object(map).to_string();
+    let text = async |map: serde_json::Map<String, Value>| app.blobs.put_aside(Value::Object(map).to_string()).await;
     let what = match (progress, completed, failed, rejected) {
         (Some(message), None, None, None) => What::Progress(message),
-        (None, Some(result), None, None) => What::Completed(Completed { result_json: text(result) }),
+        (None, Some(result), None, None) => What::Completed(Completed { result_json: text(result).await? }),
         (None, None, Some(FailedIn { message, code, r#final }), None) => What::Failed(Failed { message, r#final, code }),
-        (None, None, None, Some(RejectedIn { message, findings })) => What::Rejected(Rejected { message, findings_json: text(findings) }),
+        (None, None, None, Some(RejectedIn { message, findings })) => {
+            What::Rejected(Rejected { message, findings_json: text(findings).await? })
+        }
         _ => return Err(Error::invalid("completed", "give one of progress, completed, failed and rejected")),
     };
     let what = Some(what);

@@ -107,7 +107,11 @@ async fn create(State(app): State<Arc<App>>, Caller(who): Caller, Body(schedule)
     let ScheduleIn { project, name, cron, every_ms, time_zone, goal, task } = schedule;
     let work = match (goal.is_empty(), task) {
         (false, None) => Work::Goal(goal),
-        (true, Some(task)) => Work::Task(task.into_proto()),
+        (true, Some(task)) => {
+            let mut task = task.into_proto();
+            task.input_json = app.blobs.put_aside(task.input_json).await?;
+            Work::Task(task)
+        }
         _ => return Err(Error::invalid("goal", "give either a goal or a task")),
     };
     let request = CreateScheduleRequest { project, name, cron, every_ms, time_zone, work: Some(ScheduledWork { work: Some(work) }) };

@@ -44,6 +44,7 @@ pub(super) struct TaskIn {
     /// 0 to 9, the highest first; 0 if not given.
     #[serde(default)]
     priority: i32,
+    /// Above 64 KiB it stands in the blob store, and `{"$blob": …}` for it where many tasks are listed.
     #[serde(default)]
     #[schema(value_type = Object)]
     input: Option<serde_json::Map<String, Value>>,
@@ -297,9 +298,13 @@ async fn submit(
     Body(tasks): Body<TasksIn>,
 ) -> Result<(StatusCode, Json<TasksOut>)> {
     let TasksIn { project, tasks } = tasks;
+    let mut tasks: Vec<proto::NewTask> = tasks.into_iter().map(TaskIn::into_proto).collect();
+    for task in &mut tasks {
+        task.input_json = app.blobs.put_aside(std::mem::take(&mut task.input_json)).await?;
+    }
     let request = SubmitTasksRequest {
         project,
-        tasks: tasks.into_iter().map(TaskIn::into_proto).collect(),
+        tasks,
         idempotency_key: downstream_key(&headers),
         goal_id: String::new(),
         attempt_credential: String::new(),
@@ -309,13 +314,23 @@ async fn submit(
     Ok((StatusCode::CREATED, Json(TasksOut { tasks })))
 }
 
+/// With its input and its result, also those that are too large for their rows.
+async fn whole(app: &App, who: &Principal, id: &str) -> Result<TaskOut> {
+    let get = async || {
+        let request = app.signer.request(who, GetTaskRequest { id: id.to_owned() })?;
+        TaskServiceClient::new(app.orchestrator.clone()).get_task(request).await
+    };
+    let mut task = retrying(get).await?;
+    for document in [&mut task.input_json, &mut task.result_json] {
+        *document = app.blobs.bring_if_there(std::mem::take(document)).await?;
+    }
+    Ok(task.into())
+}
+
 /// One task.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<TaskOut>> {
-    let get = async || {
-        TaskServiceClient::new(app.orchestrator.clone()).get_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await
-    };
-    Ok(Json(retrying(get).await?.into()))
+    Ok(Json(whole(&app, &who, &id).await?))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -363,10 +378,7 @@ async fn changes(app: &App, who: &Principal, id: &str) -> Result<impl Iterator<I
 /// the choice, and what came of it with its evidence.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/audit", params(("id" = String, Path)), responses((status = 200, body = String, content_type = "application/jsonl"), (status = 404), (status = 422)))]
 async fn audit(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Response> {
-    let get = async || {
-        TaskServiceClient::new(app.orchestrator.clone()).get_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await
-    };
-    let task = TaskOut::from(retrying(get).await?);
+    let task = whole(&app, &who, &id).await?;
     let id = task.id.clone();
     let submitted = line!({ "task": id, "what": "submitted", "at": task.created_at, "who": task.created_by, "project": task.project_id,
         "goal": task.goal_id, "parent": task.parent, "kind": task.kind, "role": task.role, "pool": task.pool, "title": task.title,

@@ -32,6 +32,17 @@ impl App {
         agents::find(&self.db, who.org, agent.id).await
     }
 
+    /// Wakes it, wherever it is connected.
+    pub(crate) async fn trigger_agent(&self, who: &Principal, agent: &str) -> Result<AgentRow> {
+        let agent = self.agent(who, agent).await?;
+        if !agent.alive {
+            let seen = agent.last_seen_at.format("%F %T UTC");
+            return Err(Error::precondition(format!("{} is not connected, and was seen last at {seen}; start it", agent.name)));
+        }
+        agents::notify_trigger(&self.db, agent.id).await?;
+        Ok(agent)
+    }
+
     /// Gives agents that were quarantined long enough another chance.
     pub(crate) async fn release_quarantined(&self) -> Result<()> {
         let after = std::time::Duration::from_secs(self.engine.quarantine_s.into());

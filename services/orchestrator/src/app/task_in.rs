@@ -119,7 +119,9 @@ fn validate_one(i: usize, task: &TaskIn, now: DateTime<Utc>) -> Result<NewTask> 
     let field = |name: &str| format!("tasks[{i}].{name}");
     let input: Value = match task.input_json.as_str() {
         "" => Value::Object(serde_json::Map::new()),
-        json if json.len() > PAYLOAD_MOST => return Err(Error::invalid(field("input"), "must be at most 64 KiB")),
+        json if json.len() > PAYLOAD_MOST => {
+            return Err(Error::invalid(field("input"), "must be at most 64 KiB; the REST API takes more, and puts it into the blob store"));
+        }
         json => serde_json::from_str(json).map_err(|e| Error::invalid(field("input"), format!("is not JSON: {e}")))?,
     };
     let check = |ok: bool, name: &str, message: &str| if ok { Ok(()) } else { Err(Error::invalid(field(name), message)) };

@@ -43,6 +43,12 @@ impl AgentService for Api {
         self.set_condition(&request, Condition::Fit).await
     }
 
+    async fn trigger_agent(&self, request: Request<GetAgentRequest>) -> Result<Response<Agent>, Status> {
+        let who = Principal::of(&request)?;
+        let agent = self.app.trigger_agent(&who, &request.get_ref().id).await?;
+        Ok(Response::new(convert::agent(agent)))
+    }
+
     async fn register_agent(&self, request: Request<RegisterAgentRequest>) -> Result<Response<Agent>, Status> {
         let who = Principal::of(&request)?;
         let RegisterAgentRequest { name, role, department, pool, skills, max_concurrency, subscription } = request.into_inner();

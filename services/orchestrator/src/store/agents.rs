@@ -228,6 +228,12 @@ pub(crate) async fn unfit(db: &impl ConnectionTrait) -> Result<HashSet<AgentId>>
 }
 
 /// Tells every replica, when the transaction commits.
+/// Tells the replica that the agent is connected to.
+pub(crate) async fn notify_trigger(db: &impl ConnectionTrait, agent: AgentId) -> Result<()> {
+    db.execute_raw(sql("SELECT pg_notify('titan_trigger', $1)", [agent.to_string().into()])).await?;
+    Ok(())
+}
+
 pub(crate) async fn notify_conditions(db: &impl ConnectionTrait) -> Result<()> {
     db.execute_raw(sql("SELECT pg_notify('titan_agents', '')", [])).await?;
     Ok(())

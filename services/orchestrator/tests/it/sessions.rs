@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use titan_ids::{OrgId, SessionId};
+use titan_proto::orchestrator::agent_service_client::AgentServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
-use titan_proto::orchestrator::{GetTaskRequest, TaskState, VerifyAttemptRequest};
+use titan_proto::orchestrator::{GetAgentRequest, GetTaskRequest, TaskState, VerifyAttemptRequest};
 use titan_proto::worker::orchestrator_message::Body as In;
 use titan_proto::worker::result::Outcome;
 use titan_proto::worker::worker_message::Body as Out;
@@ -244,4 +245,33 @@ async fn a_task_stored_through_one_replica_is_pushed_by_another() {
     assert!(started.elapsed() < std::time::Duration::from_millis(900), "pushed, not swept: {:?}", started.elapsed());
     other.stop().await;
     far.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_triggered_agent_hears_of_its_tasks_once_more_through_any_replica() {
+    let fixture = Fixture::new().await;
+    let other = super::start(&fixture.database);
+    let mut worker = Worker::new(&fixture, 1).await;
+    let task = fixture.submit(vec![noop("a", &[])]).await.unwrap().remove(0);
+    let first = worker.assignment().await;
+    let channel = tonic::transport::Channel::from_shared(other.url.clone()).unwrap().connect_lazy();
+    let trigger = async |id: &str| {
+        let request = GetAgentRequest { id: id.to_owned() };
+        eventually("the other replica answers", async || {
+            let answer = AgentServiceClient::new(channel.clone()).trigger_agent(fixture.request(request.clone())).await;
+            (!answer.as_ref().is_err_and(|status| status.code() == Code::Unavailable)).then_some(answer)
+        })
+        .await
+    };
+    trigger(&first.agent_name).await.unwrap();
+    let again = worker.assignment().await;
+    assert_eq!((&again.task_id, again.attempt), (&task.id, first.attempt));
+    assert!(worker.end(completed(&again)).await);
+    assert_eq!(trigger("nobody").await.unwrap_err().code(), Code::NotFound);
+    drop(worker);
+    let offline = eventually("it is gone", async || trigger(&first.agent_name).await.err()).await;
+    assert_eq!(offline.code(), Code::FailedPrecondition);
+    assert!(offline.message().contains("is not connected"), "{offline}");
+    other.stop().await;
+    fixture.service.stop().await;
 }
