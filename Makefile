@@ -1,6 +1,6 @@
 # Thin verbs; what they do is in scripts/ and crates/titan-cli.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down build test simulate chaos bench check images
+.PHONY: help demo dev up down build test simulate chaos upgrade bench bench-storage check images
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 HOME_UP := $(if $(TITAN_HOME),$(TITAN_HOME),$(CURDIR)/.run/titan)
@@ -47,6 +47,13 @@ bench: ## Build release and measure the task engine (BENCH_SECONDS=60); the tabl
 	@scripts/servers.sh tools
 	cargo build --workspace --release
 	@scripts/servers.sh with target/release/titan-bench --page docs/benchmarks.md
+
+upgrade: ## Build the last release too (LAST_RELEASE) and replace its processes by these, and back, under load
+	@scripts/servers.sh with scripts/upgrade.sh
+
+bench-storage: ## Measure the engine with a snapshot held for five times BENCH_SECONDS (60), and with ten million finished tasks
+	cargo build --workspace --release
+	@BENCH_PEERS=0 scripts/servers.sh with target/release/titan-bench --only snapshot,history
 
 check: ## Format and lints, warnings denied
 	cargo fmt --all --check

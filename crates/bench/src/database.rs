@@ -2,7 +2,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres, Transaction};
 
 use crate::installation::cpu;
 
@@ -23,8 +23,12 @@ pub(crate) struct Cost {
 
 impl Database {
     pub(crate) async fn create(admin_url: &str) -> anyhow::Result<Self> {
+        Self::create_named(admin_url, "main").await
+    }
+
+    pub(crate) async fn create_named(admin_url: &str, name: &str) -> anyhow::Result<Self> {
         let admin = PgPoolOptions::new().max_connections(2).connect(admin_url).await?;
-        let name = format!("titan_bench_{}", std::process::id());
+        let name = format!("titan_bench_{name}_{}", std::process::id());
         sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await?;
         let url = PgConnectOptions::from_str(admin_url)?.database(&name).to_url_lossy().to_string();
         let pool = PgPoolOptions::new().max_connections(6).connect(&url).await?;
@@ -44,6 +48,14 @@ impl Database {
         Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await?)
     }
 
+    /// Until it is ended, nothing that dies from now on is cleaned away.
+    pub(crate) async fn hold_snapshot(&self) -> anyhow::Result<Transaction<'_, Postgres>> {
+        let mut holder = self.pool.begin().await?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *holder).await?;
+        sqlx::query("SELECT count(*) FROM pg_class").execute(&mut *holder).await?;
+        Ok(holder)
+    }
+
     pub(crate) async fn execute(&self, sql: &str) -> anyhow::Result<()> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.pool).await?;
         Ok(())
@@ -53,7 +65,8 @@ impl Database {
     pub(crate) async fn cpu(&self, role: &str) -> anyhow::Result<Duration> {
         let pids: Vec<i32> =
             sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE usename = $1").bind(role).fetch_all(&self.pool).await?;
-        pids.into_iter().map(cpu).sum()
+        // One that ended since is missing from what it used.
+        Ok(pids.into_iter().filter_map(|pid| cpu(pid).ok()).sum())
     }
 
     /// Since the server's start; the difference of two is what lay between them.

@@ -25,6 +25,8 @@ pub(crate) struct Client {
     channels: Vec<Channel>,
     pub(crate) signer: Signer,
     who: Principal,
+    /// What its keys begin with.
+    name: String,
     keys: AtomicU64,
 }
 
@@ -49,7 +51,7 @@ pub(crate) struct Latency {
 
 /// Tasks submitted a second by the open loop.
 pub(crate) const RATE: u32 = 1_000;
-const PROJECT: &str = "bench";
+pub(crate) const PROJECT: &str = "bench";
 const BULK: usize = 100;
 const BULK_CLIENTS: usize = 32;
 
@@ -58,7 +60,8 @@ impl Client {
         let peers = titan_service::Peers::new("orchestrators", &installation.orchestrators())?;
         let signer = Signer::new("gateway", &installation.signing_key()?);
         let who = Principal::user(UserId::generate(), OrgId::DEFAULT);
-        Ok(Self { channels: vec![peers.one(0), peers.one(1)], signer, who, keys: AtomicU64::new(0) })
+        let name = format!("{:08x}", uuid::Uuid::new_v4().as_fields().0);
+        Ok(Self { channels: vec![peers.one(0), peers.one(1)], signer, who, name, keys: AtomicU64::new(0) })
     }
 
     pub(crate) async fn project(&self) -> anyhow::Result<()> {
@@ -67,12 +70,16 @@ impl Client {
         Ok(())
     }
 
+    pub(crate) fn request<T>(&self, message: T) -> anyhow::Result<tonic::Request<T>> {
+        Ok(self.signer.request(&self.who, message)?)
+    }
+
     pub(crate) fn channel(&self, replica: usize) -> Channel {
         self.channels[replica % self.channels.len()].clone()
     }
 
     pub(crate) async fn submit(&self, replica: usize, tasks: Vec<NewTask>) -> anyhow::Result<Vec<Task>> {
-        let idempotency_key = self.keys.fetch_add(1, Relaxed).to_string();
+        let idempotency_key = format!("{}/{}", self.name, self.keys.fetch_add(1, Relaxed));
         let request = SubmitTasksRequest { project: PROJECT.to_owned(), tasks, idempotency_key, ..Default::default() };
         let mut client = TaskServiceClient::new(self.channel(replica));
         Ok(client.submit_tasks(self.signer.request(&self.who, request)?).await?.into_inner().tasks)
@@ -93,8 +100,14 @@ pub(crate) async fn bulk(client: &Client, database: &Database, lasting: Duration
     closed_loop(client, database, BULK_CLIENTS, BULK, lasting).await
 }
 
-async fn closed_loop(client: &Client, database: &Database, clients: usize, size: usize, lasting: Duration) -> anyhow::Result<Throughput> {
-    let (started, before, known) = (Instant::now(), database.cost().await?, submitted(database).await?);
+/// Single tasks that nobody counts.
+pub(crate) async fn drive(client: &Client, clients: usize, lasting: Duration) -> anyhow::Result<()> {
+    submissions(client, clients, 1, lasting).await.map(drop)
+}
+
+/// Returns how many tasks were accepted.
+async fn submissions(client: &Client, clients: usize, size: usize, lasting: Duration) -> anyhow::Result<i64> {
+    let started = Instant::now();
     let one = async |number: usize| {
         let mut accepted = 0_i64;
         while started.elapsed() < lasting {
@@ -103,11 +116,17 @@ async fn closed_loop(client: &Client, database: &Database, clients: usize, size:
         }
         anyhow::Ok(accepted)
     };
-    let accepted = join_all((0..clients).map(one)).await.into_iter().sum::<anyhow::Result<i64>>()?;
-    let expected = known + accepted;
-    until(database, DONE, expected).await?;
+    join_all((0..clients).map(one)).await.into_iter().sum()
+}
+
+async fn closed_loop(client: &Client, database: &Database, clients: usize, size: usize, lasting: Duration) -> anyhow::Result<Throughput> {
+    let (known, done_before, before) = (submitted(database).await?, database.number(DONE).await?, database.cost().await?);
+    let told_before = database.number(TOLD).await?;
+    let started = Instant::now();
+    let accepted = submissions(client, clients, size, lasting).await?;
+    until(database, DONE, done_before + accepted).await?;
     let done = started.elapsed();
-    until(database, TOLD, expected).await?;
+    until(database, TOLD, told_before + accepted).await?;
     let told = started.elapsed();
     let Cost { wal_bytes, transactions } = database.cost().await?;
     let tasks = accepted as f64;
@@ -115,8 +134,8 @@ async fn closed_loop(client: &Client, database: &Database, clients: usize, size:
         tasks: accepted,
         tasks_per_s: tasks / done.as_secs_f64(),
         events_behind_s: (told - done).as_secs_f64(),
-        lost: expected - database.number(DONE).await?,
-        duplicated: submitted(database).await? - expected + database.number(TWICE).await?,
+        lost: done_before + accepted - database.number(DONE).await?,
+        duplicated: submitted(database).await? - known - accepted + database.number(TWICE).await?,
         wal_bytes: (wal_bytes - before.wal_bytes) / tasks,
         transactions: (transactions - before.transactions) / tasks,
     })
@@ -170,7 +189,10 @@ pub(crate) async fn open_loop(client: &Client, lasting: Duration) -> anyhow::Res
     };
     let load = async {
         join_all((0..count).map(one)).await.into_iter().collect::<anyhow::Result<()>>()?;
-        tokio::time::timeout(WITHIN, all.notified()).await.context("not all were started")
+        tokio::time::timeout(WITHIN, all.notified()).await.context("not all were started")?;
+        // The last of them are still to be completed.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        anyhow::Ok(())
     };
     tokio::select! {
         done = load => done?,
@@ -188,7 +210,7 @@ const WIDTH: usize = 100;
 
 /// Each task depends on two of the layer before. Seconds from the submission to the last result.
 pub(crate) async fn graph(client: &Client, database: &Database) -> anyhow::Result<f64> {
-    let known = submitted(database).await?;
+    let known = database.number(DONE).await?;
     let key = |layer: usize, i: usize| format!("{layer}-{}", i % WIDTH);
     let task = |layer: usize, i: usize| {
         let depends_on = if layer == 0 { Vec::new() } else { vec![key(layer - 1, i), key(layer - 1, i + 1)] };

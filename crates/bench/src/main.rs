@@ -10,6 +10,7 @@ mod load;
 mod peers;
 mod report;
 mod scale;
+mod storage;
 mod workers;
 
 use std::time::Duration;
@@ -57,6 +58,16 @@ enum Load {
     Graph,
     Agents,
     Backlog,
+    /// Only when named: it takes seven times as long as the others.
+    Snapshot,
+    /// Only when named: it stores ten million tasks.
+    History,
+}
+
+impl Load {
+    fn is_usual(self) -> bool {
+        !matches!(self, Self::Snapshot | Self::History)
+    }
 }
 
 #[tokio::main]
@@ -89,14 +100,19 @@ const BEGIN: &str = "<!-- titan-bench writes from here -->";
 const END: &str = "<!-- to here -->";
 
 async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
+    let wanted = |load: Load| if args.only.is_empty() { load.is_usual() } else { args.only.contains(&load) };
+    let mut figures = Figures::default();
+    // Before there is anything else that the server cleans up.
+    if wanted(Load::History) {
+        eprintln!("ten million finished tasks …");
+        figures.history = Some(storage::history(&args.database_url).await?);
+    }
     let installation = Installation::start(&database.url).await?;
     let client = Client::new(&installation)?;
     let lasting = Duration::from_secs(args.seconds);
     client.project().await?;
     // Caches, plans and connections.
     load::singles(&client, database, 64, Duration::from_secs(3)).await?;
-    let wanted = |load| args.only.is_empty() || args.only.contains(&load);
-    let mut figures = Figures::default();
     if wanted(Load::Singles) {
         eprintln!("single tasks from {} clients for {} s …", args.clients, args.seconds);
         figures.singles = Some(load::singles(&client, database, args.clients, lasting).await?);
@@ -119,11 +135,15 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     }
     if wanted(Load::Backlog) {
         eprintln!("a backlog …");
-        figures.backlog = Some(scale::backlog(&client, database, &installation, lasting / 4).await?);
+        figures.backlog = Some(scale::backlog(&client, database, &installation, lasting / 2).await?);
     }
-    eprintln!("{figures:?}");
+    if wanted(Load::Snapshot) {
+        eprintln!("a snapshot that is held …");
+        figures.snapshot = Some(storage::snapshot(&client, database, &installation, args.clients, lasting).await?);
+    }
     let memory = installation.memory_mib()?;
     installation.stop().await?;
+    eprintln!("{figures:?}");
     eprintln!("what PostgreSQL alone can do …");
     let limit = limit::lifecycles(database, Duration::from_secs((args.seconds / 4).clamp(3, 15))).await?;
     Ok(Report {

@@ -3,6 +3,7 @@ use serde_json::json;
 use crate::load::{Latency, Throughput};
 use crate::peers::{self, Keeps, Peer};
 use crate::scale::{Agents, Backlog};
+use crate::storage::{History, Snapshot};
 
 /// Each is none when it was not measured.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub(crate) struct Figures {
     pub(crate) graph_s: Option<f64>,
     pub(crate) agents: Option<Agents>,
     pub(crate) backlog: Option<Backlog>,
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) history: Option<History>,
 }
 
 pub(crate) struct Report {
@@ -30,7 +33,7 @@ pub(crate) struct Report {
 impl Report {
     /// Markdown.
     pub(crate) fn table(&self) -> String {
-        let Figures { singles, bulk, latency, graph_s, agents, backlog } = &self.figures;
+        let Figures { singles, bulk, latency, graph_s, agents, backlog, snapshot, history } = &self.figures;
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("an unknown processor");
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -72,6 +75,20 @@ impl Report {
                 ),
             )
         }));
+        for (name, (load, claims)) in snapshot.iter().flat_map(|Snapshot(phases)| ["before", "while", "after"].into_iter().zip(phases)) {
+            let figure = format!(
+                "{:.0} tasks/s, claims p50 {:.1} and p99 {:.1} ms; lost {}, duplicated {}",
+                load.tasks_per_s, claims.p50_ms, claims.p99_ms, load.lost, load.duplicated
+            );
+            lines.push(row(&format!("single tasks {name} a snapshot is held ({} tasks)", load.tasks), figure));
+        }
+        lines.extend(history.map(|History { finished, without, with }| {
+            let figure = format!(
+                "claim p50 {:.2} → {:.2} ms, list of 50 {:.2} → {:.2} ms (medians of five runs in turns)",
+                without.claim_ms, with.claim_ms, without.list_ms, with.list_ms
+            );
+            row(&format!("without and with {finished} finished tasks"), figure)
+        }));
         lines.push(row("PostgreSQL alone: task lifecycles batched by 200", format!("{:.0}/s", self.limit)));
         lines.extend(self.ratio_limit().map(|ratio| row("ratio to it, single tasks", format!("{ratio:.2}"))));
         for Peer { name, keeps: _, version, figures } in &self.peers {
@@ -89,13 +106,15 @@ impl Report {
     }
 
     pub(crate) fn json(&self) -> String {
-        let Figures { singles, bulk, latency, graph_s, agents, backlog } = &self.figures;
+        let Figures { singles, bulk, latency, graph_s, agents, backlog, snapshot, .. } = &self.figures;
         let throughput = |of: &Option<Throughput>| of.as_ref().map(|of| of.tasks_per_s.round());
-        let both = |of: fn(&Throughput) -> i64| [singles, bulk].into_iter().flatten().map(of).sum::<i64>();
+        let measured: Vec<&Throughput> =
+            [singles, bulk].into_iter().flatten().chain(snapshot.iter().flat_map(|of| of.0.iter().map(|(of, _)| of))).collect();
+        let all = |of: fn(&Throughput) -> i64| (!measured.is_empty()).then(|| measured.iter().copied().map(of).sum::<i64>());
         json!({
             "tasks_per_s": throughput(singles), "bulk_tasks_per_s": throughput(bulk),
             "start_p50_ms": latency.map(|of| of.p50_ms), "start_p99_ms": latency.map(|of| of.p99_ms), "graph_s": graph_s,
-            "lost": both(|of| of.lost), "duplicated": both(|of| of.duplicated),
+            "lost": all(|of| of.lost), "duplicated": all(|of| of.duplicated),
             "ratio_limit": self.ratio_limit(),
             "idle_cpu": agents.map(|of| of.orchestrators_cpu), "idle_transactions_per_s": agents.map(|of| of.transactions_per_s),
             "backlog_p99_ratio": backlog.map(|of| of.large.p99_ms / of.small.p99_ms),

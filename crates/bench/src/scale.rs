@@ -155,8 +155,10 @@ async fn fill(database: &Database, Queue { ready, held }: Queue) -> anyhow::Resu
         )
     };
     let (is_ready, is_held) = (database.number(&of("IS NULL")).await?, database.number(&of("IS NOT NULL")).await?);
+    // Older than whatever is submitted, and of this call alone.
+    let salt = ready;
     let insert = format!(
-        "WITH new AS (SELECT gen_random_uuid() AS id, n, CASE WHEN n > {ready} THEN 'c/' || j.id || '/k' || n % {KEYS} END AS key, j.org_id, j.id AS project_id,
+        "WITH new AS (SELECT ('018{salt:05x}-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS id, n, CASE WHEN n > {ready} THEN 'c/' || j.id || '/k' || n % {KEYS} END AS key, j.org_id, j.id AS project_id,
                 l.id AS lane_id
             FROM orchestrator.project j JOIN orchestrator.lane l ON l.role = '{BACKLOG}',
                 generate_series(CASE WHEN {is_ready} < {ready} THEN {is_ready} + 1 ELSE {ready} + 1 END, {ready} + {held} - {is_held}) AS n),

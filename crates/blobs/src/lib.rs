@@ -16,8 +16,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use titan_error::{Error, Result};
 
-pub use documents::INLINE_MOST;
-
 #[derive(Clone)]
 pub struct Blobs(Arc<dyn ObjectStore>);
 

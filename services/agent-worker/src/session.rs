@@ -30,6 +30,9 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// What runs at shutdown gets this long to end and be acknowledged.
 const DRAIN: Duration = Duration::from_secs(12);
 
+/// Attempts that ended, remembered.
+const ENDED_MOST: usize = 100;
+
 type Key = (String, i32);
 
 /// Connects, works, and connects again, until shutdown has drained what was running.
@@ -98,6 +101,8 @@ struct Session {
     running: HashMap<Key, CancellationToken>,
     /// Results whose commit was not acknowledged yet, oldest first.
     unacknowledged: VecDeque<TaskResult>,
+    /// What was acknowledged last: an assignment that was on its way meanwhile is not begun again.
+    ended: VecDeque<Key>,
     /// When the lease ends, counted from the sending of the heartbeat that was acknowledged.
     lease_until: Instant,
     lease: Duration,
@@ -121,6 +126,7 @@ impl Session {
             reports,
             running: HashMap::new(),
             unacknowledged: VecDeque::new(),
+            ended: VecDeque::new(),
             lease_until: Instant::now(),
             lease: Duration::ZERO,
             sent: VecDeque::new(),
@@ -263,6 +269,10 @@ impl Session {
                 if !ack.accepted {
                     tracing::warn!(attempt = ?ack.attempt, "a result was refused: the attempt was stale");
                 }
+                if let Some(AttemptRef { task_id, attempt }) = ack.attempt.clone() {
+                    self.ended.truncate(ENDED_MOST - 1);
+                    self.ended.push_front((task_id, attempt));
+                }
                 // They come in the order the results were sent.
                 if self.unacknowledged.front().is_some_and(|first| first.attempt == ack.attempt) {
                     self.unacknowledged.pop_front();
@@ -283,7 +293,7 @@ impl Session {
     fn begin(&mut self, assignment: Assignment) {
         let key = (assignment.task_id.clone(), assignment.attempt);
         let attempt = Some(AttemptRef { task_id: key.0.clone(), attempt: key.1 });
-        if self.running.contains_key(&key) || self.unacknowledged.iter().any(|r| r.attempt == attempt) {
+        if self.running.contains_key(&key) || self.unacknowledged.iter().any(|r| r.attempt == attempt) || self.ended.contains(&key) {
             return; // delivered twice
         }
         let token = CancellationToken::new();

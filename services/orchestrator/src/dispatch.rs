@@ -16,6 +16,7 @@ use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Records, Slot, Tally};
 use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
+use crate::domain::task::TaskState;
 use crate::group_commit::Pace;
 
 pub(crate) type Outgoing = mpsc::UnboundedSender<OrchestratorMessage>;
@@ -242,6 +243,12 @@ impl State {
         self.search || !self.ready.is_empty()
     }
 
+    fn forget(&mut self, session: SessionId) {
+        if let Some(gone) = self.sessions.remove(&session) {
+            gone.agents.iter().for_each(|agent| self.records.forget(agent.id));
+        }
+    }
+
     /// A slot is free: for what was left before there may be room now.
     fn freed(&mut self) {
         self.search |= self.behind || self.unseen;
@@ -257,10 +264,8 @@ impl State {
             Command::Resync => self.sessions.clear(),
             Command::Opened(connected) => self.open(connected),
             Command::Closed { session, epoch } => {
-                if self.sessions.get(&session).is_some_and(|s| s.epoch == epoch)
-                    && let Some(closed) = self.sessions.remove(&session)
-                {
-                    closed.agents.iter().for_each(|agent| self.records.forget(agent.id));
+                if self.sessions.get(&session).is_some_and(|s| s.epoch == epoch) {
+                    self.forget(session);
                 }
             }
             Command::Draining { session } => {
@@ -322,29 +327,30 @@ impl State {
         let beats: Vec<_> = self.beats.iter().map(|(session, (epoch, _))| (*session, *epoch)).collect();
         match app.heartbeat(&beats).await {
             Ok(extended) => {
-                let extended: HashSet<_> = extended.into_iter().collect();
+                let (extended, mut gone): (HashSet<_>, _) = (extended.into_iter().collect(), Vec::new());
                 for (session, (epoch, sequence)) in self.beats.drain() {
                     let Some(known) = self.sessions.get(&session).filter(|s| s.epoch == epoch) else { continue };
                     if extended.contains(&session) {
                         known.say(Body::HeartbeatAck(HeartbeatAck { sequence }));
                     } else {
                         // Expired, or connected elsewhere since: closing the stream makes the worker ask.
-                        self.sessions.remove(&session);
+                        gone.push(session);
                     }
                 }
+                gone.into_iter().for_each(|session| self.forget(session));
             }
             Err(error) => tracing::warn!(?error, "leases could not be extended"),
         }
     }
 
-    /// Delivers what the agent has once more; a worker that has it knows.
+    /// Delivers once more what the agent was given and has not begun; a worker that has it knows.
     async fn trigger(&self, app: &App, agent: AgentId) {
         for session in self.sessions.values() {
             let has: Vec<AttemptKey> = session.owned.iter().filter(|(_, of)| **of == agent).map(|(attempt, _)| *attempt).collect();
             if has.is_empty() {
                 continue;
             }
-            match app.redeliver(&has).await {
+            match app.redeliver(&has, &[TaskState::Assigned]).await {
                 Ok(assignments) => assignments.into_iter().for_each(|assignment| session.say(Body::Assignment(assignment))),
                 Err(error) => tracing::warn!(?error, %agent, "what the agent has could not be read"),
             }
@@ -395,7 +401,7 @@ impl State {
         }
         let Claimed { tasks: claimed, more, left, unseen, elsewhere, searched, gone } = claimed;
         // Connected elsewhere since, or nowhere: closing the stream makes the worker ask.
-        self.sessions.retain(|session, _| !gone.contains(session));
+        gone.into_iter().for_each(|session| self.forget(session));
         self.rested = Instant::now() + Pace::QUICK.rest(claimed.len(), began.elapsed());
         if let Some(took) = searched {
             (self.searched, self.search_took, self.unseen) = (Instant::now(), took, unseen);

@@ -41,7 +41,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// For what somebody waits for.
     pub(crate) const QUICK: Self = Self { few: 16, least: Duration::ZERO, most: Duration::from_millis(10) };
-    /// For what nobody waits for but what depends on it.
+    /// For what few wait for: most of it is news.
     pub(crate) const CALM: Self = Self { few: 2, least: Duration::from_millis(10), most: Duration::from_millis(20) };
 
     pub(crate) fn rest(self, written: usize, took: Duration) -> Duration {

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// The first of five hundred ports for apps.
     #[arg(long, default_value_t = 20_500)]
     apps_port: u16,
+    /// How the other services reach the orchestrators, where something stands between; both, separated by a comma.
+    #[arg(long, value_delimiter = ',', hide = true)]
+    orchestrators: Vec<String>,
 }
 
 #[derive(clap::Args)]
@@ -144,6 +147,7 @@ fn write_settings(
     };
     let otlp = titan_settings::env("TITAN_OTLP_ENDPOINT");
     let (orchestrators, deployments, monitorings) = (urls("orchestrator"), urls("deployment"), urls("monitoring"));
+    let orchestrators = if args.orchestrators.is_empty() { orchestrators } else { args.orchestrators.clone() };
     let common = Common {
         home,
         database_url: &args.database_url,

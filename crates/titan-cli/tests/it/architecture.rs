@@ -143,3 +143,51 @@ fn there_are_no_dumping_grounds() {
         assert!(!["common", "utils", "util", "helpers", "misc", "types"].contains(&name.as_str()), "{}", file.display());
     }
 }
+
+/// The newest migration of each schema, and of those they share, that the last release has.
+const RELEASED: &[(&str, u32)] = &[
+    ("crates/store", 3),
+    ("services/gateway", 101),
+    ("services/orchestrator", 105),
+    ("services/agent-worker", 100),
+    ("services/deployment", 100),
+    ("services/monitoring", 100),
+];
+
+/// The last release's programs run on the new schema while an update rolls, so what they read and write stays.
+#[test]
+fn migrations_since_the_last_release_only_add() {
+    const TAKES_AWAY: [&str; 10] = [
+        "DROP TABLE",
+        "DROP COLUMN",
+        "RENAME",
+        "ALTER TYPE",
+        " SET DATA TYPE",
+        "SET NOT NULL",
+        "TRUNCATE",
+        "ADD CONSTRAINT",
+        "CHECK (",
+        "UNIQUE INDEX",
+    ];
+    for (owner, released) in RELEASED {
+        let mut newer = 0;
+        for entry in std::fs::read_dir(root().join(owner).join("migrations")).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            let version: u32 = name.split('_').next().unwrap().parse().unwrap();
+            if version <= *released {
+                continue;
+            }
+            newer += 1;
+            let text = std::fs::read_to_string(entry.path()).unwrap().to_uppercase();
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("--"));
+            let statements = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+            for statement in statements.split(';').filter(|statement| !statement.trim_start().starts_with("CREATE TABLE")) {
+                let bad = TAKES_AWAY.iter().find(|what| statement.contains(*what));
+                // Rows that the last release inserts do not have it.
+                let demands = statement.contains("ADD COLUMN") && statement.contains("NOT NULL") && !statement.contains("DEFAULT");
+                assert!(bad.is_none() && !demands, "{owner}/migrations/{name}: {statement}; add now, and take away a release later");
+            }
+        }
+        eprintln!("{owner}: {newer} since the last release");
+    }
+}

@@ -11,3 +11,4 @@ mod goal;
 mod outages;
 mod stack;
 mod trace;
+mod upgrade;

@@ -28,7 +28,7 @@ async fn ready(stack: &Stack) -> u16 {
 #[tokio::test]
 async fn all_servers_away_for_longer_than_a_lease() {
     let (database, amqp, redis) = (Wire::to(&database_url()), Wire::to(&amqp_url()), Wire::to(&redis_url()));
-    let servers = Servers { database: Some(&database), amqp: amqp.url(), redis: redis.url() };
+    let servers = Servers { database: Some(&database), amqp: amqp.url(), redis: redis.url(), ..Servers::default() };
     let stack = with_project(17_500, servers).await;
     stack.submit_noops("short", 60, 700).await;
     stack.submit_noops("long", 4, 9_000).await;

@@ -18,11 +18,13 @@ pub(crate) struct Servers<'a> {
     pub(crate) database: Option<&'a Wire>,
     pub(crate) amqp: String,
     pub(crate) redis: String,
+    /// Directly when none are given.
+    pub(crate) orchestrators: Vec<String>,
 }
 
 impl Default for Servers<'_> {
     fn default() -> Self {
-        Self { database: None, amqp: amqp_url(), redis: redis_url() }
+        Self { database: None, amqp: amqp_url(), redis: redis_url(), orchestrators: Vec::new() }
     }
 }
 
@@ -53,13 +55,24 @@ impl Stack {
     }
 
     pub(crate) async fn up_on(base: u16, servers: Servers<'_>, environment: &[(&str, &str)]) -> Self {
+        Self::up_of(titan(), base, servers, environment).await
+    }
+
+    /// Of the programs in this directory.
+    pub(crate) async fn up_from(programs: &std::path::Path, base: u16, servers: Servers<'_>, environment: &[(&str, &str)]) -> Self {
+        Self::up_of(Command::new(programs.join("titan")), base, servers, environment).await
+    }
+
+    async fn up_of(mut command: Command, base: u16, servers: Servers<'_>, environment: &[(&str, &str)]) -> Self {
         let (home, database) = (home(), TestDatabase::empty().await);
         let (role_prefix, broker) = (format!("titan_up_{base}"), Broker::default());
-        let mut command = titan();
         command.arg("--home").arg(home.path()).args(["up", "--role-prefix", &role_prefix, "--bus-prefix", &broker.prefix]);
         command.args(["--base-port", &base.to_string(), "--apps-port", &(base + 100).to_string()]);
         let database_url = servers.database.map_or(database.url.clone(), |wire| wire.url_of(&database.url));
         command.args(["--database-url", &database_url, "--amqp-url", &servers.amqp, "--redis-url", &servers.redis]);
+        if !servers.orchestrators.is_empty() {
+            command.args(["--orchestrators", &servers.orchestrators.join(",")]);
+        }
         command.envs(environment.iter().copied());
         Self::start(command, home, Some(database), role_prefix, Some(broker))
     }

@@ -110,23 +110,30 @@ impl Worker {
     }
 
     /// With the documents that are too large for their rows.
-    async fn whole(&self, mut assignment: Assignment) -> Result<Assignment> {
-        let Assignment { input_json, dependencies, .. } = &mut assignment;
-        for document in std::iter::once(input_json).chain(dependencies.iter_mut().map(|d| &mut d.result_json)) {
-            *document = patiently(|| self.blobs.bring(document.clone())).await?;
-        }
-        Ok(assignment)
+    async fn whole(&self, assignment: Assignment) -> Result<Assignment> {
+        patiently(async || {
+            let mut whole = assignment.clone();
+            let Assignment { input_json, dependencies, .. } = &mut whole;
+            let mut documents = vec![input_json];
+            documents.extend(dependencies.iter_mut().map(|d| &mut d.result_json));
+            self.blobs.bring(documents).await?;
+            Ok(whole)
+        })
+        .await
     }
 
     /// Without them.
-    async fn put_aside(&self, mut outcome: Outcome) -> Result<Outcome> {
-        let document = match &mut outcome {
-            Outcome::Completed(Completed { result_json }) => result_json,
-            Outcome::Rejected(Rejected { findings_json, .. }) => findings_json,
-            Outcome::Failed(_) => return Ok(outcome),
-        };
-        *document = patiently(|| self.blobs.put_aside(document.clone())).await?;
-        Ok(outcome)
+    async fn put_aside(&self, outcome: Outcome) -> Result<Outcome> {
+        patiently(async || {
+            let mut outcome = outcome.clone();
+            match &mut outcome {
+                Outcome::Completed(Completed { result_json }) => self.blobs.put_aside(vec![result_json]).await?,
+                Outcome::Rejected(Rejected { findings_json, .. }) => self.blobs.put_aside(vec![findings_json]).await?,
+                Outcome::Failed(_) => {}
+            }
+            Ok(outcome)
+        })
+        .await
     }
 
     async fn try_work(&self, assignment: Assignment, reports: &Reports) -> Result<Outcome> {

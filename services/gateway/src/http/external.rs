@@ -154,14 +154,6 @@ impl From<Assignment> for AssignmentOut {
     }
 }
 
-/// With the documents that are too large for their rows.
-async fn whole(app: &App, mut given: Assignment) -> Result<Assignment> {
-    for document in std::iter::once(&mut given.input_json).chain(given.dependencies.iter_mut().map(|d| &mut d.result_json)) {
-        *document = app.blobs.bring_if_there(std::mem::take(document)).await?;
-    }
-    Ok(given)
-}
-
 /// Wait for a task. It is the agent's from then on.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/poll", params(("id" = String, Path)), request_body = PollIn,
     responses((status = 200, body = PollOut), (status = 404), (status = 412), (status = 422)))]
@@ -173,7 +165,13 @@ async fn poll(State(app): State<Arc<App>>, Caller(who): Caller, Path(agent): Pat
     let PollTaskResponse { assignment, reason, retry_after_ms } = retrying(poll).await?;
     let none = assignment.is_none();
     let assignment = match assignment {
-        Some(assignment) => Some(whole(&app, assignment).await?.into()),
+        Some(mut given) => {
+            // Those that are too large for their rows.
+            let mut documents = vec![&mut given.input_json];
+            documents.extend(given.dependencies.iter_mut().map(|d| &mut d.result_json));
+            app.blobs.bring_if_there(documents).await?;
+            Some(given.into())
+        }
         None => None,
     };
     let answer = PollOut { assignment, reason: none.then_some(reason), retry_after_ms: none.then_some(retry_after_ms) };
@@ -263,7 +261,11 @@ async fn report(
     Body(report): Body<ReportIn>,
 ) -> Result<Json<ReportOut>> {
     let ReportIn { task, attempt, progress, completed, failed, rejected } = report;
-    let text = async |map: serde_json::Map<String, Value>| app.blobs.put_aside(Value::Object(map).to_string()).await;
+    let text = async |map: serde_json::Map<String, Value>| {
+        let mut json = Value::Object(map).to_string();
+        app.blobs.put_aside(vec![&mut json]).await?;
+        Ok::<_, Error>(json)
+    };
     let what = match (progress, completed, failed, rejected) {
         (Some(message), None, None, None) => What::Progress(message),
         (None, Some(result), None, None) => What::Completed(Completed { result_json: text(result).await? }),

@@ -74,7 +74,9 @@ async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<St
     let get = async || {
         GoalServiceClient::new(app.orchestrator.clone()).get_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
     };
-    Ok(Json(retrying(get).await?.into()))
+    let mut goal = retrying(get).await?;
+    app.blobs.bring_if_there(vec![&mut goal.result_json]).await?;
+    Ok(Json(goal.into()))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

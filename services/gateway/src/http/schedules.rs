@@ -109,7 +109,7 @@ async fn create(State(app): State<Arc<App>>, Caller(who): Caller, Body(schedule)
         (false, None) => Work::Goal(goal),
         (true, Some(task)) => {
             let mut task = task.into_proto();
-            task.input_json = app.blobs.put_aside(task.input_json).await?;
+            app.blobs.put_aside(vec![&mut task.input_json]).await?;
             Work::Task(task)
         }
         _ => return Err(Error::invalid("goal", "give either a goal or a task")),

@@ -299,9 +299,7 @@ async fn submit(
 ) -> Result<(StatusCode, Json<TasksOut>)> {
     let TasksIn { project, tasks } = tasks;
     let mut tasks: Vec<proto::NewTask> = tasks.into_iter().map(TaskIn::into_proto).collect();
-    for task in &mut tasks {
-        task.input_json = app.blobs.put_aside(std::mem::take(&mut task.input_json)).await?;
-    }
+    app.blobs.put_aside(tasks.iter_mut().map(|task| &mut task.input_json).collect()).await?;
     let request = SubmitTasksRequest {
         project,
         tasks,
@@ -321,9 +319,7 @@ async fn whole(app: &App, who: &Principal, id: &str) -> Result<TaskOut> {
         TaskServiceClient::new(app.orchestrator.clone()).get_task(request).await
     };
     let mut task = retrying(get).await?;
-    for document in [&mut task.input_json, &mut task.result_json] {
-        *document = app.blobs.bring_if_there(std::mem::take(document)).await?;
-    }
+    app.blobs.bring_if_there(vec![&mut task.input_json, &mut task.result_json]).await?;
     Ok(task.into())
 }
 

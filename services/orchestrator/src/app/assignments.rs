@@ -17,6 +17,7 @@ use crate::domain::fairness::Shares;
 use crate::domain::matching::{Candidate, Choice, Matcher, Origin, Records, Slot};
 use crate::domain::offer::{Group, Offer};
 use crate::domain::session::AttemptKey;
+use crate::domain::task::TaskState;
 use crate::store::claims::{self, AssignmentRow};
 use crate::store::transitions::{self, Change};
 
@@ -60,14 +61,16 @@ impl App {
         now: DateTime<Utc>,
     ) -> Result<Taken> {
         // Agents without a free slot are in no group.
-        let mut outcome = Claimed { unseen: offer.slots.iter().any(|slot| !slot.is_free()), ..Claimed::default() };
+        let full = offer.slots.iter().any(|slot| !slot.is_free());
+        let mut outcome = Claimed { unseen: these.is_none() && full, ..Claimed::default() };
         if offer.groups.is_empty() || these.is_some_and(<[TaskId]>::is_empty) {
             return Ok(Taken::All(Box::new(outcome)));
         }
         let tx = self.db.begin().await?;
         let mut candidates = if let Some(these) = these {
             let seen = claims::these(&tx, &offer.groups, these).await?;
-            (outcome.elsewhere, outcome.left, outcome.unseen) = (seen.elsewhere, seen.left, false);
+            (outcome.elsewhere, outcome.left) = (seen.elsewhere, seen.left);
+            outcome.unseen = seen.unfit.iter().any(|lane| offer.lacks_room_for(*lane));
             seen.candidates
         } else {
             let (ahead, began) = (shares.ahead().collect::<Vec<_>>(), Instant::now());
@@ -111,10 +114,11 @@ impl App {
         Ok(Taken::All(Box::new(outcome)))
     }
 
-    /// What the owner of these attempts was told, once more. An attempt that ended meanwhile is nobody's.
-    pub(crate) async fn redeliver(&self, attempts: &[AttemptKey]) -> Result<Vec<Assignment>> {
+    /// What the owner of these attempts was told, once more, where they are in one of these states. An attempt that ended
+    /// meanwhile is nobody's.
+    pub(crate) async fn redeliver(&self, attempts: &[AttemptKey], states: &[TaskState]) -> Result<Vec<Assignment>> {
         let ids: Vec<TaskId> = attempts.iter().map(|(task, _)| *task).collect();
-        let rows = claims::assignments(&self.db, &ids).await?;
+        let rows = claims::assignments(&self.db, &ids, states).await?;
         rows.into_iter().filter(|row| attempts.contains(&(row.id, row.attempt))).map(|row| self.assignment(row)).collect()
     }
 

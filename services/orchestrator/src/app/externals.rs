@@ -13,6 +13,7 @@ use titan_proto::worker::Assignment;
 use super::{App, Report, What, text};
 use crate::domain::matching::{Choice, Records, Slot};
 use crate::domain::session::{AttemptKey, resume};
+use crate::domain::task::TaskState;
 use crate::store::agents::{self, AgentRow, Condition, External, Hosted};
 use crate::store::sessions;
 
@@ -83,7 +84,7 @@ impl App {
             let owned = sessions::owned_by(&self.db, external.session).await?;
             let attempts: Vec<AttemptKey> = owned.iter().map(|(attempt, _)| *attempt).collect();
             let missing = resume(&attempts, running, &[]).redeliver;
-            if let Some(assignment) = self.redeliver(missing.get(..1).unwrap_or_default()).await?.into_iter().next() {
+            if let Some(assignment) = self.redeliver(missing.get(..1).unwrap_or_default(), &TaskState::OWNED).await?.into_iter().next() {
                 return Ok(Polled::Assigned(Box::new(assignment)));
             }
             let nothing = match row.condition {

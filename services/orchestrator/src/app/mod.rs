@@ -20,7 +20,7 @@ mod task_in;
 mod tasks;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::DatabaseConnection;
 use titan_identity::Signer;
@@ -79,6 +79,8 @@ pub(crate) struct App {
     pub(crate) claims: Histogram,
     reports: Writer<Report, bool>,
     submissions: Writer<Submission, Option<Vec<TaskRow>>>,
+    /// When a submission last came with a key that was taken.
+    key_repeated: Mutex<Option<Instant>>,
     tasks: Tasks,
 }
 
@@ -109,6 +111,7 @@ impl App {
             claims,
             reports,
             submissions,
+            key_repeated: Mutex::default(),
             tasks: frame.tasks.clone(),
         });
         let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());

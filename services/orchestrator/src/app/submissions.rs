@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
@@ -26,6 +27,8 @@ use crate::store::tasks::{self, TaskRow};
 use crate::store::{goals, projects};
 
 const KEY_MOST: usize = 300;
+/// Who asks again may ask once more so soon.
+const REPEATING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct SubmissionIn {
@@ -88,10 +91,12 @@ impl App {
 
     /// One batch, all or nothing of it. An outcome is none when the submission's key is taken.
     pub(crate) async fn commit_submissions(&self, batch: Vec<Arc<Submission>>) -> Result<Vec<Result<Option<Vec<TaskRow>>>>> {
-        if batch.iter().all(|submission| submission.stands_alone())
-            && let Some(outcomes) = self.store_at_once(&batch).await?
-        {
-            return Ok(outcomes);
+        let alone = batch.iter().all(|submission| submission.stands_alone());
+        if alone && !self.keys_repeat() {
+            match self.store_at_once(&batch).await? {
+                Some(outcomes) => return Ok(outcomes),
+                None => *self.key_repeated.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
+            }
         }
         let now = titan_lifecycle::now();
         let tx = self.db.begin().await?;
@@ -120,6 +125,11 @@ impl App {
         titan_lifecycle::fault("submit.after_commit").await;
         self.committed(ready);
         Ok(outcomes(prepared, fresh, now))
+    }
+
+    /// Somebody asks again with the same key: finding that out by an error each time would write everything twice.
+    fn keys_repeat(&self) -> bool {
+        self.key_repeated.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < REPEATING)
     }
 
     /// Submissions that need nothing that is there already, as one statement. None, and nothing is written, when a key is taken.

@@ -15,6 +15,8 @@ pub(crate) struct Ready {
 
 /// As many as a notification of PostgreSQL holds.
 const TOLD_MOST: usize = 190;
+/// Of what is told: a release that tells otherwise is not understood, and then everything is searched for.
+const FORMAT: &str = "2/";
 
 impl Ready {
     /// What became ready is not known.
@@ -36,7 +38,7 @@ impl Ready {
         let known = !self.others && self.tasks.len() <= TOLD_MOST;
         let task = |(id, lane): &(TaskId, i32)| format!("{}{lane:08x}", id.uuid().simple());
         let tasks = if known { self.tasks.iter().map(task).collect() } else { "*".to_owned() };
-        format!("{}{tasks}", by.simple())
+        format!("{}{FORMAT}{tasks}", by.simple())
     }
 
     /// What another replica told; nothing when it was this one.
@@ -52,6 +54,7 @@ impl Ready {
             let lane = i32::from_str_radix(std::str::from_utf8(lane).ok()?, 16).ok()?;
             Some((TaskId::from(Uuid::try_parse_ascii(id).ok()?), lane))
         };
+        let Some(tasks) = tasks.strip_prefix(FORMAT) else { return Self::unknown() };
         let tasks = tasks.as_bytes().chunks(DIGITS + LANE_DIGITS).map(task);
         tasks.collect::<Option<_>>().map_or_else(Self::unknown, |tasks| Self { tasks, others: false })
     }

@@ -165,9 +165,10 @@ impl TaskState {
     pub(crate) fn is_terminal(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
-    /// An agent has it.
+    /// Those in which an agent has it.
+    pub(crate) const OWNED: [Self; 2] = [Self::Assigned, Self::InProgress];
     pub(crate) fn is_owned(self) -> bool {
-        matches!(self, Self::Assigned | Self::InProgress)
+        Self::OWNED.contains(&self)
     }
 }
 

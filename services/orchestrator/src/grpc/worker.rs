@@ -23,6 +23,7 @@ use crate::app::{Hello, Opened, Outcome, Report, What};
 use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
 use crate::domain::matching::Subscription;
 use crate::domain::session::AttemptKey;
+use crate::domain::task::TaskState;
 use crate::group_commit::Written;
 use crate::store::agents::Hosted;
 use crate::store::submissions::DEFAULT_POOL;
@@ -96,7 +97,7 @@ impl Api {
         while let Some(ended) = settled.next().await {
             ended?;
         }
-        for assignment in self.app.redeliver(&redeliver).await? {
+        for assignment in self.app.redeliver(&redeliver, &TaskState::OWNED).await? {
             say(&outgoing, Out::Assignment(assignment));
         }
         // What was settled just now is owned no more.

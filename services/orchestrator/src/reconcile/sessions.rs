@@ -16,11 +16,12 @@ pub(super) async fn run(app: Arc<App>, wakes: Arc<Wakes>, shutdown: Cancellation
     let mut answering_since = Instant::now();
     loop {
         tokio::select! {
-            () = wakes.sessions.notified() => {}
+            biased;
             () = wakes.silence.notified() => {
                 answering_since = Instant::now();
                 continue;
             }
+            () = wakes.sessions.notified() => {}
             () = shutdown.cancelled() => return,
         }
         if answering_since.elapsed() >= app.lease()

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::fairness::Shares;
 use crate::domain::graph;
-use crate::domain::limits::{self, Held, Limit, Waiting, admit, has_permit};
+use crate::domain::limits::{self, Bucket, Held, Limit, Waiting, admit, has_permit};
 use crate::domain::matching::{Candidate, Choice, Demands, Lane, Matcher, Origin, Records, Slot, Weights, Wishes};
 use crate::domain::offer::Offer;
 use crate::domain::task::{Backoff, Command, End, OnFailure, Task, TaskState, Transition};
@@ -24,6 +24,10 @@ pub(super) struct Spec {
     pub(super) priority: i32,
     /// With how many at once.
     pub(super) key: Option<(usize, i32)>,
+    /// So many of [`RATE`] may begin before its bucket is refilled.
+    pub(super) rate: Option<usize>,
+    /// In hours.
+    pub(super) due: Option<u8>,
     pub(super) max_attempts: i32,
     /// By the place of the task among all of the world.
     pub(super) depends_on: Vec<(usize, OnFailure)>,
@@ -68,6 +72,11 @@ pub(super) enum Op {
     /// Those whose time has come by the world's clock.
     ReleaseDue {
         due: Vec<usize>,
+    },
+    /// A bucket is full again.
+    Refill {
+        project: usize,
+        n: usize,
     },
 }
 
@@ -159,6 +168,15 @@ pub(super) fn key(project: usize, n: usize) -> String {
     format!("c/{project}/key-{n}")
 }
 
+pub(super) fn rate_key(project: usize, n: usize) -> String {
+    format!("r/{project}/rate-{n}")
+}
+/// Buckets of a project.
+pub(super) const RATES: usize = 2;
+/// Tokens of each. The period is long, so that the clock of a replay refills nothing.
+pub(super) const RATE: i32 = 2;
+pub(super) const PERIOD_MS: i64 = 30 * 86_400_000;
+
 pub(super) fn backoff() -> Backoff {
     Backoff { base: PAUSE, most: PAUSE, jitter: 0.0 }
 }
@@ -175,11 +193,14 @@ impl Row {
     fn limit_key(&self) -> Option<String> {
         self.spec.key.map(|(n, _)| key(self.spec.project, n))
     }
+    fn limit_keys(&self) -> Vec<String> {
+        self.limit_key().into_iter().chain(self.spec.rate.map(|n| rate_key(self.spec.project, n))).collect()
+    }
     fn ready(&self) -> bool {
         self.task.state == TaskState::Inbox && self.waiting_on == 0 && self.held.is_none()
     }
-    fn order(&self, n: usize) -> (i32, usize) {
-        (-self.spec.priority, n)
+    fn order(&self, n: usize) -> (i32, u8, usize) {
+        (-self.spec.priority, self.spec.due.unwrap_or(u8::MAX), n)
     }
 }
 
@@ -240,11 +261,20 @@ impl Model {
                 for n in due {
                     let row = &mut self.rows[*n];
                     if row.task.state == TaskState::Inbox && row.held == Some(Held::Later) {
-                        (row.held, row.unreleased) = (row.limit_key().map(Held::Limit), false);
-                        batch.touched.extend(row.limit_key());
+                        let first = row.limit_keys().into_iter().next();
+                        batch.touched.extend(first.clone());
+                        (row.held, row.unreleased) = (first.map(Held::Limit), false);
                     }
                 }
                 self.settle_limits(batch);
+                Answer::Done(true)
+            }
+            Op::Refill { project, n } => {
+                let key = rate_key(*project, *n);
+                if let Some(bucket) = self.limits.get_mut(&key).and_then(|limit| limit.bucket.as_mut()) {
+                    bucket.tokens = f64::from(RATE);
+                }
+                self.settle_limits(Batch { touched: BTreeSet::from([key]), ..Batch::default() });
                 Answer::Done(true)
             }
         }
@@ -266,6 +296,10 @@ impl Model {
             if let Some((n, most)) = spec.key {
                 let limit = self.limits.entry(key(spec.project, n)).or_insert(Limit { most, taken: 0, bucket: None });
                 limit.most = most;
+            }
+            if let Some(n) = spec.rate {
+                let full = Bucket { period_ms: PERIOD_MS, tokens: f64::from(RATE), refilled_at: DateTime::UNIX_EPOCH };
+                self.limits.entry(rate_key(spec.project, n)).or_insert(Limit { most: RATE, taken: 0, bucket: Some(full) });
             }
             let unfinished = spec.depends_on.iter().filter(|(on, policy)| match self.rows.get(*on).map(|row| row.task.state) {
                 Some(TaskState::Done) => false,
@@ -291,8 +325,8 @@ impl Model {
                     .map(|d| d.0)
                     .collect(),
             };
-            row.held = limits::held(false, false, row.limit_key().into_iter());
-            batch.touched.extend(row.limit_key());
+            row.held = limits::held(false, false, row.limit_keys().into_iter());
+            batch.touched.extend(row.limit_keys());
             self.rows.push(row);
             self.settle_limits(batch);
         }
@@ -472,7 +506,7 @@ impl Model {
         let row = &mut self.rows[n];
         let later = next.retry_after.map_or(row.unreleased, |wait| !wait.is_zero());
         let held = match next.task.state {
-            TaskState::Inbox => limits::held(false, later, row.limit_key().into_iter()),
+            TaskState::Inbox => limits::held(false, later, row.limit_keys().into_iter()),
             _ => None,
         };
         let released = has_permit(row.task.state, row.held.as_ref()) && !has_permit(next.task.state, held.as_ref());
@@ -536,23 +570,51 @@ impl Model {
         self.settle_limits(batch);
     }
 
+    /// As `app::batch::Permits::settle`.
     fn settle_limits(&mut self, batch: Batch) {
         for (key, n) in &batch.released {
             self.limits.get_mut(key).unwrap().taken -= n;
         }
-        let keys: BTreeSet<String> = batch.touched.into_iter().chain(batch.released.into_keys()).collect();
-        for key in keys {
+        let mut keys: BTreeSet<String> = batch.touched.into_iter().chain(batch.released.into_keys()).collect();
+        let mut waiting = self.waiting(&keys);
+        keys.extend(waiting.iter().flat_map(|task| task.keys.clone()));
+        while !waiting.is_empty() {
+            let mut counters: BTreeMap<String, Limit> =
+                self.limits.iter().filter(|(key, _)| keys.contains(*key)).map(|(key, limit)| (key.clone(), limit.clone())).collect();
+            let before: BTreeMap<TaskId, String> = waiting.iter().map(|task| (task.id, task.held.clone())).collect();
+            let decided = admit(&mut counters, &waiting);
+            self.limits.extend(counters);
+            let moved = decided.iter().any(|(id, held)| held.as_ref().is_none_or(|held| held.text() != before[id]));
+            for (id, held) in decided {
+                self.rows[number(id.uuid())].held = held;
+            }
+            if !moved {
+                break;
+            }
+            waiting = self.waiting(&keys);
+        }
+    }
+
+    fn waiting(&self, keys: &BTreeSet<String>) -> Vec<Waiting> {
+        let of = |key: &String| {
             let waits = |row: &Row| {
                 row.task.state == TaskState::Inbox && row.waiting_on == 0 && row.held.as_ref().is_some_and(|held| held.text() == key)
             };
             let mut waiting: Vec<usize> = (0..self.rows.len()).filter(|n| waits(&self.rows[*n])).collect();
             waiting.sort_by_key(|n| self.rows[*n].order(*n));
-            let waiting: Vec<_> =
-                waiting.into_iter().map(|n| Waiting { id: task_id(n), held: key.clone(), keys: vec![key.clone()] }).collect();
-            for (id, held) in admit(&mut self.limits, &waiting) {
-                self.rows[number(id.uuid())].held = held;
-            }
-        }
+            waiting.truncate(self.limits.get(key).map_or(0, |limit| usize::try_from(limit.most).unwrap()));
+            waiting.into_iter().map(|n| (n, key.clone())).collect::<Vec<_>>()
+        };
+        let mut waiting: Vec<(usize, String)> = keys.iter().flat_map(of).collect();
+        waiting.sort_by_key(|(n, _)| self.rows[*n].order(*n));
+        waiting.into_iter().map(|(n, held)| Waiting { id: task_id(n), held, keys: self.rows[n].limit_keys() }).collect()
+    }
+
+    /// Buckets that are empty while something waits for them.
+    pub(super) fn dry(&self) -> Vec<(usize, usize)> {
+        let waits = |key: &str| self.rows.iter().any(|row| row.held.as_ref().is_some_and(|held| held.text() == key));
+        let all = (0..PROJECTS).flat_map(|project| (0..RATES).map(move |n| (project, n)));
+        all.filter(|(project, n)| waits(&rate_key(*project, *n))).collect()
     }
 
     /// What must hold after every transaction.
@@ -568,6 +630,10 @@ impl Model {
             }
         }
         for (key, limit) in &self.limits {
+            if let Some(bucket) = limit.bucket {
+                assert!((0.0..=f64::from(RATE)).contains(&bucket.tokens), "{key} is overdrawn: {bucket:?}");
+                continue;
+            }
             let holds = |row: &&Row| row.limit_key().as_ref() == Some(key) && has_permit(row.task.state, row.held.as_ref());
             let holding = i32::try_from(self.rows.iter().filter(holds).count()).unwrap();
             assert_eq!(limit.taken, holding, "a permit of {key} leaked");

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::model::{self, Answer, CONCURRENCY, Model, Op, PROJECTS, Shown, Spec, What};
 use super::number;
 use super::world::World;
-use crate::app::{App, Hello, Outcome, ProjectIn, Report, SubmissionIn, TaskIn, What as Said};
+use crate::app::{App, Hello, Outcome, ProjectIn, RateIn, Report, SubmissionIn, TaskIn, What as Said};
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Demands, Records, Slot, Subscription, Wishes};
 use crate::store::agents::Hosted;
@@ -127,11 +127,27 @@ impl Replay<'_> {
                 self.app.release_due().await.unwrap();
                 Answer::Done(true)
             }
+            Op::Refill { project, n } => {
+                self.refill(*project, *n).await;
+                Answer::Done(true)
+            }
         }
+    }
+
+    async fn refill(&self, project: usize, n: usize) {
+        let project = self.app.project(self.who, &self.project(project)).await.unwrap().id;
+        let fill = "UPDATE task_limit SET tokens = most, refilled_at = now() WHERE key = $1";
+        self.app.db.execute_raw(sql(fill, [format!("r/{project}/rate-{n}").into()])).await.unwrap();
+        self.app.release_due().await.unwrap();
     }
 
     async fn submit(&mut self, key: u64, specs: &[Spec]) -> Answer {
         // Of one project at a time, as the engine takes them; the key makes each once.
+        let rate = |n: usize| RateIn {
+            key: format!("rate-{n}"),
+            limit: u32::try_from(model::RATE).unwrap(),
+            period_ms: u64::try_from(model::PERIOD_MS).unwrap(),
+        };
         let mut fresh = true;
         for (n, spec) in specs.iter().enumerate() {
             let depends_on: Vec<String> = spec.depends_on.iter().map(|(on, _)| self.tasks[*on].to_string()).collect();
@@ -149,11 +165,11 @@ impl Replay<'_> {
                 max_attempts: spec.max_attempts,
                 timeout_s: 0,
                 run_after: None,
-                due_at: None,
+                due_at: spec.due.map(|hours| titan_lifecycle::now() + chrono::Duration::hours(1_000 + i64::from(hours))),
                 deadline_at: None,
                 concurrency_key: spec.key.map(|(key, _)| format!("key-{key}")).unwrap_or_default(),
                 concurrency_limit: spec.key.map(|(_, most)| u32::try_from(most).unwrap()).unwrap_or_default(),
-                rate_limits: Vec::new(),
+                rate_limits: spec.rate.map(rate).into_iter().collect(),
                 pool: String::new(),
                 demands: Demands::default(),
                 wishes: Wishes::default(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use fastrand::Rng;
 
-use super::model::{Answer, CONCURRENCY, Model, Op, PROJECTS, ROLES, Spec, What, project_id};
+use super::model::{Answer, CONCURRENCY, Model, Op, PROJECTS, RATES, ROLES, Spec, What, project_id};
 use crate::domain::fairness::Shares;
 use crate::domain::session::resume;
 use crate::domain::task::OnFailure;
@@ -309,6 +309,8 @@ impl World {
             role: self.rng.usize(..ROLES),
             priority: self.rng.i32(0..3),
             key,
+            rate: (self.rng.u8(..5) == 0).then(|| self.rng.usize(..RATES)),
+            due: (self.rng.u8(..4) == 0).then(|| self.rng.u8(..3)),
             max_attempts: self.rng.i32(1..4),
             depends_on: depends_on.into_iter().collect(),
         }
@@ -347,6 +349,11 @@ impl World {
         let due = self.model.due(self.now);
         if !due.is_empty() {
             self.commit(Op::ReleaseDue { due });
+        }
+        for (project, n) in self.model.dry() {
+            if self.rng.bool() {
+                self.commit(Op::Refill { project, n });
+            }
         }
         let ended: Vec<usize> = self.leases.iter().filter(|(_, until)| **until < self.now).map(|(life, _)| *life).collect();
         for life in ended {

@@ -227,13 +227,13 @@ pub(crate) async fn unfit(db: &impl ConnectionTrait) -> Result<HashSet<AgentId>>
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
-/// Tells every replica, when the transaction commits.
 /// Tells the replica that the agent is connected to.
 pub(crate) async fn notify_trigger(db: &impl ConnectionTrait, agent: AgentId) -> Result<()> {
     db.execute_raw(sql("SELECT pg_notify('titan_trigger', $1)", [agent.to_string().into()])).await?;
     Ok(())
 }
 
+/// Tells every replica, when the transaction commits.
 pub(crate) async fn notify_conditions(db: &impl ConnectionTrait) -> Result<()> {
     db.execute_raw(sql("SELECT pg_notify('titan_agents', '')", [])).await?;
     Ok(())

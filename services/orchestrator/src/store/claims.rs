@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::projects::weights;
 use crate::domain::matching::{Candidate, Choice, Origin};
 use crate::domain::offer::Group;
-use crate::domain::task::Task;
+use crate::domain::task::{Task, TaskState};
 
 /// Projects read for a group of slots at once: those whose turn it is.
 const PROJECTS: i32 = 32;
@@ -77,6 +77,8 @@ pub(crate) struct Seen {
     pub(crate) candidates: Vec<Candidate>,
     /// Ready, but another transaction has them just now.
     pub(crate) elsewhere: Vec<TaskId>,
+    /// The lanes of those that fit no group.
+    pub(crate) unfit: Vec<i32>,
     /// There is no room for some.
     pub(crate) left: bool,
 }
@@ -104,7 +106,8 @@ pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[Ta
                 room[group] -= 1;
                 seen.candidates.push(Candidate { group, ..candidate });
             }
-            None => seen.left |= groups.iter().any(|group| group.takes(&candidate)),
+            None if groups.iter().any(|group| group.takes(&candidate)) => seen.left = true,
+            None => seen.unfit.push(candidate.lane),
         }
     }
     if asked.is_empty() {
@@ -196,10 +199,11 @@ pub(crate) struct AssignmentRow {
 }
 
 /// What the owner of these tasks was told, once more.
-pub(crate) async fn assignments(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<AssignmentRow>> {
+pub(crate) async fn assignments(db: &impl ConnectionTrait, ids: &[TaskId], states: &[TaskState]) -> Result<Vec<AssignmentRow>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let select = format!("{} WHERE t.id = ANY($1) AND t.state || '' IN ('assigned', 'in_progress')", told("task"));
-    Ok(AssignmentRow::find_by_statement(sql(&select, [ids.into()])).all(db).await?)
+    let states: Vec<String> = states.iter().map(TaskState::to_value).collect();
+    let select = format!("{} WHERE t.id = ANY($1) AND t.state || '' = ANY($2)", told("task"));
+    Ok(AssignmentRow::find_by_statement(sql(&select, [ids.into(), states.into()])).all(db).await?)
 }
 
 /// An [`AssignmentRow`] of each task in this table.

@@ -275,3 +275,24 @@ async fn a_triggered_agent_hears_of_its_tasks_once_more_through_any_replica() {
     other.stop().await;
     fixture.service.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_meant_for_a_session_that_is_connected_elsewhere_goes_to_another_one() {
+    let fixture = Fixture::new().await;
+    let (mut gone, mut here) = (Worker::new(&fixture, 2).await, Worker::new(&fixture, 4).await);
+    // As another replica does it, which this one has not heard of.
+    let id = gone.session.parse::<SessionId>().unwrap().uuid();
+    fixture.database.execute(&format!("UPDATE orchestrator.worker_session SET epoch = epoch + 1 WHERE id = '{id}'")).await;
+    let tasks = fixture.submit((0..4).map(|n| noop(&n.to_string(), &[])).collect()).await.unwrap();
+    for _ in &tasks {
+        let assignment = here.assignment_after_ack().await;
+        assert_eq!(assignment.attempt, 1, "nothing was claimed for the other one");
+        here.say(Out::Result(completed(&assignment)));
+    }
+    for task in &tasks {
+        eventually("done", async || (fixture.task(&task.id).await.state() == TaskState::Done).then_some(())).await;
+    }
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), gone.stream.message()).await.expect("its stream ends");
+    assert!(!matches!(told, Ok(Some(_))), "{told:?}");
+    fixture.service.stop().await;
+}
