@@ -72,7 +72,8 @@ impl Database {
     /// Since the server's start; the difference of two is what lay between them.
     pub(crate) async fn cost(&self) -> anyhow::Result<Cost> {
         let wal = self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await?;
-        let transactions = self.number("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").await?;
+        let transactions =
+            self.number("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").await?;
         Ok(Cost { wal_bytes: wal as f64, transactions: transactions as f64 })
     }
 

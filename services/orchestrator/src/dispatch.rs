@@ -37,6 +37,8 @@ enum Command {
     Ready(Ready),
     /// There may be something that nobody told of.
     Search,
+    /// There is something ready, told of or not.
+    Sweep,
     /// What was claimed is not known: the commit's answer was lost. Every worker says hello again.
     Resync,
     Opened(Connected),
@@ -91,6 +93,9 @@ impl Dispatcher {
     pub(crate) fn search(&self) {
         self.send(Command::Search);
     }
+    pub(crate) fn sweep(&self) {
+        self.send(Command::Sweep);
+    }
     pub(crate) fn resync(&self) {
         self.send(Command::Resync);
     }
@@ -140,17 +145,14 @@ const BEAT: Duration = Duration::from_secs(1);
 pub(crate) async fn run(app: Arc<App>, commands: Commands, shutdown: CancellationToken) {
     let Commands(mut commands) = commands;
     let mut state = State::default();
-    let (mut sweep, mut beat) = (tokio::time::interval(SWEEP), tokio::time::interval(BEAT));
-    for interval in [&mut sweep, &mut beat] {
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    }
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // In this order: however much there is to claim, no lease ends because nobody heard its heartbeat.
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             _ = beat.tick() => state.beat(&app).await,
-            _ = sweep.tick() => state.search |= state.searched.elapsed() >= (state.search_took * SEARCHING_MOST).min(SEARCH_EVERY_MOST),
             command = commands.recv() => {
                 let Some(command) = command else { return };
                 state.apply(command);
@@ -261,6 +263,9 @@ impl State {
                 self.search |= ready.others;
             }
             Command::Search => self.search = true,
+            Command::Sweep => {
+                self.search |= self.searched.elapsed() >= (self.search_took * SEARCHING_MOST).clamp(SWEEP, SEARCH_EVERY_MOST);
+            }
             Command::Resync => self.sessions.clear(),
             Command::Opened(connected) => self.open(connected),
             Command::Closed { session, epoch } => {

@@ -68,6 +68,9 @@ async fn look(app: Arc<App>, wakes: Arc<Wakes>, shutdown: CancellationToken) {
                     (&wakes.limits, due.held || count),
                 ];
                 waking.iter().filter(|(_, due)| *due).for_each(|(wake, _)| wake.notify_one());
+                if due.ready {
+                    app.dispatcher.sweep();
+                }
             }
             Err(error) => {
                 tracing::warn!(?error, "what is due could not be read");

@@ -7,6 +7,8 @@ use titan_store::sql;
 /// What there is something to do about, or may be.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub(crate) struct Due {
+    /// Tasks that could start.
+    pub(crate) ready: bool,
     /// Attempts that have an owner.
     pub(crate) owned: bool,
     pub(crate) sessions: bool,
@@ -20,7 +22,8 @@ pub(crate) struct Due {
 
 pub(crate) async fn look(db: &impl ConnectionTrait) -> Result<Due> {
     // Each is one step into an index of its own.
-    let select = "SELECT EXISTS (SELECT FROM task WHERE state IN ('assigned', 'in_progress')) AS owned,
+    let select = "SELECT EXISTS (SELECT FROM task WHERE state = 'inbox' AND waiting_on = 0 AND held IS NULL) AS ready,
+            EXISTS (SELECT FROM task WHERE state IN ('assigned', 'in_progress')) AS owned,
             EXISTS (SELECT FROM worker_session WHERE state <> 'expired' AND lease_until < now()) AS sessions,
             EXISTS (SELECT FROM agent WHERE condition <> 'fit') AS quarantined,
             EXISTS (SELECT FROM task WHERE deadline_at < now() AND state NOT IN ('done', 'failed', 'cancelled')) AS deadlines,
