@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use titan_error::{Error, Result};
 use titan_ids::{AgentId, SessionId, TaskId};
 use titan_proto::worker::orchestrator_message::Body;
 use titan_proto::worker::{AttemptRef, DrainAck, HeartbeatAck, OrchestratorMessage, Revoke};
@@ -12,8 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Claimed};
+use crate::domain::backlog::Backlog;
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Records, Slot, Tally};
+use crate::domain::offer::Offer;
 use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
 use crate::domain::task::TaskState;
@@ -134,6 +137,11 @@ impl Dispatcher {
 /// Finds what a lost word missed. A search that takes long is made less often.
 const SWEEP: Duration = Duration::from_secs(1);
 const SEARCHING_MOST: u32 = 20;
+/// A search that costs nothing to speak of.
+const QUICK: Duration = Duration::from_millis(20);
+/// With so few left of what is known, it is time to search for more.
+const FEW_QUEUED: usize = 1_000;
+const QUEUED_AT_ONCE: usize = 1_000;
 const SEARCH_EVERY_MOST: Duration = Duration::from_secs(10);
 /// After an error.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -212,9 +220,13 @@ struct State {
     search_took: Duration,
     /// When to look again at the earliest.
     rested: Instant,
-    /// The last look left something for which there was no slot: what comes now has its turn after it.
-    behind: bool,
-    /// There may be something for agents that had no free slot.
+    /// What queues may be looked at.
+    again: bool,
+    /// What waits for a slot, as far as it is known.
+    backlog: Backlog,
+    /// There is more than that.
+    overflow: bool,
+    /// There may be something for an agent that had no free slot.
     unseen: bool,
     /// Agents to be woken.
     triggered: Vec<AgentId>,
@@ -233,7 +245,9 @@ impl Default for State {
             searched: Instant::now(),
             search_took: Duration::ZERO,
             rested: Instant::now(),
-            behind: false,
+            again: false,
+            backlog: Backlog::default(),
+            overflow: false,
             unseen: false,
             triggered: Vec::new(),
         }
@@ -242,31 +256,49 @@ impl Default for State {
 
 impl State {
     fn has_work(&self) -> bool {
-        self.search || !self.ready.is_empty()
+        self.search || self.again || !self.ready.is_empty()
     }
 
     fn forget(&mut self, session: SessionId) {
         if let Some(gone) = self.sessions.remove(&session) {
             gone.agents.iter().for_each(|agent| self.records.forget(agent.id));
         }
+        // What it could take may be nobody's here.
+        self.backlog = Backlog::default();
+        self.search = true;
     }
 
-    /// A slot is free: for what was left before there may be room now.
+    /// A slot is free: for what queues there may be room now.
     fn freed(&mut self) {
-        self.search |= self.behind || self.unseen;
+        self.again |= !self.backlog.is_empty();
+        self.search |= (self.unseen || self.overflow) && self.may_search();
+    }
+
+    /// Not while there is enough to do, but for what nobody told of; and a search that takes long is made less often.
+    fn may_search(&self) -> bool {
+        let pause = match self.search_took {
+            _ if self.backlog.len() >= FEW_QUEUED => SEARCH_EVERY_MOST,
+            took if took < QUICK => Duration::ZERO,
+            took => (took * SEARCHING_MOST).min(SEARCH_EVERY_MOST),
+        };
+        self.searched.elapsed() >= pause
     }
 
     fn apply(&mut self, command: Command) {
         match command {
             Command::Ready(ready) => {
                 self.ready.extend(ready.tasks);
-                self.search |= ready.others;
+                self.overflow |= ready.others;
+                self.search |= ready.others && self.may_search();
             }
             Command::Search => self.search = true,
             Command::Sweep => {
-                self.search |= self.searched.elapsed() >= (self.search_took * SEARCHING_MOST).clamp(SWEEP, SEARCH_EVERY_MOST);
+                self.search |= self.may_search() && self.searched.elapsed() >= SWEEP;
             }
-            Command::Resync => self.sessions.clear(),
+            Command::Resync => {
+                self.sessions.clear();
+                self.backlog = Backlog::default();
+            }
             Command::Opened(connected) => self.open(connected),
             Command::Closed { session, epoch } => {
                 if self.sessions.get(&session).is_some_and(|s| s.epoch == epoch) {
@@ -362,6 +394,47 @@ impl State {
         }
     }
 
+    /// Takes what was told of: returns it, each with its lane, when it can be looked at by itself, and else queues it.
+    async fn queue(&mut self, app: &App, offer: &Offer) -> Result<HashMap<TaskId, i32>> {
+        let lanes: HashSet<i32> = self.ready.iter().map(|(_, lane)| *lane).collect();
+        let served: HashSet<i32> = lanes.into_iter().filter(|lane| offer.takes(*lane) || offer.lacks_room_for(*lane)).collect();
+        self.ready.retain(|(_, lane)| served.contains(lane));
+        let room = offer.groups.iter().map(|group| group.room as usize).sum::<usize>().min(app.engine.claim_batch as usize);
+        let at_once = self.backlog.is_empty() && !self.search && !self.overflow;
+        if at_once && self.ready.len() <= room && self.ready.iter().all(|(_, lane)| offer.takes(*lane)) {
+            return Ok(std::mem::take(&mut self.ready).into_iter().collect());
+        }
+        let ids: Vec<TaskId> = self.ready.iter().map(|(id, _)| *id).collect();
+        for ids in ids.chunks(QUEUED_AT_ONCE) {
+            for task in app.queued(ids).await? {
+                self.overflow |= !self.backlog.add(&task);
+            }
+        }
+        self.ready.clear();
+        Ok(HashMap::new())
+    }
+
+    /// Reads what nobody told of, or what there was no room for.
+    async fn refill(&mut self, app: &App, offer: &Offer) -> Result<()> {
+        if self.overflow {
+            // What others took long ago is in it too.
+            self.backlog = Backlog::default();
+        }
+        let began = Instant::now();
+        let (found, more) = app.search(offer, &self.shares).await?;
+        (self.searched, self.search_took) = (Instant::now(), began.elapsed());
+        (self.overflow, self.unseen) = (more, false);
+        for task in &found {
+            self.overflow |= !self.backlog.add(task);
+        }
+        Ok(())
+    }
+
+    fn again_after(&mut self, error: &Error) {
+        tracing::warn!(?error, "no tasks could be claimed");
+        (self.search, self.rested) = (true, Instant::now() + AGAIN);
+    }
+
     fn slots(&self) -> Vec<Slot> {
         let live = self.sessions.iter().filter(|(_, session)| !session.draining);
         let slots = live.flat_map(|(id, session)| {
@@ -375,57 +448,49 @@ impl State {
         slots.collect()
     }
 
-    /// One batch. What is known to be ready is looked at by itself, as long as there is room for all of it; else everything is
-    /// searched, in the order in which it is due.
+    /// One batch. What was told of is looked at by itself, as long as there is room for all of it and nothing waits before it; else it
+    /// queues, and the queue is looked at in the order in which it is due.
     async fn claim(&mut self, app: &App) {
-        let slots = self.slots();
-        let room: usize = slots.iter().map(|slot| slot.free() as usize).sum();
-        if room == 0 {
-            (self.unseen, self.search) = (true, false);
-            self.ready.clear();
+        let offer = app.offer(self.slots());
+        let known = match self.queue(app, &offer).await {
+            Ok(known) => known,
+            Err(error) => return self.again_after(&error),
+        };
+        if std::mem::take(&mut self.search)
+            && let Err(error) = self.refill(app, &offer).await
+        {
+            return self.again_after(&error);
+        }
+        self.again = false;
+        let looked: Vec<TaskId> = if known.is_empty() { self.backlog.pick(&offer, &self.shares) } else { known.keys().copied().collect() };
+        if looked.is_empty() {
             return;
         }
-        let offer = app.offer(slots);
-        let (mut known, unfit): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ready).into_iter().partition(|(_, lane)| offer.takes(*lane));
-        self.unseen |= unfit.into_iter().map(|(_, lane)| lane).collect::<HashSet<_>>().into_iter().any(|lane| offer.lacks_room_for(lane));
-        let most = room.min(app.engine.claim_batch as usize);
-        self.search |= self.behind || known.len() > most;
-        let ids: Vec<TaskId> = known.iter().map(|(id, _)| *id).collect();
-        let these = (!std::mem::take(&mut self.search)).then_some(ids.as_slice());
         let began = Instant::now();
-        let claimed = match app.claim(these, offer, &self.shares, &self.records, titan_lifecycle::now()).await {
+        let claimed = match app.claim(Some(&looked), offer, &self.shares, &self.records, titan_lifecycle::now()).await {
             Ok(claimed) => claimed,
-            Err(error) => {
-                tracing::warn!(?error, "no tasks could be claimed");
-                (self.search, self.rested) = (true, Instant::now() + AGAIN);
-                return;
-            }
+            Err(error) => return self.again_after(&error),
         };
-        if !claimed.tasks.is_empty() {
+        let Claimed { tasks: claimed, left, unseen, elsewhere, gone } = claimed;
+        if !claimed.is_empty() {
             app.claims.observe(began.elapsed().as_secs_f64());
         }
-        let Claimed { tasks: claimed, more, left, unseen, elsewhere, searched, gone } = claimed;
         // Connected elsewhere since, or nowhere: closing the stream makes the worker ask.
         gone.into_iter().for_each(|session| self.forget(session));
         self.rested = Instant::now() + Pace::QUICK.rest(claimed.len(), began.elapsed());
-        if let Some(took) = searched {
-            (self.searched, self.search_took, self.unseen) = (Instant::now(), took, unseen);
-        }
         self.unseen |= unseen;
-        self.behind = more || left;
-        self.search |= more && !claimed.is_empty();
-        if searched.is_some() && !self.behind {
-            // A search passes over what is in other hands; who told of it knows it by id.
-            let taken: HashSet<TaskId> = claimed.iter().map(|(choice, _)| choice.candidate.id).collect();
-            known.retain(|(id, _)| !taken.contains(id));
-            known.truncate(most);
-            self.ready.append(&mut known);
-        } else if !elsewhere.is_empty() {
+        let elsewhere: HashSet<TaskId> = elsewhere.into_iter().collect();
+        // What is neither ours nor in other hands is done with.
+        looked.iter().filter(|id| !elsewhere.contains(id)).for_each(|id| self.backlog.remove(*id));
+        for task in &left {
+            self.overflow |= !self.backlog.add(task);
+        }
+        if !elsewhere.is_empty() {
             // Whoever has them takes them, or lets go of them soon.
-            let elsewhere: HashSet<TaskId> = elsewhere.into_iter().collect();
             self.ready.extend(known.into_iter().filter(|(id, _)| elsewhere.contains(id)));
             self.rested = self.rested.max(Instant::now() + ELSEWHERE);
         }
+        self.again = !self.backlog.is_empty() && left.len() < looked.len();
         for (choice, assignment) in claimed {
             self.shares.charge(choice.candidate.project, choice.candidate.project_weight);
             if let Some(session) = self.sessions.get_mut(&choice.slot.session) {

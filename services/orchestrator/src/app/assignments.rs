@@ -1,5 +1,5 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
@@ -13,6 +13,7 @@ use titan_store::Combined;
 use titan_store::outbox::{self, About};
 
 use super::App;
+use crate::domain::backlog::{PROJECTS, Queued};
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Candidate, Choice, Matcher, Origin, Records, Slot};
 use crate::domain::offer::{Group, Offer};
@@ -21,6 +22,8 @@ use crate::domain::task::TaskState;
 use crate::store::claims::{self, AssignmentRow};
 use crate::store::transitions::{self, Change};
 
+/// Tasks read for a group of slots by one search: what is behind them is searched for when they are gone.
+const SEARCHED: u32 = 10_000;
 /// The credential must outlive the attempt by the time its last effect may take.
 const CREDENTIAL_SLACK: Duration = Duration::from_secs(30);
 
@@ -52,6 +55,21 @@ impl App {
         }
     }
 
+    /// What is ready for these agents, whether they have free slots or not, a good deal of it; and whether there may be more.
+    pub(crate) async fn search(&self, offer: &Offer, shares: &Shares) -> Result<(Vec<Queued>, bool)> {
+        let groups: Vec<Group> = offer.emptied().groups.into_iter().map(|group| Group { room: SEARCHED, ..group }).collect();
+        if groups.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let found = claims::ready(&self.db, &groups, &shares.ahead().collect::<Vec<_>>(), false).await?;
+        Ok((found.iter().map(Candidate::queued).collect(), may_be_more(&found, &groups)))
+    }
+
+    /// What of these is ready.
+    pub(crate) async fn queued(&self, ids: &[TaskId]) -> Result<Vec<Queued>> {
+        claims::queued(&self.db, ids).await
+    }
+
     async fn claim_for(
         &self,
         these: Option<&[TaskId]>,
@@ -69,24 +87,23 @@ impl App {
         let tx = self.db.begin().await?;
         let mut candidates = if let Some(these) = these {
             let seen = claims::these(&tx, &offer.groups, these).await?;
-            (outcome.elsewhere, outcome.left) = (seen.elsewhere, seen.left);
+            outcome.elsewhere = seen.elsewhere;
             outcome.unseen = seen.unfit.iter().any(|lane| offer.lacks_room_for(*lane));
             seen.candidates
         } else {
-            let (ahead, began) = (shares.ahead().collect::<Vec<_>>(), Instant::now());
-            let candidates = claims::ready(&tx, &offer.groups, &ahead).await?;
-            outcome.searched = Some(began.elapsed());
-            outcome.more = may_be_more(&candidates, &offer.groups);
-            candidates
+            claims::ready(&tx, &offer.groups, &shares.ahead().collect::<Vec<_>>(), true).await?
         };
         // What two groups could take was read for both.
         let mut seen = HashSet::new();
         candidates.retain(|candidate| seen.insert(candidate.id));
-        let found = candidates.len();
+        let mut found: BTreeMap<TaskId, Queued> = candidates.iter().map(|candidate| (candidate.id, candidate.queued())).collect();
         let candidates = shares.order(candidates, |candidate| (candidate.project, candidate.project_weight));
         let matcher = Matcher { lanes: &offer.lanes, records, weights: self.engine.matching, now };
         let choices = matcher.assign(candidates, offer.slots.clone(), &offer.groups);
-        outcome.left |= choices.len() < found;
+        for choice in &choices {
+            found.remove(&choice.candidate.id);
+        }
+        outcome.left.extend(found.into_values());
         if choices.is_empty() {
             tx.rollback().await?;
             return Ok(Taken::All(Box::new(outcome)));
@@ -163,16 +180,12 @@ impl App {
 pub(crate) struct Claimed {
     /// The choices that were taken, with what their workers are told.
     pub(crate) tasks: Vec<(Choice, Assignment)>,
-    /// There may be more than was read.
-    pub(crate) more: bool,
-    /// Something that was read found no slot, or was not taken.
-    pub(crate) left: bool,
+    /// What was read and found no slot.
+    pub(crate) left: Vec<Queued>,
     /// There may be something for agents that have no free slot.
     pub(crate) unseen: bool,
     /// Ready, and in the hands of another transaction that may let go of them.
     pub(crate) elsewhere: Vec<TaskId>,
-    /// How long searching took.
-    pub(crate) searched: Option<Duration>,
     /// Sessions that are another replica's, or nobody's, by now.
     pub(crate) gone: BTreeSet<SessionId>,
 }
@@ -183,12 +196,16 @@ enum Taken {
     NotFor(BTreeSet<SessionId>),
 }
 
-/// A group read as much as it had room for; or of several projects, one of which may have left room for another.
+/// A lane of a project gave all that it was asked for, or there were as many projects as are asked.
 fn may_be_more(candidates: &[Candidate], groups: &[Group]) -> bool {
     groups.iter().enumerate().any(|(n, group)| {
-        let read = || candidates.iter().filter(move |candidate| candidate.group == n);
-        let sources: HashSet<_> = read().map(|candidate| (candidate.lane, candidate.project)).collect();
-        sources.len() > 1 || read().count() >= group.room as usize
+        let mut sources: HashMap<(i32, ProjectId), usize> = HashMap::new();
+        for candidate in candidates.iter().filter(|candidate| candidate.group == n) {
+            *sources.entry((candidate.lane, candidate.project)).or_default() += 1;
+        }
+        let part = (group.room as usize).div_ceil(sources.len().max(1));
+        let projects: HashSet<ProjectId> = sources.keys().map(|(_, project)| *project).collect();
+        projects.len() >= PROJECTS || sources.values().any(|read| *read >= part)
     })
 }
 

@@ -17,7 +17,8 @@ pub(crate) struct Shares {
 const REMEMBERED: usize = 10_000;
 
 impl Shares {
-    fn of(&self, project: ProjectId) -> f64 {
+    /// Its virtual time.
+    pub(crate) fn of(&self, project: ProjectId) -> f64 {
         self.spent.get(&project).map_or(self.clock, |spent| spent.max(self.clock))
     }
 

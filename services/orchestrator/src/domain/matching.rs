@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use titan_ids::{AgentId, GoalId, OrgId, ProjectId, SessionId, TaskId};
 
+use super::backlog::Queued;
 use super::offer::Group;
 use super::task::{Command, Task};
 
@@ -327,6 +328,11 @@ impl Matcher<'_> {
 }
 
 impl Candidate {
+    pub(crate) fn queued(&self) -> Queued {
+        let Self { id, ref origin, lane, project, priority, due_at, .. } = *self;
+        Queued { id, org: origin.org, lane, project, priority, due_at }
+    }
+
     fn wishes(&self, agent: &Agent) -> bool {
         self.wishes.preferred.as_ref() == Some(&agent.name) || (self.wishes.sticky && self.last_agent == Some(agent.id))
     }

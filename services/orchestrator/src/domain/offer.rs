@@ -53,6 +53,12 @@ impl Offer {
         Self::new(self.slots.into_iter().filter(|slot| !sessions.contains(&slot.session)).collect(), self.lanes, most)
     }
 
+    /// As if nothing ran.
+    pub(crate) fn emptied(&self) -> Self {
+        let slots = self.slots.iter().map(|slot| Slot { running: 0, ..slot.clone() }).collect();
+        Self::new(slots, self.lanes.clone(), u32::MAX)
+    }
+
     /// Something of this lane could be given to a free slot.
     pub(crate) fn takes(&self, lane: i32) -> bool {
         self.groups.iter().any(|group| group.lanes.binary_search(&lane).is_ok())

@@ -18,6 +18,7 @@ use super::model::{self, Answer, CONCURRENCY, Model, Op, PROJECTS, Shown, Spec, 
 use super::number;
 use super::world::World;
 use crate::app::{App, Hello, Outcome, ProjectIn, RateIn, Report, SubmissionIn, TaskIn, What as Said};
+use crate::domain::backlog::Backlog;
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Demands, Records, Slot, Subscription, Wishes};
 use crate::store::agents::Hosted;
@@ -226,7 +227,13 @@ impl Replay<'_> {
             let project = self.app.project(self.who, &self.project(*n)).await.unwrap();
             shares.restore(project.id, *ahead);
         }
-        let claimed = self.app.claim(None, self.app.offer(slots), &shares, &Records::default(), titan_lifecycle::now()).await.unwrap();
+        // As the dispatcher does it: what is ready is read, put in its order, and looked at by its ids.
+        let (offer, mut backlog) = (self.app.offer(slots), Backlog::default());
+        for task in self.app.search(&offer, &shares).await.unwrap().0 {
+            backlog.add(&task);
+        }
+        let these = backlog.pick(&offer, &shares);
+        let claimed = self.app.claim(Some(&these), offer, &shares, &Records::default(), titan_lifecycle::now()).await.unwrap();
         let number = |choice: &crate::domain::matching::Choice| {
             let task = self.tasks.iter().position(|id| *id == choice.candidate.id).unwrap();
             let session = self.sessions.iter().find(|(_, (id, _))| *id == choice.slot.session).map(|(n, _)| *n).unwrap();

@@ -11,12 +11,10 @@ use titan_store::{Combined, sql};
 use uuid::Uuid;
 
 use super::projects::weights;
+use crate::domain::backlog::{PROJECTS, Queued};
 use crate::domain::matching::{Candidate, Choice, Origin};
 use crate::domain::offer::Group;
 use crate::domain::task::{Task, TaskState};
-
-/// Projects read for a group of slots at once: those whose turn it is.
-const PROJECTS: i32 = 32;
 
 /// What a [`Candidate`] is made of, beside what its project and its payload say.
 const COLUMNS: &str = "t.id, t.org_id, t.goal_id, t.project_id, t.lane_id, t.kind, t.priority, nullif(t.due_at, 'infinity') AS due_at, t.timeout_s, t.agent_id,
@@ -24,8 +22,9 @@ const COLUMNS: &str = "t.id, t.org_id, t.goal_id, t.project_id, t.lane_id, t.kin
 
 /// Tasks that could start now, locked until the commit: of each group's lanes, from the projects whose virtual time is lowest
 /// (`ahead`: how far each is ahead of those not named), most urgent first. Those that another replica is claiming are passed
-/// over: two that read the same ones would do the work twice for one to get them.
-pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[(ProjectId, f64)]) -> Result<Vec<Candidate>> {
+/// over: two that read the same ones would do the work twice for one to get them. Without `lock` they are read as they are.
+pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[(ProjectId, f64)], lock: bool) -> Result<Vec<Candidate>> {
+    let lock = if lock { "FOR UPDATE OF t SKIP LOCKED" } else { "" };
     // The projects with something ready are found by skipping through the index, so that neither a long queue nor one of tasks
     // that are held costs anything.
     let select = format!(
@@ -50,7 +49,7 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
             SELECT {COLUMNS}
             FROM task t WHERE t.state = 'inbox' AND t.waiting_on = 0 AND t.held IS NULL AND t.lane_id = turn.lane_id
                 AND t.project_id = turn.project_id AND -t.priority <= -turn.priority
-            ORDER BY -t.priority, t.due_at, t.id LIMIT (turn.room + turn.pairs - 1) / turn.pairs FOR UPDATE OF t SKIP LOCKED) c,
+            ORDER BY -t.priority, t.due_at, t.id LIMIT (turn.room + turn.pairs - 1) / turn.pairs {lock}) c,
             LATERAL (SELECT title, traceparent FROM task_payload WHERE task_id = c.id LIMIT 1) p
         ORDER BY c.priority DESC, c.due_at NULLS LAST, c.id"
     );
@@ -62,7 +61,9 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
         })
         .collect();
     let (projects, ahead): (Vec<Uuid>, Vec<f64>) = ahead.iter().map(|(project, ahead)| (project.uuid(), *ahead)).unzip();
-    let rows = db.query_all_raw(sql(&select, [groups.into(), projects.into(), ahead.into(), PROJECTS.into()])).await?;
+    let rows = db
+        .query_all_raw(sql(&select, [groups.into(), projects.into(), ahead.into(), i32::try_from(PROJECTS).unwrap_or(i32::MAX).into()]))
+        .await?;
     let of_group = |row: &QueryResult| {
         let group = usize::try_from(row.try_get::<i32>("", "n")?).map_err(Error::internal)?;
         Ok(Candidate { group, ..candidate(row)? })
@@ -73,14 +74,12 @@ pub(crate) async fn ready(db: &impl ConnectionTrait, groups: &[Group], ahead: &[
 /// What became of tasks that were looked at by their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Locked, each for a group that has room for it, in the order of [`ready`].
+    /// Locked, each for a group that takes it, in the order of [`ready`].
     pub(crate) candidates: Vec<Candidate>,
     /// Ready, but another transaction has them just now.
     pub(crate) elsewhere: Vec<TaskId>,
     /// The lanes of those that fit no group.
     pub(crate) unfit: Vec<i32>,
-    /// There is no room for some.
-    pub(crate) left: bool,
 }
 
 /// Of a row named by its id. `state || ''`, here and wherever rows are: the state as partial indexes say it makes the planner
@@ -100,13 +99,15 @@ pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[Ta
     for row in &rows {
         let candidate = candidate(row)?;
         asked.remove(&candidate.id.uuid());
-        let takes = |(n, group): &(usize, &Group)| room[*n] > 0 && group.takes(&candidate);
-        match groups.iter().enumerate().find(takes) {
-            Some((group, _)) => {
-                room[group] -= 1;
+        let takes = |(_, group): &(usize, &Group)| group.takes(&candidate);
+        let mut taking = groups.iter().enumerate().filter(takes).map(|(n, _)| n);
+        // One that has room left, if there is one; whose turn it is is decided by others.
+        let first = taking.next();
+        match first.into_iter().chain(taking).find(|n| room[*n] > 0).or(first) {
+            Some(group) => {
+                room[group] = room[group].saturating_sub(1);
                 seen.candidates.push(Candidate { group, ..candidate });
             }
-            None if groups.iter().any(|group| group.takes(&candidate)) => seen.left = true,
             None => seen.unfit.push(candidate.lane),
         }
     }
@@ -118,6 +119,27 @@ pub(crate) async fn these(db: &impl ConnectionTrait, groups: &[Group], ids: &[Ta
         seen.elsewhere.push(row.try_get("", "id")?);
     }
     Ok(seen)
+}
+
+/// Those of `ids` that are ready, whoever has them just now.
+pub(crate) async fn queued(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<Queued>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let select = format!(
+        "SELECT t.id, t.org_id, t.lane_id, t.project_id, t.priority, nullif(t.due_at, 'infinity') AS due_at FROM task t
+        WHERE t.id = ANY(ARRAY(SELECT unnest($1))) AND {READY}"
+    );
+    let rows = db.query_all_raw(sql(&select, [ids.into()])).await?;
+    let queued = |row: &QueryResult| {
+        Ok(Queued {
+            id: row.try_get("", "id")?,
+            org: row.try_get("", "org_id")?,
+            lane: row.try_get("", "lane_id")?,
+            project: row.try_get("", "project_id")?,
+            priority: row.try_get("", "priority")?,
+            due_at: row.try_get("", "due_at")?,
+        })
+    };
+    rows.iter().map(queued).collect()
 }
 
 fn candidate(row: &QueryResult) -> Result<Candidate> {
