@@ -119,7 +119,7 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     }
     if wanted(Load::Bulk) {
         eprintln!("bulk …");
-        figures.bulk = Some(load::bulk(&client, database, lasting / 2).await?);
+        figures.bulk = Some(load::bulk(&client, database, lasting / 4).await?);
     }
     if wanted(Load::Latency) {
         eprintln!("start latency at {} a second …", load::RATE);
