@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::domain::backlog::Queued;
 use crate::domain::matching::{Agent, Tally};
 use crate::domain::readiness::Ready;
 use crate::domain::session::AttemptKey;
@@ -32,12 +33,19 @@ pub(crate) struct Connected {
     pub(crate) owned: Vec<(AttemptKey, AgentId)>,
 }
 
+/// What a search came to: some of what is ready, and whether there may be more.
+struct Found {
+    found: titan_error::Result<(Vec<Queued>, bool)>,
+    took: Duration,
+}
+
 enum Command {
     Ready(Ready),
     /// There may be something that nobody told of.
     Search,
     /// There is something ready, told of or not.
     Sweep,
+    Found(Found),
     /// What was claimed is not known: the commit's answer was lost. Every worker says hello again.
     Resync,
     Opened(Connected),
@@ -94,6 +102,9 @@ impl Dispatcher {
     }
     pub(crate) fn sweep(&self) {
         self.send(Command::Sweep);
+    }
+    fn found(&self, found: Found) {
+        self.send(Command::Found(found));
     }
     pub(crate) fn resync(&self) {
         self.send(Command::Resync);

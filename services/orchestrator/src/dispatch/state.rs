@@ -9,7 +9,7 @@ use titan_ids::{AgentId, SessionId, TaskId};
 use titan_proto::worker::orchestrator_message::Body;
 use titan_proto::worker::{AttemptRef, DrainAck, HeartbeatAck, OrchestratorMessage, Revoke};
 
-use super::{Command, Connected, Outgoing};
+use super::{Command, Connected, Found, Outgoing};
 use crate::app::{App, Claimed};
 use crate::domain::backlog::Backlog;
 use crate::domain::fairness::Shares;
@@ -27,6 +27,8 @@ const QUICK: Duration = Duration::from_millis(20);
 /// With so few left of what is known, it is time to search for more.
 const FEW_QUEUED: usize = 1_000;
 const QUEUED_AT_ONCE: usize = 1_000;
+/// One that has not ended by then is given up.
+const SEARCH_WITHIN: Duration = Duration::from_secs(60);
 const SEARCH_EVERY_MOST: Duration = Duration::from_secs(10);
 /// After an error.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -70,6 +72,8 @@ pub(super) struct State {
     ready: Vec<(TaskId, i32)>,
     /// There may be more that is not known.
     search: bool,
+    /// Since when it is being read.
+    searching: Option<Instant>,
     searched: Instant,
     search_took: Duration,
     /// When to look again at the earliest.
@@ -96,6 +100,7 @@ impl Default for State {
             unfit: HashSet::new(),
             ready: Vec::new(),
             search: true,
+            searching: None,
             searched: Instant::now(),
             search_took: Duration::ZERO,
             rested: Instant::now(),
@@ -110,7 +115,7 @@ impl Default for State {
 
 impl State {
     pub(super) fn has_work(&self) -> bool {
-        self.search || self.again || !self.ready.is_empty()
+        (self.search && !self.is_searching()) || self.again || !self.ready.is_empty()
     }
 
     fn forget(&mut self, session: SessionId) {
@@ -126,6 +131,10 @@ impl State {
     fn freed(&mut self) {
         self.again |= !self.backlog.is_empty();
         self.search |= (self.unseen || self.overflow) && self.may_search();
+    }
+
+    fn is_searching(&self) -> bool {
+        self.searching.is_some_and(|since| since.elapsed() < SEARCH_WITHIN)
     }
 
     /// Not while there is enough to do, but for what nobody told of; and a search that takes long is made less often.
@@ -146,6 +155,7 @@ impl State {
                 self.search |= ready.others && self.may_search();
             }
             Command::Search => self.search = true,
+            Command::Found(found) => self.found(found),
             Command::Sweep => {
                 self.search |= self.may_search() && self.searched.elapsed() >= SWEEP;
             }
@@ -254,7 +264,7 @@ impl State {
         let served: HashSet<i32> = lanes.into_iter().filter(|lane| offer.takes(*lane) || offer.lacks_room_for(*lane)).collect();
         self.ready.retain(|(_, lane)| served.contains(lane));
         let room: usize = offer.slots.iter().map(|slot| slot.free() as usize).sum();
-        let at_once = self.backlog.is_empty() && !self.search && !self.overflow;
+        let at_once = self.backlog.is_empty() && !self.overflow;
         if at_once && self.ready.len() <= room && self.ready.iter().all(|(_, lane)| offer.takes(*lane)) {
             let batch = self.ready.len().min(app.engine.claim_batch as usize);
             return Ok(self.ready.drain(..batch).collect());
@@ -269,20 +279,34 @@ impl State {
         Ok(HashMap::new())
     }
 
-    /// Reads what nobody told of, or what there was no room for.
-    async fn refill(&mut self, app: &App, offer: &Offer) -> Result<()> {
-        if self.overflow {
+    /// Reads what nobody told of, or what there was no room for. Past what was ready since the last vacuum that takes a while, and
+    /// what is told of meanwhile does not wait for it.
+    fn refill(&mut self, app: &Arc<App>, offer: &Offer) {
+        if std::mem::take(&mut self.overflow) {
             // What others took long ago is in it too.
             self.backlog = Backlog::default();
         }
-        let began = Instant::now();
-        let (found, more) = app.search(offer, &self.shares).await?;
-        (self.searched, self.search_took) = (Instant::now(), began.elapsed());
-        (self.overflow, self.unseen) = (more, false);
-        for task in &found {
-            self.overflow |= !self.backlog.add(task);
+        (self.searching, self.unseen) = (Some(Instant::now()), false);
+        let (searching, offer, shares) = (app.clone(), offer.clone(), self.shares.clone());
+        app.spawn("search", async move {
+            let began = Instant::now();
+            let found = searching.search(&offer, &shares).await;
+            searching.dispatcher.found(Found { found, took: began.elapsed() });
+        });
+    }
+
+    fn found(&mut self, Found { found, took }: Found) {
+        (self.searching, self.searched, self.search_took) = (None, Instant::now(), took);
+        match found {
+            Ok((tasks, more)) => {
+                self.overflow |= more;
+                for task in &tasks {
+                    self.overflow |= !self.backlog.add(task);
+                }
+                self.again |= !tasks.is_empty();
+            }
+            Err(error) => self.again_after(&error),
         }
-        Ok(())
     }
 
     fn again_after(&mut self, error: &Error) {
@@ -305,16 +329,14 @@ impl State {
 
     /// One batch. What was told of is looked at by itself, as long as there is room for all of it and nothing waits before it; else it
     /// queues, and the queue is looked at in the order in which it is due.
-    pub(super) async fn claim(&mut self, app: &App) {
+    pub(super) async fn claim(&mut self, app: &Arc<App>) {
         let offer = app.offer(self.slots());
         let known = match self.queue(app, &offer).await {
             Ok(known) => known,
             Err(error) => return self.again_after(&error),
         };
-        if std::mem::take(&mut self.search)
-            && let Err(error) = self.refill(app, &offer).await
-        {
-            return self.again_after(&error);
+        if !self.is_searching() && std::mem::take(&mut self.search) {
+            self.refill(app, &offer);
         }
         self.again = false;
         let looked: Vec<TaskId> = if known.is_empty() { self.backlog.pick(&offer, &self.shares) } else { known.keys().copied().collect() };
