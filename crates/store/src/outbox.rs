@@ -148,6 +148,8 @@ impl Outbox {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut sweeps: u32 = 0;
         loop {
+            // Asked before: what is committed while the last rows are being published is looked for once more.
+            let last = stop.is_cancelled();
             let pause = match self.flush().await {
                 Ok(()) => {
                     check.set(true);
@@ -167,7 +169,7 @@ impl Outbox {
                     backoff.next_delay()
                 }
             };
-            if stop.is_cancelled() {
+            if last {
                 return;
             }
             // What is committed meanwhile travels in the same messages.
