@@ -137,10 +137,11 @@ impl State {
         self.searching.is_some_and(|since| since.elapsed() < SEARCH_WITHIN)
     }
 
-    /// Not while there is enough to do, but for what nobody told of; and a search that takes long is made less often.
+    /// At once when it is known that there is more; else not while there is enough to do, and one that takes long less often.
     fn may_search(&self) -> bool {
         let pause = match self.search_took {
             _ if self.backlog.len() >= FEW_QUEUED => SEARCH_EVERY_MOST,
+            _ if self.overflow => Duration::ZERO,
             took if took < QUICK => Duration::ZERO,
             took => (took * SEARCHING_MOST).min(SEARCH_EVERY_MOST),
         };
