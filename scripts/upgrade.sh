@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs of the last release (the commit in LAST_RELEASE) and runs them beside those of this one.
+# Builds the programs of the last release and runs them beside those of this one. Nothing is released yet: LAST_RELEASE is the commit
+# that this one is compared with.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

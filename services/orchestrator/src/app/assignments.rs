@@ -78,9 +78,7 @@ impl App {
         records: &Records,
         now: DateTime<Utc>,
     ) -> Result<Taken> {
-        // Agents without a free slot are in no group.
-        let full = offer.slots.iter().any(|slot| !slot.is_free());
-        let mut outcome = Claimed { unseen: these.is_none() && full, ..Claimed::default() };
+        let mut outcome = Claimed::default();
         if offer.groups.is_empty() || these.is_some_and(<[TaskId]>::is_empty) {
             return Ok(Taken::All(Box::new(outcome)));
         }
