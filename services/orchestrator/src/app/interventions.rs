@@ -154,7 +154,7 @@ impl App {
         Ok(())
     }
 
-    /// Gives a task that failed or was cancelled another life, and with it what was cancelled because of it. Its goal goes on.
+    /// Gives a task that failed or was cancelled another life, and with it what was cancelled because of it. Their goals go on.
     pub(crate) async fn retry_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("tried again", who, reason)?;
         self.task(who, id).await?;
@@ -179,9 +179,11 @@ impl App {
         batch.events.push(outbox::event(told, Body::TaskRetried(retried), now));
         batch.ready.others = true;
         let mut revived: Vec<Write> = Vec::new();
+        let mut goals: BTreeSet<GoalId> = goal.into_iter().collect();
         for other in revivable(&tx, id, transitions::lock_cancelled_with(&tx, id, goal, ENGINE).await?).await? {
             let why = format!("{id} is tried again");
             revived.push(batch.moved(&other, Command::Retry, &why)?);
+            goals.extend(other.goal_id);
             let retried = TaskRetried { attempt: other.task.attempt, kind: String::new(), reason: why };
             batch.events.push(outbox::event(other.about(3), Body::TaskRetried(retried), now));
         }
@@ -191,9 +193,8 @@ impl App {
         let revived: Vec<_> = revived.iter().map(|write| write.id.uuid()).chain([id.uuid()]).collect();
         transitions::recount(&tx, &revived).await?;
         transitions::undiscard(&tx, id).await?;
-        if let Some(goal) = goal
-            && let Some(mut found) = goals::lock(&tx, goal).await?.filter(|g| g.state == State::Failed)
-        {
+        for goal in goals {
+            let Some(mut found) = goals::lock(&tx, goal).await?.filter(|g| g.state == State::Failed) else { continue };
             goals::reopen(&tx, goal).await?;
             found.state = State::Running;
             let about = About { version: 3, ..about_goal(&found) };

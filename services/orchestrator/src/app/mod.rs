@@ -35,6 +35,7 @@ use crate::config::Engine;
 use crate::dispatch::Dispatcher;
 use crate::domain::fairness::Shares;
 use crate::domain::readiness::Ready;
+use crate::domain::session::holds;
 use crate::group_commit::{self, Pace, Writer};
 use crate::store::tasks::TaskRow;
 
@@ -134,6 +135,10 @@ impl App {
     }
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_millis(self.engine.grace_ms.into())
+    }
+    /// As a worker is told it.
+    pub(crate) fn worker_lease_ms(&self) -> u32 {
+        u32::try_from(holds(self.lease(), self.grace()).as_millis()).unwrap_or(u32::MAX)
     }
 
     /// Work that shutdown waits for.

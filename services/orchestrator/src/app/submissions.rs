@@ -57,13 +57,18 @@ impl App {
             given.idempotency_key = format!("once/{}", Uuid::new_v4());
         }
         text("idempotency_key", &given.idempotency_key, KEY_MOST)?;
-        let mut new = validate(&given.tasks, titan_lifecycle::now())?;
         if given.goal.is_some() {
             let (attempt, _) = self.verify_attempt(who, &given.attempt_credential).await?;
             if tasks::find(&self.db, attempt.org, attempt.task).await?.goal_id != given.goal {
                 return Err(Error::new(Code::PermissionDenied, "the attempt is for another goal"));
             }
         }
+        self.store_tasks(who, given).await
+    }
+
+    /// For whoever may add to the goal.
+    pub(crate) async fn store_tasks(&self, who: &Principal, given: SubmissionIn) -> Result<Vec<TaskRow>> {
+        let mut new = validate(&given.tasks, titan_lifecycle::now())?;
         self.lanes.resolve(&self.db, new.iter_mut()).await?;
         for (i, task) in new.iter().enumerate().filter(|(_, task)| task.concurrency_key.as_deref() == Some(MERGE_QUEUE)) {
             let refuse = |field: &str, problem: &str| Err(Error::invalid(format!("tasks[{i}].{field}"), problem));

@@ -1,6 +1,7 @@
 //! What a worker that (re)connects is told about the attempts it has.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use titan_ids::TaskId;
 
@@ -12,6 +13,12 @@ pub(crate) struct ResumePlan {
     pub(crate) keep: Vec<AttemptKey>,
     /// It owns them but never got them, or lost them: to be delivered again with the same attempt.
     pub(crate) redeliver: Vec<AttemptKey>,
+}
+
+/// How long a worker acts on its own clock after a heartbeat that was answered. Its attempts are given away no sooner than the
+/// grace after its stream broke; a tenth less leaves room for a clock that goes slower.
+pub(crate) fn holds(lease: Duration, grace: Duration) -> Duration {
+    lease.min(grace) * 9 / 10
 }
 
 /// `owned` by the tables, `running` by the worker's word; results it still holds (`unacknowledged`) are

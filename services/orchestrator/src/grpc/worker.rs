@@ -85,7 +85,7 @@ impl Api {
     async fn resume(&self, opened: Opened, session: SessionId, results: Vec<proto::Result>, outgoing: Outgoing) -> Result<()> {
         let Opened { epoch, agents, records, owned, keep, redeliver } = opened;
         let keep_refs = keep.iter().map(attempt_ref).collect();
-        let resume = Resume { epoch, lease_ms: self.app.engine.lease_ms.min(self.app.engine.grace_ms), keep: keep_refs };
+        let resume = Resume { epoch, lease_ms: self.app.worker_lease_ms(), keep: keep_refs };
         say(&outgoing, Out::Resume(resume));
         let mut settled = FuturesOrdered::new();
         for result in results {

@@ -1,25 +1,29 @@
 //! The tables in memory: what the SQL of `store/` does, by the same rules.
 
+mod claim;
+mod settle;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use titan_ids::{AgentId, OrgId, ProjectId, SessionId, TaskId};
+use chrono::DateTime;
+use titan_ids::{AgentId, ProjectId, TaskId};
 use uuid::Uuid;
 
-use crate::domain::fairness::Shares;
-use crate::domain::graph;
-use crate::domain::limits::{self, Bucket, Held, Limit, Waiting, admit, has_permit};
-use crate::domain::matching::{Candidate, Choice, Demands, Lane, Matcher, Origin, Records, Slot, Weights, Wishes};
-use crate::domain::offer::Offer;
-use crate::domain::task::{Backoff, Command, End, OnFailure, Task, TaskState, Transition};
+use self::settle::Batch;
+use crate::domain::limits::{self, Bucket, Held, Limit, has_permit};
+use crate::domain::matching::{Demands, Lane};
+use crate::domain::task::{Backoff, Command, OnFailure, Task, TaskState};
+use crate::store::entity::goal::State;
 
 /// A task as it is submitted. Names are unique in a world.
 #[derive(Clone, Debug)]
 pub(super) struct Spec {
     pub(super) name: String,
     pub(super) project: usize,
+    /// Of the project, by its place among all of the world.
+    pub(super) goal: Option<usize>,
     pub(super) role: usize,
     pub(super) priority: i32,
     /// With how many at once.
@@ -69,6 +73,11 @@ pub(super) enum Op {
     Retry {
         task: usize,
     },
+    /// Or resumes it.
+    Pause {
+        goal: usize,
+        paused: bool,
+    },
     /// Those whose time has come by the world's clock.
     ReleaseDue {
         due: Vec<usize>,
@@ -116,6 +125,12 @@ pub(super) struct Session {
     pub(super) expired: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Goal {
+    pub(super) state: State,
+    pub(super) paused: bool,
+}
+
 /// A task as it is compared.
 pub(super) type Shown = (String, TaskState, i32, i32, i32, i32, Option<String>, bool);
 
@@ -124,6 +139,7 @@ pub(super) struct Model {
     pub(super) rows: Vec<Row>,
     pub(super) limits: BTreeMap<String, Limit>,
     pub(super) sessions: BTreeMap<usize, Session>,
+    pub(super) goals: BTreeMap<usize, Goal>,
     keys: BTreeSet<u64>,
 }
 
@@ -208,14 +224,6 @@ fn lost(rows: &[Row], n: usize) -> bool {
     rows.get(n).is_some_and(|row| matches!(row.task.state, TaskState::Failed | TaskState::Cancelled))
 }
 
-/// What one transaction gathers, as `app::batch` does.
-#[derive(Default)]
-struct Batch {
-    released: BTreeMap<String, i32>,
-    touched: BTreeSet<String>,
-    ends: BTreeMap<TaskId, End>,
-}
-
 impl Model {
     pub(super) fn done(&self) -> usize {
         self.rows.iter().filter(|row| row.task.state == TaskState::Done).count()
@@ -256,6 +264,7 @@ impl Model {
             Op::Report { reports } => Answer::Accepted(self.report(reports, now)),
             Op::Cancel { task } => Answer::Done(self.cancel(*task)),
             Op::Retry { task } => Answer::Done(self.retry(*task)),
+            Op::Pause { goal, paused } => Answer::Done(self.pause(*goal, *paused)),
             Op::ReleaseDue { due } => {
                 let mut batch = Batch::default();
                 for n in due {
@@ -293,6 +302,10 @@ impl Model {
         // Each on its own: a submission is of one project.
         for spec in specs {
             let mut batch = Batch::default();
+            if let Some(goal) = spec.goal {
+                let goal = self.goals.entry(goal).or_insert(Goal { state: State::Running, paused: false });
+                assert_eq!(goal.state, State::Running, "nothing is added to a goal that is finished");
+            }
             if let Some((n, most)) = spec.key {
                 let limit = self.limits.entry(key(spec.project, n)).or_insert(Limit { most, taken: 0, bucket: None });
                 limit.most = most;
@@ -325,95 +338,12 @@ impl Model {
                     .map(|d| d.0)
                     .collect(),
             };
-            row.held = limits::held(false, false, row.limit_keys().into_iter());
+            row.held = limits::held(self.is_paused(spec.goal), false, row.limit_keys().into_iter());
             batch.touched.extend(row.limit_keys());
             self.rows.push(row);
             self.settle_limits(batch);
         }
         true
-    }
-
-    fn claim(&mut self, slots: &[(usize, i64, u32)], ahead: &[(usize, f64)]) -> Vec<(usize, i32, usize)> {
-        let slot = |(session, epoch, running): &(usize, i64, u32)| Slot {
-            agent: Arc::new(agent(*session)),
-            session: SessionId::from(uuid(4, *session)),
-            epoch: *epoch,
-            running: *running,
-        };
-        let slots: Vec<Slot> = slots.iter().map(slot).filter(Slot::is_free).collect();
-        let mut offer = Offer::new(slots, Arc::new(lanes()), u32::MAX);
-        let mut shares = Shares::default();
-        for (project, ahead) in ahead {
-            shares.restore(project_id(*project), *ahead);
-        }
-        let choices = loop {
-            let choices = self.choices(&offer, &shares, ahead);
-            // The compare-and-set: each session at the epoch it was seen with.
-            let live = |slot: &Slot| self.sessions.get(&number(slot.session.uuid())).is_some_and(|s| !s.expired && s.epoch == slot.epoch);
-            let gone: BTreeSet<SessionId> = choices.iter().filter(|choice| !live(&choice.slot)).map(|choice| choice.slot.session).collect();
-            if gone.is_empty() {
-                break choices;
-            }
-            offer = offer.without(&gone, u32::MAX);
-        };
-        let mut claimed = Vec::new();
-        for choice in choices {
-            let (n, session) = (number(choice.candidate.id.uuid()), number(choice.slot.session.uuid()));
-            let row = &mut self.rows[n];
-            assert!(row.ready() && row.task.attempt == choice.candidate.task.attempt);
-            (row.task, row.session) = (choice.next, Some(session));
-            claimed.push((n, choice.next.attempt, session));
-        }
-        claimed.sort_unstable();
-        claimed
-    }
-
-    fn choices(&self, offer: &Offer, shares: &Shares, ahead: &[(usize, f64)]) -> Vec<Choice> {
-        let behind = |project: usize| ahead.iter().find(|(p, _)| *p == project).map_or(0.0, |(_, ahead)| *ahead);
-        let mut read = Vec::new();
-        for (n, group) in offer.groups.iter().enumerate() {
-            let mut sources: Vec<_> = group.lanes.iter().flat_map(|lane| (0..PROJECTS).map(move |p| (*lane, p))).collect();
-            let of = |lane: i32, project: usize| {
-                let mut of: Vec<usize> = (0..self.rows.len())
-                    .filter(|i| {
-                        let row = &self.rows[*i];
-                        row.ready() && row.spec.project == project && i32::try_from(row.spec.role).unwrap() + 1 == lane
-                    })
-                    .collect();
-                of.sort_by_key(|i| self.rows[*i].order(*i));
-                of
-            };
-            sources.retain(|(lane, project)| !of(*lane, *project).is_empty());
-            sources.sort_by(|a, b| behind(a.1).total_cmp(&behind(b.1)).then(a.1.cmp(&b.1)));
-            let part = (group.room as usize).div_ceil(sources.len().max(1));
-            read.extend(sources.iter().flat_map(|(lane, project)| of(*lane, *project).into_iter().take(part)).map(|i| (n, i)));
-        }
-        read.sort_by_key(|(_, i)| self.rows[*i].order(*i));
-        let mut seen = BTreeSet::new();
-        read.retain(|(_, i)| seen.insert(*i));
-        let candidate = |(group, i): (usize, usize)| {
-            let row = &self.rows[i];
-            Candidate {
-                id: task_id(i),
-                task: row.task,
-                origin: Origin { org: OrgId::DEFAULT, goal: None, title: String::new(), traceparent: String::new() },
-                project: project_id(row.spec.project),
-                project_weight: 1.0,
-                kind: "noop".to_owned(),
-                lane: i32::try_from(row.spec.role).unwrap() + 1,
-                priority: row.spec.priority,
-                due_at: None,
-                timeout_s: 300,
-                wishes: Wishes::default(),
-                last_agent: None,
-                weights: None,
-                group,
-            }
-        };
-        let candidates = shares.order(read.into_iter().map(candidate).collect(), |c| (c.project, c.project_weight));
-        let records = Records::default();
-        let matcher = Matcher { lanes: &offer.lanes, records: &records, weights: Weights::default(), now: DateTime::<Utc>::UNIX_EPOCH };
-        matcher.assign(candidates, offer.slots.clone(), &offer.groups)
     }
 
     fn report(&mut self, reports: &[(usize, i32, What)], now: u64) -> Vec<bool> {
@@ -455,6 +385,27 @@ impl Model {
         true
     }
 
+    fn is_paused(&self, goal: Option<usize>) -> bool {
+        goal.is_some_and(|goal| self.goals[&goal].paused)
+    }
+
+    fn pause(&mut self, goal: usize, paused: bool) -> bool {
+        let Some(found) = self.goals.get_mut(&goal).filter(|goal| goal.state == State::Running) else { return false };
+        if std::mem::replace(&mut found.paused, paused) == paused {
+            return true;
+        }
+        let mut batch = Batch::default();
+        for n in 0..self.rows.len() {
+            let row = &self.rows[n];
+            if row.spec.goal == Some(goal) && row.task.state == TaskState::Inbox {
+                let held = limits::held(paused, row.unreleased, row.limit_keys().into_iter());
+                self.stands(n, TaskState::Inbox, held, &mut batch);
+            }
+        }
+        self.settle_limits(batch);
+        true
+    }
+
     /// As `app::interventions::revive`.
     fn retry(&mut self, n: usize) -> bool {
         let Ok(next) = self.rows[n].task.transition(Command::Retry, 0.0) else { return false };
@@ -476,6 +427,8 @@ impl Model {
             }
             below = more;
         }
+        let goal = self.rows[n].spec.goal;
+        below.extend((0..self.rows.len()).filter(|i| goal.is_some() && self.rows[*i].spec.goal == goal));
         below.retain(|i| *i == n || (self.rows[*i].task.state == TaskState::Cancelled && self.rows[*i].by_engine));
         loop {
             let coming = below.clone();
@@ -498,116 +451,12 @@ impl Model {
             self.rows[*i].waiting_on = i32::try_from(depends_on.iter().filter(waits).count()).unwrap();
             self.rows[*i].counted = counted;
         }
+        for goal in below.iter().filter_map(|i| self.rows[*i].spec.goal) {
+            let goal = self.goals.get_mut(&goal).filter(|goal| goal.state == State::Failed);
+            goal.into_iter().for_each(|goal| goal.state = State::Running);
+        }
         self.settle(batch);
         true
-    }
-
-    fn moved(&mut self, n: usize, next: &Transition, now: u64, batch: &mut Batch) {
-        let row = &mut self.rows[n];
-        let later = next.retry_after.map_or(row.unreleased, |wait| !wait.is_zero());
-        let held = match next.task.state {
-            TaskState::Inbox => limits::held(false, later, row.limit_keys().into_iter()),
-            _ => None,
-        };
-        let released = has_permit(row.task.state, row.held.as_ref()) && !has_permit(next.task.state, held.as_ref());
-        if let Some(key) = row.limit_key().filter(|_| released) {
-            *batch.released.entry(key).or_default() += 1;
-        }
-        if let Some(Held::Limit(key)) = &held {
-            batch.touched.insert(key.clone());
-        }
-        if next.retry_after.is_some() {
-            (row.unreleased, row.run_after) = (later, now + PAUSE_MS);
-        }
-        match next.task.state {
-            TaskState::Done => drop(batch.ends.insert(task_id(n), End::Done)),
-            TaskState::Failed | TaskState::Cancelled => drop(batch.ends.insert(task_id(n), End::Failed)),
-            _ => {}
-        }
-        if next.task.state != TaskState::InProgress {
-            row.session = None;
-        }
-        (row.task, row.held, row.tolerated, row.by_engine) = (next.task, held, false, false);
-    }
-
-    fn settle(&mut self, mut batch: Batch) {
-        let reported: BTreeSet<TaskId> = batch.ends.keys().copied().collect();
-        while !batch.ends.is_empty() {
-            let ends = std::mem::take(&mut batch.ends);
-            let waits = |row: &Row| matches!(row.task.state, TaskState::Inbox | TaskState::Blocked);
-            let mut edges = Vec::new();
-            for (n, row) in self.rows.iter().enumerate().filter(|(_, row)| waits(row)) {
-                let uncounted = row.spec.depends_on.iter().filter(|(on, _)| !row.counted.contains(on));
-                edges.extend(uncounted.map(|(on, policy)| (task_id(n), task_id(*on), *policy)));
-            }
-            edges.retain(|(_, on, _)| ends.contains_key(on));
-            for (task, on, _) in edges.iter().filter(|(_, on, policy)| *policy == OnFailure::Run && ends.get(on) != Some(&End::Done)) {
-                self.rows[number(task.uuid())].counted.insert(number(on.uuid()));
-            }
-            let following = graph::follow(&ends, edges.into_iter());
-            for (id, count) in &following.counts {
-                let row = &mut self.rows[number(id.uuid())];
-                row.waiting_on -= count;
-                if row.waiting_on == 0 {
-                    batch.touched.extend(match &row.held {
-                        Some(Held::Limit(key)) => Some(key.clone()),
-                        _ => None,
-                    });
-                }
-            }
-            let cancelled = following.cancelled.keys().map(|id| (*id, End::Failed));
-            for (id, end) in cancelled.chain(following.skipped.keys().map(|id| (*id, End::Skipped))) {
-                let n = number(id.uuid());
-                let next = self.rows[n].task.transition(Command::Cancel, 0.0).unwrap();
-                self.moved(n, &next, 0, &mut batch);
-                batch.ends.insert(id, end);
-                (self.rows[n].tolerated, self.rows[n].by_engine) = (end == End::Skipped, true);
-            }
-            for id in following.handled.iter().filter(|id| reported.contains(id)) {
-                self.rows[number(id.uuid())].tolerated = true;
-            }
-        }
-        self.settle_limits(batch);
-    }
-
-    /// As `app::batch::Permits::settle`.
-    fn settle_limits(&mut self, batch: Batch) {
-        for (key, n) in &batch.released {
-            self.limits.get_mut(key).unwrap().taken -= n;
-        }
-        let mut keys: BTreeSet<String> = batch.touched.into_iter().chain(batch.released.into_keys()).collect();
-        let mut waiting = self.waiting(&keys);
-        keys.extend(waiting.iter().flat_map(|task| task.keys.clone()));
-        while !waiting.is_empty() {
-            let mut counters: BTreeMap<String, Limit> =
-                self.limits.iter().filter(|(key, _)| keys.contains(*key)).map(|(key, limit)| (key.clone(), limit.clone())).collect();
-            let before: BTreeMap<TaskId, String> = waiting.iter().map(|task| (task.id, task.held.clone())).collect();
-            let decided = admit(&mut counters, &waiting);
-            self.limits.extend(counters);
-            let moved = decided.iter().any(|(id, held)| held.as_ref().is_none_or(|held| held.text() != before[id]));
-            for (id, held) in decided {
-                self.rows[number(id.uuid())].held = held;
-            }
-            if !moved {
-                break;
-            }
-            waiting = self.waiting(&keys);
-        }
-    }
-
-    fn waiting(&self, keys: &BTreeSet<String>) -> Vec<Waiting> {
-        let of = |key: &String| {
-            let waits = |row: &Row| {
-                row.task.state == TaskState::Inbox && row.waiting_on == 0 && row.held.as_ref().is_some_and(|held| held.text() == key)
-            };
-            let mut waiting: Vec<usize> = (0..self.rows.len()).filter(|n| waits(&self.rows[*n])).collect();
-            waiting.sort_by_key(|n| self.rows[*n].order(*n));
-            waiting.truncate(self.limits.get(key).map_or(0, |limit| usize::try_from(limit.most).unwrap()));
-            waiting.into_iter().map(|n| (n, key.clone())).collect::<Vec<_>>()
-        };
-        let mut waiting: Vec<(usize, String)> = keys.iter().flat_map(of).collect();
-        waiting.sort_by_key(|(n, _)| self.rows[*n].order(*n));
-        waiting.into_iter().map(|(n, held)| Waiting { id: task_id(n), held, keys: self.rows[n].limit_keys() }).collect()
     }
 
     /// Buckets that are empty while something waits for them.
@@ -622,6 +471,13 @@ impl Model {
         for row in &self.rows {
             assert_eq!(row.task.state.is_owned(), row.session.is_some(), "one owner while it is owned: {row:?}");
             assert!(row.waiting_on >= 0, "{row:?}");
+            if let Some(goal) = row.spec.goal.map(|goal| self.goals[&goal]) {
+                let rests = row.held == Some(Held::Paused);
+                let open = !row.task.state.is_terminal();
+                assert!(goal.paused || !rests, "its goal is not paused: {row:?}");
+                assert!(!goal.paused || row.task.state != TaskState::Inbox || rests, "its goal is paused: {row:?}");
+                assert!(goal.state != State::Failed || !open, "its goal has failed: {row:?}");
+            }
             let begun = row.task.state.is_owned() || row.task.state == TaskState::Done;
             for (on, policy) in row.spec.depends_on.iter().filter(|_| begun) {
                 let state = self.rows[*on].task.state;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use titan_identity::Principal;
-use titan_ids::{OrgId, SessionId, TaskId, UserId};
+use titan_ids::{GoalId, OrgId, SessionId, TaskId, UserId};
 use titan_store::sql;
 use titan_testkit::{KEY, TestDatabase, accepting_bus, settings};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ use crate::domain::backlog::Backlog;
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Demands, Records, Slot, Subscription, Wishes};
 use crate::store::agents::Hosted;
+use crate::store::entity::goal;
+use crate::store::goals;
 use crate::store::transitions::RetryPolicy;
 
 /// Seeds of one run, and transactions of each.
@@ -33,6 +35,7 @@ struct Replay<'a> {
     who: &'a Principal,
     seed: u64,
     tasks: Vec<TaskId>,
+    goals: BTreeMap<usize, GoalId>,
     sessions: BTreeMap<usize, (SessionId, Arc<Agent>)>,
 }
 
@@ -57,7 +60,7 @@ async fn postgresql_does_what_the_model_does() {
     for seed in seeds {
         let mut world = World::new(seed, false);
         world.run();
-        let mut replay = Replay { app: &app, who: &who, seed, tasks: Vec::new(), sessions: BTreeMap::new() };
+        let mut replay = Replay { app: &app, who: &who, seed, tasks: Vec::new(), goals: BTreeMap::new(), sessions: BTreeMap::new() };
         replay.run(&world.ops).await;
     }
     stop.cancel();
@@ -80,6 +83,7 @@ impl Replay<'_> {
                 assert_eq!(real, *answer, "{where_}");
             }
             assert_eq!(self.shown().await, model.shown(), "{where_}");
+            assert_eq!(self.goals_shown().await, model.goals, "{where_}");
         }
     }
 
@@ -121,6 +125,7 @@ impl Replay<'_> {
             }
             Op::Cancel { task } => Answer::Done(self.app.cancel_task(self.who, self.tasks[*task], "", now).await.is_ok()),
             Op::Retry { task } => Answer::Done(self.app.retry_task(self.who, self.tasks[*task], "", now).await.is_ok()),
+            Op::Pause { goal, paused } => Answer::Done(self.app.pause_goal(self.who, self.goals[goal], *paused).await.is_ok()),
             Op::ReleaseDue { due } => {
                 let ids: Vec<Uuid> = due.iter().map(|n| self.tasks[*n].uuid()).collect();
                 let pass = "UPDATE task SET run_after = now() - interval '1 millisecond' WHERE id = ANY($1)";
@@ -140,6 +145,31 @@ impl Replay<'_> {
         let fill = "UPDATE task_limit SET tokens = most, refilled_at = now() WHERE key = $1";
         self.app.db.execute_raw(sql(fill, [format!("r/{project}/rate-{n}").into()])).await.unwrap();
         self.app.release_due().await.unwrap();
+    }
+
+    /// It is there from its first task on.
+    async fn goal(&mut self, n: usize, project: usize) -> GoalId {
+        if let Some(goal) = self.goals.get(&n) {
+            return *goal;
+        }
+        let goal = goal::Model {
+            id: GoalId::generate(),
+            org_id: OrgId::DEFAULT,
+            project_id: self.app.project(self.who, &self.project(project)).await.unwrap().id,
+            sentence: format!("goal {n}"),
+            state: goal::State::Running,
+            result: None,
+            error: String::new(),
+            created_by: self.who.id.to_string(),
+            idempotency_key: None,
+            traceparent: String::new(),
+            paused: false,
+            created_at: titan_lifecycle::now(),
+            finished_at: None,
+        };
+        assert!(goals::insert(&self.app.db, &goal).await.unwrap());
+        self.goals.insert(n, goal.id);
+        goal.id
     }
 
     async fn submit(&mut self, key: u64, specs: &[Spec]) -> Answer {
@@ -178,14 +208,18 @@ impl Replay<'_> {
                 budget: BTreeMap::new(),
                 parent: String::new(),
             };
+            let goal = match spec.goal {
+                Some(n) => Some(self.goal(n, spec.project).await),
+                None => None,
+            };
             let submission = SubmissionIn {
                 project: self.project(spec.project),
-                goal: None,
+                goal,
                 idempotency_key: format!("{}/{key}/{n}", self.seed),
                 attempt_credential: String::new(),
                 tasks: vec![task],
             };
-            let stored = self.app.submit_tasks(self.who, submission).await.unwrap();
+            let stored = self.app.store_tasks(self.who, submission).await.unwrap();
             fresh = !self.tasks.contains(&stored[0].id);
             if fresh {
                 self.tasks.push(stored[0].id);
@@ -242,6 +276,15 @@ impl Replay<'_> {
         let mut claimed: Vec<_> = claimed.tasks.iter().map(|(choice, _)| number(choice)).collect();
         claimed.sort_unstable();
         Answer::Claimed(claimed)
+    }
+
+    async fn goals_shown(&self) -> BTreeMap<usize, model::Goal> {
+        let mut shown = BTreeMap::new();
+        for (n, id) in &self.goals {
+            let (goal, _) = goals::find(&self.app.db, OrgId::DEFAULT, *id).await.unwrap();
+            shown.insert(*n, model::Goal { state: goal.state, paused: goal.paused });
+        }
+        shown
     }
 
     async fn shown(&self) -> Vec<Shown> {

@@ -83,6 +83,7 @@ pub(crate) async fn reopen(db: &impl ConnectionTrait, id: GoalId) -> Result<()> 
     Ok(())
 }
 
+/// It is not paused any more: what is tried again of it later goes on, and a goal that is finished cannot be resumed.
 pub(crate) async fn finish(
     db: &impl ConnectionTrait,
     id: GoalId,
@@ -92,7 +93,7 @@ pub(crate) async fn finish(
     now: DateTime<Utc>,
 ) -> Result<()> {
     use sea_orm::ActiveEnum as _;
-    let update = "UPDATE goal SET state = $2, result = $3, error = $4, finished_at = $5 WHERE id = $1";
+    let update = "UPDATE goal SET state = $2, result = $3, error = $4, finished_at = $5, paused = false WHERE id = $1";
     db.execute_raw(sql(update, [id.into(), state.to_value().into(), result.into(), error.into(), now.into()])).await?;
     Ok(())
 }
