@@ -1,5 +1,5 @@
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres, Transaction};
@@ -46,6 +46,19 @@ impl Database {
 
     pub(crate) async fn number(&self, sql: &str) -> anyhow::Result<i64> {
         Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await?)
+    }
+
+    /// Waits for what a load left to be written and cleaned up, so that the next one is not measured with it: the kernel writes what is
+    /// thirty seconds old in one go, and commits wait for that.
+    pub(crate) async fn comes_to_rest(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let cleaning = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
+        while self.number(cleaning).await? > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        sqlx::raw_sql("CHECKPOINT").execute(&self.admin).await?;
+        anyhow::ensure!(tokio::process::Command::new("sync").status().await?.success(), "sync failed");
+        Ok(())
     }
 
     /// Until it is ended, nothing that dies from now on is cleaned away.

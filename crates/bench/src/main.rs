@@ -101,10 +101,14 @@ const END: &str = "<!-- to here -->";
 
 async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     let wanted = |load: Load| if args.only.is_empty() { load.is_usual() } else { args.only.contains(&load) };
+    let begin = async |what: &str| {
+        eprintln!("{what} …");
+        database.comes_to_rest().await
+    };
     let mut figures = Figures::default();
     // Before there is anything else that the server cleans up.
     if wanted(Load::History) {
-        eprintln!("ten million finished tasks …");
+        begin("ten million finished tasks").await?;
         figures.history = Some(storage::history(&args.database_url).await?);
     }
     let installation = Installation::start(&database.url).await?;
@@ -114,37 +118,37 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     // Caches, plans and connections.
     load::singles(&client, database, 64, Duration::from_secs(3)).await?;
     if wanted(Load::Singles) {
-        eprintln!("single tasks from {} clients for {} s …", args.clients, args.seconds);
+        begin(&format!("single tasks from {} clients for {} s", args.clients, args.seconds)).await?;
         figures.singles = Some(load::singles(&client, database, args.clients, lasting).await?);
     }
     if wanted(Load::Bulk) {
-        eprintln!("bulk …");
+        begin("bulk").await?;
         figures.bulk = Some(load::bulk(&client, database, lasting / 4).await?);
     }
     if wanted(Load::Latency) {
-        eprintln!("start latency at {} a second …", load::RATE);
+        begin(&format!("start latency at {} a second", load::RATE)).await?;
         figures.latency = Some(load::open_loop(&client, lasting / 2).await?);
     }
     if wanted(Load::Graph) {
-        eprintln!("a graph of 5 × 100 …");
+        begin("a graph of 5 × 100").await?;
         figures.graph_s = Some(load::graph(&client, database).await?);
     }
     if wanted(Load::Agents) {
-        eprintln!("agents …");
+        begin("agents").await?;
         figures.agents = Some(scale::agents(&client, database, &installation).await?);
     }
     if wanted(Load::Backlog) {
-        eprintln!("a backlog …");
+        begin("a backlog").await?;
         figures.backlog = Some(scale::backlog(&client, database, &installation, lasting / 2).await?);
     }
     if wanted(Load::Snapshot) {
-        eprintln!("a snapshot that is held …");
+        begin("a snapshot that is held").await?;
         figures.snapshot = Some(storage::snapshot(&client, database, &installation, args.clients, lasting).await?);
     }
     let memory = installation.memory_mib()?;
     installation.stop().await?;
     eprintln!("{figures:?}");
-    eprintln!("what PostgreSQL alone can do …");
+    begin("what PostgreSQL alone can do").await?;
     let limit = limit::lifecycles(database, Duration::from_secs((args.seconds / 4).clamp(3, 15))).await?;
     Ok(Report {
         versions: database.versions().await?,

@@ -10,6 +10,8 @@ impl Body {
             Self::GoalSubmitted(_) => "goal.submitted",
             Self::GoalFinished(_) => "goal.finished",
             Self::GoalReopened(_) => "goal.reopened",
+            Self::GoalPaused(_) => "goal.paused",
+            Self::GoalResumed(_) => "goal.resumed",
             Self::MessageSent(_) => "message.sent",
             Self::TaskSubmitted(_) => "task.submitted",
             Self::TaskAssigned(_) => "task.assigned",

@@ -16,5 +16,9 @@ pub use generated::titan::monitoring::v1 as monitoring;
 pub use generated::titan::orchestrator::v1 as orchestrator;
 pub use generated::titan::worker::v1 as worker;
 
+/// Bytes of the largest message that goes out of the orchestrator: an assignment with the results of a thousand tasks, or a page of
+/// tasks, of 64 KiB a document.
+pub const ASSIGNMENT_MOST: usize = 80 << 20;
+
 /// The file descriptors of this build; compared with the last release's in `tests/`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/titan.descriptors"));

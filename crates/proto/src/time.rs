@@ -1,7 +1,7 @@
 //! `google.protobuf.Timestamp` to `chrono` and back; an impossible timestamp reads as absent.
 
 use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
+pub use prost_types::Timestamp;
 
 #[must_use]
 pub fn to_proto(at: DateTime<Utc>) -> Timestamp {

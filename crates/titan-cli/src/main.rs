@@ -43,6 +43,9 @@ enum Command {
     Goals(commands::lists::Args),
     /// List projects.
     Projects(commands::lists::Args),
+    /// Make a project.
+    #[command(subcommand)]
+    Project(commands::project::Verb),
     /// List tasks.
     Tasks(commands::lists::TaskArgs),
     /// List agents and what they are doing.
@@ -126,6 +129,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Goal(args) => commands::goal::run(&client()?, args, cli.json).await,
         Command::Goals(args) => commands::lists::goals(&client()?, args, cli.json).await,
         Command::Projects(args) => commands::lists::projects(&client()?, args, cli.json).await,
+        Command::Project(verb) => commands::project::run(&client()?, verb, cli.json).await,
         Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
         Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,

@@ -2,6 +2,7 @@
 //! orchestrator replica can take the session over.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// What runs at shutdown gets this long to end and be acknowledged.
 const DRAIN: Duration = Duration::from_secs(12);
 
+/// At least so many of them within a lease.
+const BEATS: u32 = 3;
+
 /// Attempts that ended, remembered.
 const ENDED_MOST: usize = 100;
 
@@ -45,7 +49,7 @@ pub(crate) async fn run(worker: Arc<Worker>, config: Config, tasks: Tasks, conne
         if session.drained() {
             break;
         }
-        let client = WorkerServiceClient::new(peers.one(turn));
+        let client = WorkerServiceClient::new(peers.one(turn)).max_decoding_message_size(titan_proto::ASSIGNMENT_MOST);
         match session.open(client).await {
             Ok((stream, outgoing)) => {
                 connected.set(true);
@@ -115,6 +119,14 @@ struct Session {
 
 type Outgoing = mpsc::UnboundedSender<WorkerMessage>;
 
+/// Never, while there is nothing that it ends.
+async fn lease_ends(at: Instant, running: &HashMap<Key, CancellationToken>) {
+    if running.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep_until(at.into()).await;
+}
+
 impl Session {
     fn new(worker: Arc<Worker>, agents: Vec<AgentSlot>, name: String, tasks: Tasks, reports: mpsc::UnboundedSender<Report>) -> Self {
         Self {
@@ -165,12 +177,20 @@ impl Session {
         let _ = outgoing.send(WorkerMessage { body: Some(Out::Hello(hello)) }); // the receiver is in this scope
         let request = self.worker.signer().service_request(OrgId::DEFAULT, UnboundedReceiverStream::new(receiver))?;
         let sent_at = Instant::now();
-        let opening = tokio::time::timeout(OPEN_WITHIN, async {
+        let mut opening = pin!(tokio::time::timeout(OPEN_WITHIN, async {
             let mut stream = client.open_session(request).await?.into_inner();
             let first = stream.message().await?;
             Ok::<_, tonic::Status>((stream, first))
-        });
-        let (stream, first) = opening.await.map_err(|_| Error::unavailable("the orchestrator did not answer in time"))??;
+        }));
+        let opened = tokio::select! {
+            opened = &mut opening => opened,
+            // What was said to be running is not any more.
+            () = lease_ends(self.lease_until, &self.running) => {
+                self.check_lease();
+                return Err(Error::unavailable("the lease ended before the orchestrator answered"));
+            }
+        };
+        let (stream, first) = opened.map_err(|_| Error::unavailable("the orchestrator did not answer in time"))??;
         let Some(OrchestratorMessage { body: Some(In::Resume(resume)) }) = first else {
             return Err(Error::unavailable("the orchestrator did not say Resume"));
         };
@@ -193,7 +213,7 @@ impl Session {
         outgoing: Outgoing,
         reports: &mut mpsc::UnboundedReceiver<Report>,
     ) -> Result<(), tonic::Status> {
-        let mut beat = tokio::time::interval(BEAT);
+        let mut beat = tokio::time::interval(BEAT.min(self.lease / BEATS));
         let say =
             |body: Out| outgoing.send(WorkerMessage { body: Some(body) }).map_err(|_| tonic::Status::unavailable("the stream is closed"));
         let shutdown = self.tasks.shutdown().clone();
@@ -225,6 +245,10 @@ impl Session {
                     self.sent.push_back((self.sequence, Instant::now()));
                     say(Out::Heartbeat(Heartbeat { sequence: self.sequence }))?;
                 }
+                () = lease_ends(self.lease_until, &self.running) => {
+                    self.check_lease();
+                    return Err(tonic::Status::unavailable("the lease ended"));
+                }
                 () = shutdown.cancelled(), if self.drain_until.is_none() => {
                     self.drain_until = Some(Instant::now() + DRAIN);
                     say(Out::Drain(Drain {}))?;
@@ -246,6 +270,9 @@ impl Session {
         loop {
             tokio::select! {
                 () = &mut pause => break,
+                () = lease_ends(self.lease_until, &self.running) => {
+                    self.check_lease();
+                }
                 Some(report) = reports.recv() => {
                     self.report(report);
                 }

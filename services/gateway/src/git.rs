@@ -13,8 +13,6 @@ use titan_error::{Code, Error, Result};
 use titan_git::{MAIN, clean_git};
 use titan_identity::Principal;
 use titan_ids::ProjectId;
-use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
-use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{GetProjectRequest, VerifyAttemptRequest};
 use titan_service::retrying;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -127,7 +125,7 @@ async fn access(app: &App, headers: &HeaderMap, name: &str) -> Result<Access> {
         // The signature says what it was; only the orchestrator knows whether it still is.
         let verify = async || {
             let request = app.signer.service_request(attempt.org, VerifyAttemptRequest { credential: credential.clone() })?;
-            TaskServiceClient::new(app.orchestrator.clone()).verify_attempt(request).await
+            app.task_service().verify_attempt(request).await
         };
         let verified = retrying(verify).await?;
         if verified.project_id != name && verified.project_slug != name {
@@ -147,7 +145,7 @@ async fn access(app: &App, headers: &HeaderMap, name: &str) -> Result<Access> {
 async fn project(app: &App, who: &Principal, name: &str) -> Result<ProjectId> {
     let get = async || {
         let request = app.signer.request(who, GetProjectRequest { project: name.to_owned() })?;
-        ProjectServiceClient::new(app.orchestrator.clone()).get_project(request).await
+        app.project_service().get_project(request).await
     };
     retrying(get).await?.id.parse().map_err(Error::internal)
 }

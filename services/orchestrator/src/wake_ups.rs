@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use titan_lifecycle::{Backoff, Check};
 use titan_settings::Secret;
+use titan_store::sqlx::Executor as _;
 use titan_store::sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,9 @@ const AGENTS: &str = "titan_agents";
 const MAIL: &str = "titan_mail";
 const PROJECTS: &str = "titan_projects";
 const TRIGGER: &str = "titan_trigger";
+
+const SILENCE: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// `task/attempt`, from whichever replica ended it.
 fn revoke(dispatcher: &Dispatcher, payload: &str) {
@@ -50,7 +54,12 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
             relearn(&app).await?;
             check.set(true);
             loop {
-                match listener.try_recv().await? {
+                let Ok(told) = tokio::time::timeout(SILENCE, listener.try_recv()).await else {
+                    // Nobody may have said anything, or the connection is gone and nobody told us.
+                    tokio::time::timeout(ANSWER_WITHIN, listener.execute("SELECT 1")).await??;
+                    continue;
+                };
+                match told? {
                     Some(told) => match told.channel() {
                         REVOKED => revoke(&app.dispatcher, told.payload()),
                         LANES => {

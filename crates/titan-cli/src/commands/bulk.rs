@@ -99,13 +99,13 @@ pub(crate) async fn dead_letters(client: &Client, args: DeadArgs, json: bool) ->
 async fn act(client: &Client, filter: Filter, dead: bool, action: &Value, json: bool) -> anyhow::Result<ExitCode> {
     let Filter { project, goal, state, label, parent, tasks, reason } = filter;
     let filter = json!({ "project": project, "goal": goal, "state": state, "label": label, "parent": parent, "dead": dead, "ids": tasks });
-    let (mut changed, mut refused) = (0, Vec::new());
+    let (mut changed, mut refused, mut after) = (0, Vec::new(), String::new());
     loop {
         let mut action = action.clone();
         if action["retry"].is_object() {
             action["retry"]["already"] = json!(changed);
         }
-        let body = json!({ "filter": filter, "action": action, "reason": reason });
+        let body = json!({ "filter": filter, "action": action, "reason": reason, "after": after });
         let done = client.post("/tasks/bulk", &body).await?;
         changed += done["changed"].as_array().map_or(0, Vec::len);
         refused.extend(done["refused"].as_array().cloned().unwrap_or_default());
@@ -115,6 +115,7 @@ async fn act(client: &Client, filter: Filter, dead: bool, action: &Value, json: 
         if done["more"] != json!(true) {
             break;
         }
+        after = text(&done, "next");
     }
     if !json {
         println!("{changed} task(s) changed");

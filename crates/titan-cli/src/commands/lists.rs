@@ -39,14 +39,20 @@ pub(crate) struct TaskArgs {
 impl TaskArgs {
     fn path(&self, dead: bool) -> String {
         let Self { page, goal, project, state, label, parent } = self;
-        let page = page.query();
-        format!("/tasks?{page}&goal={goal}&project={project}&state={state}&label={label}&parent={parent}&dead={dead}")
+        let dead = if dead { "true" } else { "false" };
+        let filter =
+            [("goal", &**goal), ("project", &**project), ("state", &**state), ("label", &**label), ("parent", &**parent), ("dead", dead)];
+        page.path("/tasks", &filter)
     }
 }
 
 impl Args {
-    fn query(&self) -> String {
-        format!("limit={}&after={}", self.limit, self.after)
+    /// With this page and filter as its query.
+    fn path(&self, path: &str, filter: &[(&str, &str)]) -> String {
+        let limit = self.limit.to_string();
+        let page = [("limit", limit.as_str()), ("after", self.after.as_str())];
+        let url = reqwest::Url::parse_with_params("http://titan", page.iter().chain(filter));
+        format!("{path}?{}", url.as_ref().ok().and_then(reqwest::Url::query).unwrap_or_default())
     }
 }
 
@@ -71,12 +77,12 @@ async fn show<const N: usize>(
 
 pub(crate) async fn goals(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
     let row = |g: &Value| [text(g, "id"), text(g, "state"), text(g, "project"), time(g, "created_at"), short(&text(g, "sentence"), 60)];
-    show(client, &format!("/goals?{}", args.query()), json, ["GOAL", "STATE", "PROJECT", "CREATED", "SENTENCE"], row).await
+    show(client, &args.path("/goals", &[]), json, ["GOAL", "STATE", "PROJECT", "CREATED", "SENTENCE"], row).await
 }
 
 pub(crate) async fn projects(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
     let row = |p: &Value| [text(p, "slug"), text(p, "name"), text(p, "status"), time(p, "created_at"), text(p, "repository")];
-    show(client, &format!("/projects?{}", args.query()), json, ["PROJECT", "NAME", "STATUS", "CREATED", "REPOSITORY"], row).await
+    show(client, &args.path("/projects", &[]), json, ["PROJECT", "NAME", "STATUS", "CREATED", "REPOSITORY"], row).await
 }
 
 pub(crate) async fn tasks(client: &Client, args: TaskArgs, json: bool) -> anyhow::Result<ExitCode> {
@@ -97,13 +103,12 @@ pub(crate) async fn agents(client: &Client, args: Args, json: bool) -> anyhow::R
         let skills = a["skills"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
         [text(a, "name"), text(a, "role"), text(a, "department"), text(a, "status"), load, time(a, "last_seen_at"), skills]
     };
-    show(client, &format!("/agents?{}", args.query()), json, ["AGENT", "ROLE", "DEPARTMENT", "STATUS", "LOAD", "LAST SEEN", "SKILLS"], row)
-        .await
+    show(client, &args.path("/agents", &[]), json, ["AGENT", "ROLE", "DEPARTMENT", "STATUS", "LOAD", "LAST SEEN", "SKILLS"], row).await
 }
 
 pub(crate) async fn schedules(client: &Client, page: &Args, project: &str, json: bool) -> anyhow::Result<ExitCode> {
     let headings = ["SCHEDULE", "PROJECT", "NAME", "WHEN", "NEXT", "RUNS", "WHAT"];
-    show(client, &format!("/schedules?{}&project={project}", page.query()), json, headings, super::schedule::row).await
+    show(client, &page.path("/schedules", &[("project", project)]), json, headings, super::schedule::row).await
 }
 
 pub(crate) async fn deployments(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
@@ -133,5 +138,5 @@ pub(crate) async fn deployments(client: &Client, args: Args, json: bool) -> anyh
         ]
     };
     let headings = ["DEPLOYMENT", "PROJECT", "ENVIRONMENT", "STATE", "HEALTH", "UPTIME 24H", "P50", "P95", "COMMIT", "URL"];
-    show(client, &format!("/deployments?{}", args.query()), json, headings, row).await
+    show(client, &args.path("/deployments", &[]), json, headings, row).await
 }

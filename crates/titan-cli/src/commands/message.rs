@@ -53,19 +53,21 @@ pub(crate) struct SendArgs {
     priority: i32,
     #[arg(long, default_value = "")]
     in_reply_to: String,
+    /// Seconds it waits for its readers; 0: a week.
+    #[arg(long, default_value_t = 0)]
+    ttl: u32,
 }
 
 pub(crate) async fn run(client: &Client, verb: Verb, json: bool) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Send(SendArgs { to, subject, body, priority, in_reply_to }) => {
+        Verb::Send(SendArgs { to, subject, body, priority, in_reply_to, ttl }) => {
             let body: Value = serde_json::from_str(&body).context("--body is not JSON")?;
             let (kind, to) = match (to.agent, to.department, to.team) {
                 (Some(agent), _, _) => ("agent", agent),
                 (_, Some(department), _) => ("department", department),
                 (_, _, team) => ("team", team.unwrap_or_default()),
             };
-            let message =
-                json!({ "to_kind": kind, "to": to, "subject": subject, "body": body, "priority": priority, "in_reply_to": in_reply_to });
+            let message = json!({ "to_kind": kind, "to": to, "subject": subject, "body": body, "priority": priority, "in_reply_to": in_reply_to, "ttl_s": ttl });
             let sent = client.post("/messages", &message).await?;
             if json {
                 println!("{sent}");

@@ -13,8 +13,18 @@ pub(crate) struct Args {
     #[arg(long)]
     project: String,
     /// JSON: a list of tasks as `POST /api/v1/tasks` takes them (see /api/v1/openapi.json); - for standard input.
-    #[arg(long, conflicts_with_all = ["kind", "role", "title"])]
+    #[arg(long, conflicts_with = "one")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    task: One,
+    /// Given twice, it is submitted once.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(clap::Args)]
+#[group(id = "one", multiple = true)]
+struct One {
     /// What work it is, e.g. noop.
     #[arg(long, required_unless_present = "file")]
     kind: Option<String>,
@@ -53,14 +63,38 @@ pub(crate) struct Args {
     concurrency_key: String,
     #[arg(long, default_value_t = 0)]
     concurrency_limit: u32,
+    /// key=limit/seconds: so many with this key begin within so many seconds; may be given more than once.
+    #[arg(long = "rate")]
+    rates: Vec<String>,
+    /// fail, skip or run: what happens when one that it waits for is not done.
+    #[arg(long, default_value = "fail")]
+    on_failure: String,
+    /// Id of a task that it is a part of.
+    #[arg(long, default_value = "")]
+    parent: String,
+    /// Name of the agent that is given it if it is free.
+    #[arg(long, default_value = "")]
+    preferred_agent: String,
+    /// Name of the only agent that may be given it.
+    #[arg(long, default_value = "")]
+    only_agent: String,
+    /// Later attempts go to the agent that had it before.
+    #[arg(long)]
+    sticky: bool,
+    /// Milliseconds before the second attempt, doubled with each.
+    #[arg(long)]
+    retry_base_ms: Option<u64>,
+    /// A code of an error after which there is no other attempt; may be given more than once.
+    #[arg(long = "final-error")]
+    final_errors: Vec<String>,
+    /// Steps an attempt may take; 0: as many as it needs.
+    #[arg(long, default_value_t = 0)]
+    budget_steps: u64,
     #[arg(long, default_value_t = 0)]
     max_attempts: i32,
     /// Of one attempt, in seconds.
     #[arg(long, default_value_t = 0)]
     timeout: u32,
-    /// Given twice, it is submitted once.
-    #[arg(long)]
-    idempotency_key: Option<String>,
 }
 
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
@@ -70,7 +104,7 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
             let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
             serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?
         }
-        None => json!([one(&args)?]),
+        None => json!([one(&args.task)?]),
     };
     let body = json!({ "project": args.project, "tasks": tasks });
     let submitted = match &args.idempotency_key {
@@ -89,7 +123,7 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(args: &Args) -> anyhow::Result<Value> {
+fn one(args: &One) -> anyhow::Result<Value> {
     let input: Value = serde_json::from_str(&args.input).context("--input is not JSON")?;
     let skill = |given: &String| match given.split_once('=') {
         Some((skill, least)) => {
@@ -98,10 +132,22 @@ fn one(args: &Args) -> anyhow::Result<Value> {
         None => Ok((given.clone(), json!(0.0))),
     };
     let skills: serde_json::Map<String, Value> = args.skills.iter().map(skill).collect::<anyhow::Result<_>>()?;
+    let rate = |given: &String| {
+        let parts = given.split_once('=').and_then(|(key, rest)| Some((key, rest.split_once('/')?)));
+        let (key, (limit, seconds)) = parts.with_context(|| format!("--rate {given}: not key=limit/seconds, like api=10/60"))?;
+        let (limit, seconds) = (limit.parse::<u32>().ok(), seconds.parse::<f64>().ok());
+        let (limit, seconds) = limit.zip(seconds).with_context(|| format!("--rate {given}: the limit and the seconds are numbers"))?;
+        Ok(json!({ "key": key, "limit": limit, "period_ms": (seconds * 1e3) as u64 }))
+    };
+    let rates: Vec<Value> = args.rates.iter().map(rate).collect::<anyhow::Result<_>>()?;
+    let on_failure: serde_json::Map<String, Value> = args.depends_on.iter().map(|on| (on.clone(), json!(args.on_failure))).collect();
     Ok(json!({
         "key": "task", "kind": args.kind, "role": args.role, "title": args.title, "input": input, "priority": args.priority,
         "pool": args.pool, "skills": skills, "labels": args.labels, "depends_on": args.depends_on, "run_after": args.run_after,
         "due_at": args.due, "deadline_at": args.deadline, "concurrency_key": args.concurrency_key,
         "concurrency_limit": args.concurrency_limit, "max_attempts": args.max_attempts, "timeout_s": args.timeout,
+        "rate_limits": rates, "on_failure": on_failure, "parent": args.parent, "preferred_agent": args.preferred_agent,
+        "only_agent": args.only_agent, "sticky": args.sticky, "budget": { "steps": args.budget_steps },
+        "retry": { "base_ms": args.retry_base_ms, "final_errors": args.final_errors },
     }))
 }

@@ -1,14 +1,14 @@
 //! An agent that we did not write: a command that is run for each task.
 
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::table::text;
 
 #[derive(clap::Args)]
@@ -18,6 +18,9 @@ pub(crate) struct Args {
     name: String,
     #[arg(long)]
     role: String,
+    /// Messages to this department reach it.
+    #[arg(long, default_value = "")]
+    department: String,
     /// Tasks for this pool are given to it.
     #[arg(long, default_value = "default")]
     pool: String,
@@ -40,7 +43,11 @@ pub(crate) struct Args {
 }
 
 const WAIT_MS: u32 = 20_000;
-const BEAT: Duration = Duration::from_secs(10);
+/// Whoever cancels a task is obeyed within two seconds.
+const BEAT: Duration = Duration::from_millis(1_500);
+/// As long as the engine waits for an agent that says nothing.
+const LEASE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Bytes of standard error that make the message of a failure.
 const TAIL: usize = 2_000;
 /// EX_DATAERR of sysexits.h.
@@ -54,33 +61,62 @@ pub(crate) async fn run(client: &Client, args: Args) -> anyhow::Result<ExitCode>
         None => Ok((given.clone(), json!(1.0))),
     };
     let skills: serde_json::Map<String, Value> = args.skills.iter().map(skill).collect::<anyhow::Result<_>>()?;
-    let agent = json!({ "name": args.name, "role": args.role, "pool": args.pool, "skills": skills,
+    let agent = json!({ "name": args.name, "role": args.role, "department": args.department, "pool": args.pool, "skills": skills,
         "subscription": { "labels": args.labels, "priority": args.priority } });
     let registered = client.post("/agents", &agent).await?;
     let id = text(&registered, "id");
     eprintln!("{} waits for tasks; Ctrl-C ends it", args.name);
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let served = tokio::select! {
+        served = serve(client, &id, &agent, &args) => served,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    // What it has is somebody else's at once, not after its lease.
+    let left = client.delete(&format!("/agents/{id}")).await;
+    served?;
+    left?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(client: &Client, id: &str, agent: &Value, args: &Args) -> anyhow::Result<()> {
     loop {
         let path = format!("/agents/{id}/poll");
         let ask = json!({ "wait_ms": WAIT_MS });
-        let poll = client.post(&path, &ask);
-        let polled = tokio::select! { polled = poll => polled?, _ = &mut stop => return Ok(ExitCode::SUCCESS) };
+        let polled = match insist(client, &path, &ask).await {
+            // It was silent for too long, as this host was or the network.
+            Err(ClientError::Refused { .. }) => {
+                insist(client, "/agents", agent).await?;
+                insist(client, &path, &ask).await?
+            }
+            polled => polled?,
+        };
         let task = &polled["assignment"];
         if task.is_null() {
-            let pause = Duration::from_millis(polled["retry_after_ms"].as_u64().unwrap_or(1_000));
-            tokio::select! { () = tokio::time::sleep(pause) => continue, _ = &mut stop => return Ok(ExitCode::SUCCESS) }
+            tokio::time::sleep(Duration::from_millis(polled["retry_after_ms"].as_u64().unwrap_or(1_000))).await;
+            continue;
         }
         eprintln!("{} attempt {}: {}", text(task, "task"), text(task, "attempt"), text(task, "title"));
-        match work(client, &id, task, &args.command).await? {
+        match work(client, id, task, &args.command).await? {
             Some(report) => {
-                let accepted = client.post(&format!("/agents/{id}/reports"), &report).await?["accepted"] == json!(true);
+                let accepted = insist(client, &format!("/agents/{id}/reports"), &report).await?["accepted"] == json!(true);
                 let ended = report.as_object().and_then(|report| report.keys().find(|key| ["completed", "failed"].contains(&key.as_str())));
                 eprintln!("  {}{}", ended.map_or("", String::as_str), if accepted { "" } else { ", but it was somebody else's by then" });
             }
             None => eprintln!("  stopped: it is somebody else's now"),
         }
         if args.once {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
+        }
+    }
+}
+
+/// A gateway that is away for a while is no reason to leave.
+async fn insist(client: &Client, path: &str, body: &Value) -> Result<Value, ClientError> {
+    let key = uuid::Uuid::new_v4().to_string();
+    let since = Instant::now();
+    loop {
+        match client.post_as(path, &key, body).await {
+            Err(ClientError::Unreachable { .. }) if since.elapsed() < PATIENCE => {}
+            answer => return answer,
         }
     }
 }
@@ -110,6 +146,7 @@ async fn work(client: &Client, agent: &str, task: &Value, command: &[String]) ->
     let deadline = tokio::time::sleep(Duration::from_millis(task["deadline_ms"].as_u64().unwrap_or(300_000)));
     let (mut ended, mut deadline) = (std::pin::pin!(async { tokio::join!(child.wait_with_output(), given).0 }), std::pin::pin!(deadline));
     let beat = json!({ "running": [{ "task": id, "attempt": attempt }] });
+    let mut heard = Instant::now();
     loop {
         let path = format!("/agents/{agent}/heartbeat");
         tokio::select! {
@@ -125,11 +162,15 @@ async fn work(client: &Client, agent: &str, task: &Value, command: &[String]) ->
                 return Ok(report("failed", json!({ "message": message, "final": output.status.code() == Some(FINAL) })));
             }
             () = &mut deadline => return Ok(report("failed", json!({ "message": "it took longer than it may", "code": "timeout" }))),
-            () = tokio::time::sleep(BEAT) => {
-                let kept = client.post(&path, &beat).await?;
-                if kept["keep"].as_array().is_none_or(Vec::is_empty) {
-                    return Ok(None);
-                }
+            kept = async {
+                tokio::time::sleep(BEAT).await;
+                client.post(&path, &beat).await
+            } => match kept {
+                Ok(kept) if kept["keep"].as_array().is_none_or(Vec::is_empty) => return Ok(None),
+                Ok(_) => heard = Instant::now(),
+                // Its time is over when nobody was told for so long that it lives.
+                Err(ClientError::Unreachable { .. }) if heard.elapsed() < LEASE => {}
+                Err(_) => return Ok(None),
             }
         }
     }

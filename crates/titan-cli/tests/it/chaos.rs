@@ -37,8 +37,29 @@ enum Fault {
     RollingRestart,
 }
 
+const WIRES: [&str; 5] = ["database", "amqp", "redis", "orchestrator-1", "orchestrator-2"];
+
+/// One of each, short enough for a minute, in any order.
+fn one_of_each(rng: &mut fastrand::Rng) -> Vec<Fault> {
+    let mut faults = vec![
+        Fault::Kill("orchestrator-1"),
+        Fault::Kill("worker-2"),
+        Fault::Kill("gateway"),
+        Fault::KillServer("rabbitmq"),
+        Fault::KillServer("postgres"),
+        Fault::KillAgent(0),
+        Fault::Cut("database", 1_000),
+        Fault::Cut("orchestrator-2", 1_000),
+        Fault::Stall("orchestrator-1", 3_000),
+        Fault::Stall("amqp", 2_000),
+        Fault::Pause("worker-1", 9_000),
+        Fault::RollingRestart,
+    ];
+    rng.shuffle(&mut faults);
+    faults
+}
+
 fn draw(rng: &mut fastrand::Rng) -> Fault {
-    const WIRES: [&str; 5] = ["database", "amqp", "redis", "orchestrator-1", "orchestrator-2"];
     // Longer than a lease now and then.
     const MOST: u64 = 10_000;
     match rng.u8(..11) {
@@ -222,13 +243,15 @@ async fn whatever_breaks_every_task_is_done_once() {
     let stop = tokio_util::sync::CancellationToken::new();
     let faults = async {
         let mut struck: BTreeMap<String, usize> = BTreeMap::new();
+        let mut first = one_of_each(&mut rng);
         while Instant::now() < until {
-            let fault = draw(&mut rng);
+            let fault = first.pop().unwrap_or_else(|| draw(&mut rng));
             eprintln!("{fault:?}");
             strike(fault, &stack, &network, &outside).await;
             *struck.entry(format!("{fault:?}").split('(').next().unwrap_or_default().to_owned()).or_default() += 1;
-            tokio::time::sleep(Duration::from_millis(rng.u64(500..3_000))).await;
+            tokio::time::sleep(Duration::from_millis(rng.u64(500..2_000))).await;
         }
+        assert!(first.is_empty() || seconds < SECONDS, "not all kinds of fault came to be: {first:?}");
         struck
     };
     let working = async {

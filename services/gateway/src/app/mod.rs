@@ -4,6 +4,7 @@ mod events;
 mod idempotency;
 mod keys;
 mod limits;
+mod orchestrator;
 
 use sea_orm::DatabaseConnection;
 use titan_blobs::Blobs;

@@ -5,7 +5,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
 use titan_error::Result;
-use titan_proto::orchestrator::agent_service_client::AgentServiceClient;
 use titan_proto::orchestrator::{self as proto, GetAgentRequest, ListAgentsRequest, SetAgentConditionRequest};
 use titan_service::retrying;
 use utoipa::ToSchema;
@@ -62,11 +61,7 @@ impl From<proto::Agent> for AgentOut {
 #[utoipa::path(get, path = "/api/v1/agents", params(PageIn), responses((status = 200, body = PageOut<AgentOut>)))]
 async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>) -> Result<Json<PageOut<AgentOut>>> {
     let page = page.request();
-    let list = async || {
-        AgentServiceClient::new(app.orchestrator.clone())
-            .list_agents(app.signer.request(&who, ListAgentsRequest { page: page.clone() })?)
-            .await
-    };
+    let list = async || app.agent_service().list_agents(app.signer.request(&who, ListAgentsRequest { page: page.clone() })?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.agents, found.page, AgentOut::from)))
 }
@@ -74,9 +69,7 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Que
 /// One agent, by id or name.
 #[utoipa::path(get, path = "/api/v1/agents/{id}", params(("id" = String, Path)), responses((status = 200, body = AgentOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<AgentOut>> {
-    let get = async || {
-        AgentServiceClient::new(app.orchestrator.clone()).get_agent(app.signer.request(&who, GetAgentRequest { id: id.clone() })?).await
-    };
+    let get = async || app.agent_service().get_agent(app.signer.request(&who, GetAgentRequest { id: id.clone() })?).await;
     Ok(Json(retrying(get).await?.into()))
 }
 
@@ -90,7 +83,7 @@ async fn drain(
     Body(ActIn { reason }): Body<ActIn>,
 ) -> Result<Json<AgentOut>> {
     let request = SetAgentConditionRequest { agent, reason };
-    let set = async || AgentServiceClient::new(app.orchestrator.clone()).drain_agent(app.signer.request(&who, request.clone())?).await;
+    let set = async || app.agent_service().drain_agent(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(set).await?.into()))
 }
 
@@ -104,7 +97,7 @@ async fn quarantine(
     Body(ActIn { reason }): Body<ActIn>,
 ) -> Result<Json<AgentOut>> {
     let request = SetAgentConditionRequest { agent, reason };
-    let set = async || AgentServiceClient::new(app.orchestrator.clone()).quarantine_agent(app.signer.request(&who, request.clone())?).await;
+    let set = async || app.agent_service().quarantine_agent(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(set).await?.into()))
 }
 
@@ -118,7 +111,7 @@ async fn take_back(
     Body(ActIn { reason }): Body<ActIn>,
 ) -> Result<Json<AgentOut>> {
     let request = SetAgentConditionRequest { agent, reason };
-    let set = async || AgentServiceClient::new(app.orchestrator.clone()).return_agent(app.signer.request(&who, request.clone())?).await;
+    let set = async || app.agent_service().return_agent(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(set).await?.into()))
 }
 
@@ -127,7 +120,7 @@ async fn take_back(
     responses((status = 200, body = AgentOut), (status = 404), (status = 412), (status = 422)))]
 async fn trigger(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<AgentOut>> {
     let request = GetAgentRequest { id };
-    let wake = async || AgentServiceClient::new(app.orchestrator.clone()).trigger_agent(app.signer.request(&who, request.clone())?).await;
+    let wake = async || app.agent_service().trigger_agent(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(wake).await?.into()))
 }
 

@@ -11,7 +11,6 @@ use titan_proto::deployment::{self as proto, DeploymentState, GetDeploymentReque
 use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
 use titan_proto::monitoring::{BatchGetStatusRequest, TargetStatus};
 use titan_proto::orchestrator::GetProjectRequest;
-use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -154,9 +153,7 @@ async fn list(
         String::new()
     } else {
         let get = async || {
-            ProjectServiceClient::new(app.orchestrator.clone())
-                .get_project(app.signer.request(&who, GetProjectRequest { project: filter.project.clone() })?)
-                .await
+            app.project_service().get_project(app.signer.request(&who, GetProjectRequest { project: filter.project.clone() })?).await
         };
         retrying(get).await?.id
     };

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::{Error, Result};
-use titan_proto::orchestrator::agent_service_client::AgentServiceClient;
 use titan_proto::orchestrator::report_attempt_request::What;
 use titan_proto::orchestrator::{
-    HeartbeatAgentRequest, HeartbeatAgentResponse, PollTaskRequest, PollTaskResponse, RegisterAgentRequest, ReportAttemptRequest,
+    GetAgentRequest, HeartbeatAgentRequest, HeartbeatAgentResponse, PollTaskRequest, PollTaskResponse, RegisterAgentRequest,
+    ReportAttemptRequest,
 };
 use titan_proto::worker::{Assignment, AttemptRef, Completed, Failed, Rejected, Subscription};
 use titan_service::retrying;
@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 
 use super::agents::AgentOut;
 use super::extract::{Body, Caller};
+use super::idempotent::NotKept;
 use super::page::json;
 use crate::app::App;
 
@@ -79,8 +80,7 @@ async fn register(State(app): State<Arc<App>>, Caller(who): Caller, Body(agent):
     let SubscriptionIn { labels, priority, projects } = subscription;
     let subscription = Some(Subscription { labels, priority, projects });
     let request = RegisterAgentRequest { name, role, department, pool, skills, max_concurrency, subscription };
-    let register =
-        async || AgentServiceClient::new(app.orchestrator.clone()).register_agent(app.signer.request(&who, request.clone())?).await;
+    let register = async || app.agent_service().register_agent(app.signer.request(&who, request.clone())?).await;
     let agent = retrying(register).await?;
     Ok(super::created(format!("/api/v1/agents/{}", agent.id), AgentOut::from(agent)))
 }
@@ -154,6 +154,14 @@ impl From<Assignment> for AssignmentOut {
     }
 }
 
+/// An agent of your own leaves: what it has is somebody else's at once.
+#[utoipa::path(delete, path = "/api/v1/agents/{id}", params(("id" = String, Path)), responses((status = 200, body = AgentOut), (status = 404), (status = 412)))]
+async fn remove(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<AgentOut>> {
+    let request = GetAgentRequest { id };
+    let remove = async || app.agent_service().remove_agent(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(retrying(remove).await?.into()))
+}
+
 /// Wait for a task. It is the agent's from then on.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/poll", params(("id" = String, Path)), request_body = PollIn,
     responses((status = 200, body = PollOut), (status = 404), (status = 412), (status = 422)))]
@@ -161,7 +169,7 @@ async fn poll(State(app): State<Arc<App>>, Caller(who): Caller, Path(agent): Pat
     let PollIn { wait_ms, running } = poll;
     let request = PollTaskRequest { agent, wait_ms, running: running.into_iter().map(Into::into).collect() };
     // An answer that got lost is asked for again: what was given is delivered again.
-    let poll = async || AgentServiceClient::new(app.orchestrator.clone()).poll_task(app.signer.request(&who, request.clone())?).await;
+    let poll = async || app.agent_service().poll_task(app.signer.request(&who, request.clone())?).await;
     let PollTaskResponse { assignment, reason, retry_after_ms } = retrying(poll).await?;
     let none = assignment.is_none();
     let assignment = match assignment {
@@ -174,9 +182,11 @@ async fn poll(State(app): State<Arc<App>>, Caller(who): Caller, Path(agent): Pat
         }
         None => None,
     };
+    // Asking again is safe and gives what is true then.
+    let asks = axum::Extension(NotKept);
     let answer = PollOut { assignment, reason: none.then_some(reason), retry_after_ms: none.then_some(retry_after_ms) };
     let seconds = Duration::from_millis(retry_after_ms.into()).as_secs().max(1).to_string();
-    Ok(if none { ([(header::RETRY_AFTER, seconds)], Json(answer)).into_response() } else { Json(answer).into_response() })
+    Ok(if none { (asks, [(header::RETRY_AFTER, seconds)], Json(answer)).into_response() } else { (asks, Json(answer)).into_response() })
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -201,12 +211,12 @@ async fn heartbeat(
     Caller(who): Caller,
     Path(agent): Path<String>,
     Body(beat): Body<HeartbeatIn>,
-) -> Result<Json<HeartbeatOut>> {
+) -> Result<Response> {
     let request = HeartbeatAgentRequest { agent, running: beat.running.into_iter().map(Into::into).collect() };
-    let beat = async || AgentServiceClient::new(app.orchestrator.clone()).heartbeat_agent(app.signer.request(&who, request.clone())?).await;
+    let beat = async || app.agent_service().heartbeat_agent(app.signer.request(&who, request.clone())?).await;
     let HeartbeatAgentResponse { keep, wake } = retrying(beat).await?;
     let keep = keep.into_iter().map(|AttemptRef { task_id, attempt }| AttemptIn { task: task_id, attempt }).collect();
-    Ok(Json(HeartbeatOut { keep, wake }))
+    Ok((axum::Extension(NotKept), Json(HeartbeatOut { keep, wake })).into_response())
 }
 
 /// One of `progress`, `completed`, `failed` and `rejected`.
@@ -277,11 +287,15 @@ async fn report(
     };
     let what = Some(what);
     let request = ReportAttemptRequest { agent, attempt: Some(AttemptRef { task_id: task, attempt }), what };
-    let report =
-        async || AgentServiceClient::new(app.orchestrator.clone()).report_attempt(app.signer.request(&who, request.clone())?).await;
+    let report = async || app.agent_service().report_attempt(app.signer.request(&who, request.clone())?).await;
     Ok(Json(ReportOut { accepted: retrying(report).await?.accepted }))
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(register)).routes(routes!(poll)).routes(routes!(heartbeat)).routes(routes!(report))
+    OpenApiRouter::new()
+        .routes(routes!(register))
+        .routes(routes!(remove))
+        .routes(routes!(poll))
+        .routes(routes!(heartbeat))
+        .routes(routes!(report))
 }

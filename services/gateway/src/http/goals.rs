@@ -7,7 +7,6 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::Result;
-use titan_proto::orchestrator::goal_service_client::GoalServiceClient;
 use titan_proto::orchestrator::{self as proto, GetGoalRequest, ListGoalsRequest, SubmitGoalRequest};
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
@@ -63,7 +62,7 @@ impl From<proto::Goal> for GoalOut {
 async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(goal): Body<GoalIn>) -> Result<Response> {
     let GoalIn { sentence, project } = goal;
     let request = SubmitGoalRequest { sentence, project, idempotency_key: downstream_key(&headers) };
-    let submit = async || GoalServiceClient::new(app.orchestrator.clone()).submit_goal(app.signer.request(&who, request.clone())?).await;
+    let submit = async || app.goal_service().submit_goal(app.signer.request(&who, request.clone())?).await;
     let goal = retrying(submit).await?;
     Ok(super::created(format!("/api/v1/goals/{}", goal.id), GoalOut::from(goal)))
 }
@@ -71,9 +70,7 @@ async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: Heade
 /// One goal.
 #[utoipa::path(get, path = "/api/v1/goals/{id}", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
-    let get = async || {
-        GoalServiceClient::new(app.orchestrator.clone()).get_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
-    };
+    let get = async || app.goal_service().get_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await;
     let mut goal = retrying(get).await?;
     app.blobs.bring_if_there(vec![&mut goal.result_json]).await?;
     Ok(Json(goal.into()))
@@ -96,7 +93,7 @@ async fn list(
     Query(filter): Query<GoalsIn>,
 ) -> Result<Json<PageOut<GoalOut>>> {
     let request = ListGoalsRequest { page: page.request(), project: filter.project };
-    let list = async || GoalServiceClient::new(app.orchestrator.clone()).list_goals(app.signer.request(&who, request.clone())?).await;
+    let list = async || app.goal_service().list_goals(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.goals, found.page, GoalOut::from)))
 }
@@ -104,18 +101,14 @@ async fn list(
 /// Begin nothing more of a goal until it is resumed; what runs goes on.
 #[utoipa::path(post, path = "/api/v1/goals/{id}/pause", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 412), (status = 422)))]
 async fn pause(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
-    let pause = async || {
-        GoalServiceClient::new(app.orchestrator.clone()).pause_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
-    };
+    let pause = async || app.goal_service().pause_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await;
     Ok(Json(retrying(pause).await?.into()))
 }
 
 /// Let a paused goal go on.
 #[utoipa::path(post, path = "/api/v1/goals/{id}/resume", params(("id" = String, Path)), responses((status = 200, body = GoalOut), (status = 404), (status = 412), (status = 422)))]
 async fn resume(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<GoalOut>> {
-    let resume = async || {
-        GoalServiceClient::new(app.orchestrator.clone()).resume_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
-    };
+    let resume = async || app.goal_service().resume_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await;
     Ok(Json(retrying(resume).await?.into()))
 }
 
@@ -152,9 +145,7 @@ struct AgentsOut {
 /// How long what is left of a goal takes: its critical path, and how many agents would help.
 #[utoipa::path(get, path = "/api/v1/goals/{id}/plan", params(("id" = String, Path)), responses((status = 200, body = PlanOut), (status = 404), (status = 422)))]
 async fn plan(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<PlanOut>> {
-    let plan = async || {
-        GoalServiceClient::new(app.orchestrator.clone()).plan_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await
-    };
+    let plan = async || app.goal_service().plan_goal(app.signer.request(&who, GetGoalRequest { id: id.clone() })?).await;
     let proto::GoalPlan { steps, shortest_ms, by_agents } = retrying(plan).await?;
     let step = |step: proto::goal_plan::Step| {
         let state = short(step.state().as_str_name(), "TASK_STATE_");

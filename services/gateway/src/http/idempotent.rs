@@ -51,7 +51,15 @@ fn key(headers: &HeaderMap) -> Result<String> {
     Ok(key.to_owned())
 }
 
+/// Marks the answer of a call that may be made again: the key does nothing for it.
+#[derive(Clone)]
+pub(super) struct NotKept;
+
 async fn keep(app: &App, who: &Principal, key: &str, response: Response) -> Result<Response> {
+    if response.extensions().get::<NotKept>().is_some() {
+        app.give_back(who.org, key).await?;
+        return Ok(response);
+    }
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, ANSWER_MOST).await.map_err(Error::internal)?;
     if parts.status.is_server_error() {

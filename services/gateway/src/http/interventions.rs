@@ -7,7 +7,6 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use titan_error::Result;
 use titan_proto::orchestrator::act_on_tasks_request::Action;
-use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{self as proto, ActOnTaskRequest, ActOnTasksRequest, HandOffTaskRequest};
 use titan_service::retrying;
 use utoipa::ToSchema;
@@ -37,7 +36,7 @@ async fn cancel(
     Body(ActIn { reason }): Body<ActIn>,
 ) -> Result<Json<TaskOut>> {
     let request = ActOnTaskRequest { id, reason };
-    let cancel = async || TaskServiceClient::new(app.orchestrator.clone()).cancel_task(app.signer.request(&who, request.clone())?).await;
+    let cancel = async || app.task_service().cancel_task(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(cancel).await?.into()))
 }
 
@@ -52,7 +51,7 @@ async fn retry(
 ) -> Result<Json<TaskOut>> {
     // Not repeated: what was tried again and failed anew meanwhile would get a third life.
     let request = app.signer.request(&who, ActOnTaskRequest { id, reason })?;
-    Ok(Json(TaskServiceClient::new(app.orchestrator.clone()).retry_task(request).await?.into_inner().into()))
+    Ok(Json(app.task_service().retry_task(request).await?.into_inner().into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -76,8 +75,7 @@ async fn hand_off(
     Body(HandOffIn { to, reason }): Body<HandOffIn>,
 ) -> Result<Json<TaskOut>> {
     let request = HandOffTaskRequest { id, to, reason };
-    let hand_off =
-        async || TaskServiceClient::new(app.orchestrator.clone()).hand_off_task(app.signer.request(&who, request.clone())?).await;
+    let hand_off = async || app.task_service().hand_off_task(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(hand_off).await?.into()))
 }
 
@@ -124,14 +122,18 @@ struct BulkIn {
     /// For the history.
     #[serde(default)]
     reason: String,
+    /// `next` of the call before, where one is not enough for all.
+    #[serde(default)]
+    after: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 struct BulkOut {
     changed: Vec<String>,
     refused: Vec<RefusedOut>,
-    /// After 10,000, or 500 retries, there are more; call again.
+    /// After 10,000, or 500 retries, there are more; call again with `next` as `after`.
     more: bool,
+    next: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -144,7 +146,7 @@ struct RefusedOut {
 #[utoipa::path(post, path = "/api/v1/tasks/bulk", request_body = BulkIn, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = BulkOut), (status = 404), (status = 422)))]
 async fn bulk(State(app): State<Arc<App>>, Caller(who): Caller, Body(bulk): Body<BulkIn>) -> Result<Json<BulkOut>> {
-    let BulkIn { filter, action, reason } = bulk;
+    let BulkIn { filter, action, reason, after } = bulk;
     let FilterIn { project, goal: goal_id, state, label, parent: parent_id, dead, ids } = filter;
     let filter = Some(proto::TaskFilter { project, goal_id, state: state_of(&state)?, label, parent_id, ids, dead });
     let action = Some(match action {
@@ -154,10 +156,10 @@ async fn bulk(State(app): State<Arc<App>>, Caller(who): Caller, Body(bulk): Body
         ActionIn::Priority(priority) => Action::Priority(priority),
     });
     // Not repeated, as a single retry is not.
-    let request = app.signer.request(&who, ActOnTasksRequest { filter, action, reason })?;
-    let done = TaskServiceClient::new(app.orchestrator.clone()).act_on_tasks(request).await?.into_inner();
+    let request = app.signer.request(&who, ActOnTasksRequest { filter, action, reason, after })?;
+    let done = app.task_service().act_on_tasks(request).await?.into_inner();
     let refused = done.refused.into_iter().map(|proto::RefusedTask { id, reason }| RefusedOut { id, reason }).collect();
-    Ok(Json(BulkOut { changed: done.changed, refused, more: done.more }))
+    Ok(Json(BulkOut { changed: done.changed, refused, more: done.more, next: done.next }))
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {

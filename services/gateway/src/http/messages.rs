@@ -7,9 +7,8 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::Result;
-use titan_proto::orchestrator::message_service_client::MessageServiceClient;
 use titan_proto::orchestrator::{
-    self as proto, AcknowledgeMessageRequest, ListDeadMessagesRequest, MessageTo, ReadMailboxRequest, SendMessageRequest,
+    self as proto, AcknowledgeMessageRequest, GetMessageRequest, ListDeadMessagesRequest, MessageTo, ReadMailboxRequest, SendMessageRequest,
 };
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
@@ -48,6 +47,9 @@ struct MessageIn {
     /// Seconds it waits for its readers; a week if not given. What nobody acknowledged by then is dead.
     #[serde(default)]
     ttl_s: u32,
+    /// Of the attempt it is sent for: once that is stale, it is not sent.
+    #[serde(default)]
+    credential: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,6 +66,8 @@ struct MessageOut {
     in_reply_to: Option<String>,
     recipients: i32,
     acknowledged: i32,
+    /// Names of agents that have not acknowledged it, at most 100; only of one message, and of dead ones.
+    unread_by: Vec<String>,
     created_at: Option<String>,
     expires_at: Option<String>,
 }
@@ -81,6 +85,7 @@ impl From<proto::Message> for MessageOut {
             in_reply_to: Some(message.in_reply_to).filter(|id| !id.is_empty()),
             recipients: message.recipients,
             acknowledged: message.acknowledged,
+            unread_by: message.unread_by,
             created_at: time(message.created_at),
             expires_at: time(message.expires_at),
         }
@@ -89,9 +94,9 @@ impl From<proto::Message> for MessageOut {
 
 /// Send a message to agents' mailboxes. It is stored, then told of as `message.sent`: who was away reads it later.
 #[utoipa::path(post, path = "/api/v1/messages", request_body = MessageIn, params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = MessageOut), (status = 404), (status = 412), (status = 422)))]
+    responses((status = 201, body = MessageOut), (status = 404), (status = 409), (status = 412), (status = 422)))]
 async fn send(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(message): Body<MessageIn>) -> Result<Response> {
-    let MessageIn { to_kind, to, priority, subject, body, in_reply_to, ttl_s } = message;
+    let MessageIn { to_kind, to, priority, subject, body, in_reply_to, ttl_s, credential: attempt_credential } = message;
     let to_kind = match to_kind {
         ToIn::Agent => MessageTo::Agent,
         ToIn::Department => MessageTo::Department,
@@ -99,8 +104,8 @@ async fn send(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderM
     };
     let (to_kind, body_json) = (to_kind.into(), Value::Object(body.unwrap_or_default()).to_string());
     let idempotency_key = downstream_key(&headers);
-    let request = SendMessageRequest { to_kind, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key };
-    let send = async || MessageServiceClient::new(app.orchestrator.clone()).send_message(app.signer.request(&who, request.clone())?).await;
+    let request = SendMessageRequest { to_kind, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key, attempt_credential };
+    let send = async || app.message_service().send_message(app.signer.request(&who, request.clone())?).await;
     let sent = retrying(send).await?;
     Ok(super::created(format!("/api/v1/messages/{}", sent.id), MessageOut::from(sent)))
 }
@@ -128,7 +133,7 @@ async fn mailbox(
     Query(MailboxIn { wait_ms }): Query<MailboxIn>,
 ) -> Result<Json<MailboxOut>> {
     let request = ReadMailboxRequest { agent, wait_ms };
-    let read = async || MessageServiceClient::new(app.orchestrator.clone()).read_mailbox(app.signer.request(&who, request.clone())?).await;
+    let read = async || app.message_service().read_mailbox(app.signer.request(&who, request.clone())?).await;
     Ok(Json(MailboxOut { messages: retrying(read).await?.messages.into_iter().map(Into::into).collect() }))
 }
 
@@ -141,21 +146,32 @@ async fn acknowledge(
     Path((agent, id)): Path<(String, String)>,
 ) -> Result<Json<MessageOut>> {
     let request = AcknowledgeMessageRequest { id, agent };
-    let acknowledge =
-        async || MessageServiceClient::new(app.orchestrator.clone()).acknowledge_message(app.signer.request(&who, request.clone())?).await;
+    let acknowledge = async || app.message_service().acknowledge_message(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(acknowledge).await?.into()))
+}
+
+/// One message, and who has not acknowledged it.
+#[utoipa::path(get, path = "/api/v1/messages/{id}", params(("id" = String, Path)), responses((status = 200, body = MessageOut), (status = 404)))]
+async fn one(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<MessageOut>> {
+    let request = GetMessageRequest { id };
+    let get = async || app.message_service().get_message(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(retrying(get).await?.into()))
 }
 
 /// Messages that somebody did not acknowledge in time.
 #[utoipa::path(get, path = "/api/v1/messages/dead", params(PageIn), responses((status = 200, body = PageOut<MessageOut>)))]
 async fn dead(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>) -> Result<Json<PageOut<MessageOut>>> {
     let request = ListDeadMessagesRequest { page: page.request() };
-    let list =
-        async || MessageServiceClient::new(app.orchestrator.clone()).list_dead_messages(app.signer.request(&who, request.clone())?).await;
+    let list = async || app.message_service().list_dead_messages(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.messages, found.page, MessageOut::from)))
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(send)).routes(routes!(mailbox)).routes(routes!(acknowledge)).routes(routes!(dead))
+    OpenApiRouter::new()
+        .routes(routes!(send))
+        .routes(routes!(one))
+        .routes(routes!(mailbox))
+        .routes(routes!(acknowledge))
+        .routes(routes!(dead))
 }

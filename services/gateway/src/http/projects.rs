@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use titan_error::{Error, Result};
-use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_proto::orchestrator::{self as proto, CreateProjectRequest, GetProjectRequest, ListProjectsRequest, UpdateProjectRequest};
 use titan_service::retrying;
 use utoipa::ToSchema;
@@ -115,8 +114,7 @@ fn version(headers: &HeaderMap) -> Result<i64> {
 async fn create(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(project): Body<ProjectIn>) -> Result<Response> {
     let ProjectIn { name, description, slug } = project;
     let request = CreateProjectRequest { name, description, slug, idempotency_key: downstream_key(&headers) };
-    let create =
-        async || ProjectServiceClient::new(app.orchestrator.clone()).create_project(app.signer.request(&who, request.clone())?).await;
+    let create = async || app.project_service().create_project(app.signer.request(&who, request.clone())?).await;
     let project = retrying(create).await?;
     Ok(super::created(format!("/api/v1/projects/{}", project.slug), ProjectOut::from(project)))
 }
@@ -124,11 +122,7 @@ async fn create(State(app): State<Arc<App>>, Caller(who): Caller, headers: Heade
 /// One project, by id or slug.
 #[utoipa::path(get, path = "/api/v1/projects/{project}", params(("project" = String, Path)), responses((status = 200, body = ProjectOut), (status = 404)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>) -> Result<Response> {
-    let get = async || {
-        ProjectServiceClient::new(app.orchestrator.clone())
-            .get_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?)
-            .await
-    };
+    let get = async || app.project_service().get_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?).await;
     Ok(with_etag(retrying(get).await?))
 }
 
@@ -136,11 +130,7 @@ async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Pa
 #[utoipa::path(get, path = "/api/v1/projects", params(PageIn), responses((status = 200, body = PageOut<ProjectOut>)))]
 async fn list(State(app): State<Arc<App>>, Caller(who): Caller, Query(page): Query<PageIn>) -> Result<Json<PageOut<ProjectOut>>> {
     let page = page.request();
-    let list = async || {
-        ProjectServiceClient::new(app.orchestrator.clone())
-            .list_projects(app.signer.request(&who, ListProjectsRequest { page: page.clone() })?)
-            .await
-    };
+    let list = async || app.project_service().list_projects(app.signer.request(&who, ListProjectsRequest { page: page.clone() })?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.projects, found.page, ProjectOut::from)))
 }
@@ -166,18 +156,15 @@ async fn update(
     });
     let request = UpdateProjectRequest { project, name, description, weight, matching, version: version(&headers)? };
     let request = app.signer.request(&who, request)?;
-    let project = ProjectServiceClient::new(app.orchestrator.clone()).update_project(request).await?.into_inner();
+    let project = app.project_service().update_project(request).await?.into_inner();
     Ok(with_etag(project))
 }
 
 /// Archive a project: it leaves the lists, its history stays.
 #[utoipa::path(delete, path = "/api/v1/projects/{project}", params(("project" = String, Path)), responses((status = 200, body = ProjectOut), (status = 404), (status = 412)))]
 async fn archive(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>) -> Result<Response> {
-    let archive = async || {
-        ProjectServiceClient::new(app.orchestrator.clone())
-            .delete_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?)
-            .await
-    };
+    let archive =
+        async || app.project_service().delete_project(app.signer.request(&who, GetProjectRequest { project: project.clone() })?).await;
     Ok(with_etag(retrying(archive).await?))
 }
 

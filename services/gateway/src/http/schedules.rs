@@ -7,7 +7,6 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use titan_error::{Error, Result};
-use titan_proto::orchestrator::schedule_service_client::ScheduleServiceClient;
 use titan_proto::orchestrator::scheduled_work::Work;
 use titan_proto::orchestrator::{
     self as proto, CreateScheduleRequest, GetScheduleRequest, ListSchedulesRequest, RunScheduleRequest, ScheduledWork,
@@ -115,8 +114,7 @@ async fn create(State(app): State<Arc<App>>, Caller(who): Caller, Body(schedule)
         _ => return Err(Error::invalid("goal", "give either a goal or a task")),
     };
     let request = CreateScheduleRequest { project, name, cron, every_ms, time_zone, work: Some(ScheduledWork { work: Some(work) }) };
-    let create =
-        async || ScheduleServiceClient::new(app.orchestrator.clone()).create_schedule(app.signer.request(&who, request.clone())?).await;
+    let create = async || app.schedule_service().create_schedule(app.signer.request(&who, request.clone())?).await;
     let schedule = retrying(create).await?;
     Ok(super::created(format!("/api/v1/schedules/{}", schedule.id), ScheduleOut::from(schedule)))
 }
@@ -125,7 +123,7 @@ async fn create(State(app): State<Arc<App>>, Caller(who): Caller, Body(schedule)
 #[utoipa::path(get, path = "/api/v1/schedules/{id}", params(("id" = String, Path)), responses((status = 200, body = ScheduleOut), (status = 404), (status = 422)))]
 async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<ScheduleOut>> {
     let request = GetScheduleRequest { id };
-    let get = async || ScheduleServiceClient::new(app.orchestrator.clone()).get_schedule(app.signer.request(&who, request.clone())?).await;
+    let get = async || app.schedule_service().get_schedule(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(get).await?.into()))
 }
 
@@ -146,8 +144,7 @@ async fn list(
     Query(filter): Query<SchedulesIn>,
 ) -> Result<Json<PageOut<ScheduleOut>>> {
     let request = ListSchedulesRequest { page: page.request(), project: filter.project };
-    let list =
-        async || ScheduleServiceClient::new(app.orchestrator.clone()).list_schedules(app.signer.request(&who, request.clone())?).await;
+    let list = async || app.schedule_service().list_schedules(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.schedules, found.page, ScheduleOut::from)))
 }
@@ -156,8 +153,7 @@ async fn list(
 #[utoipa::path(post, path = "/api/v1/schedules/{id}/pause", params(("id" = String, Path)), responses((status = 200, body = ScheduleOut), (status = 404), (status = 422)))]
 async fn pause(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<ScheduleOut>> {
     let request = GetScheduleRequest { id };
-    let pause =
-        async || ScheduleServiceClient::new(app.orchestrator.clone()).pause_schedule(app.signer.request(&who, request.clone())?).await;
+    let pause = async || app.schedule_service().pause_schedule(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(pause).await?.into()))
 }
 
@@ -165,8 +161,7 @@ async fn pause(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<
 #[utoipa::path(post, path = "/api/v1/schedules/{id}/resume", params(("id" = String, Path)), responses((status = 200, body = ScheduleOut), (status = 404), (status = 422)))]
 async fn resume(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<ScheduleOut>> {
     let request = GetScheduleRequest { id };
-    let resume =
-        async || ScheduleServiceClient::new(app.orchestrator.clone()).resume_schedule(app.signer.request(&who, request.clone())?).await;
+    let resume = async || app.schedule_service().resume_schedule(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(resume).await?.into()))
 }
 
@@ -175,7 +170,7 @@ async fn resume(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path
     responses((status = 200, body = ScheduleOut), (status = 404), (status = 422)))]
 async fn run(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Path(id): Path<String>) -> Result<Json<ScheduleOut>> {
     let request = RunScheduleRequest { id, idempotency_key: downstream_key(&headers) };
-    let run = async || ScheduleServiceClient::new(app.orchestrator.clone()).run_schedule(app.signer.request(&who, request.clone())?).await;
+    let run = async || app.schedule_service().run_schedule(app.signer.request(&who, request.clone())?).await;
     Ok(Json(retrying(run).await?.into()))
 }
 
@@ -183,7 +178,7 @@ async fn run(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMa
 #[utoipa::path(delete, path = "/api/v1/schedules/{id}", params(("id" = String, Path)), responses((status = 200, body = ScheduleOut), (status = 404), (status = 422)))]
 async fn delete(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<ScheduleOut>> {
     let request = app.signer.request(&who, GetScheduleRequest { id })?;
-    Ok(Json(ScheduleServiceClient::new(app.orchestrator.clone()).delete_schedule(request).await?.into_inner().into()))
+    Ok(Json(app.schedule_service().delete_schedule(request).await?.into_inner().into()))
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {

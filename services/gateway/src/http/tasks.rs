@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as line};
 use titan_error::{Error, Result};
 use titan_identity::Principal;
-use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{self as proto, GetTaskRequest, ListTasksRequest, SubmitTasksRequest};
 use titan_proto::time::to_proto;
 use titan_service::retrying;
@@ -307,7 +306,7 @@ async fn submit(
         goal_id: String::new(),
         attempt_credential: String::new(),
     };
-    let submit = async || TaskServiceClient::new(app.orchestrator.clone()).submit_tasks(app.signer.request(&who, request.clone())?).await;
+    let submit = async || app.task_service().submit_tasks(app.signer.request(&who, request.clone())?).await;
     let tasks = retrying(submit).await?.tasks.into_iter().map(TaskOut::from).collect();
     Ok((StatusCode::CREATED, Json(TasksOut { tasks })))
 }
@@ -316,7 +315,7 @@ async fn submit(
 async fn whole(app: &App, who: &Principal, id: &str) -> Result<TaskOut> {
     let get = async || {
         let request = app.signer.request(who, GetTaskRequest { id: id.to_owned() })?;
-        TaskServiceClient::new(app.orchestrator.clone()).get_task(request).await
+        app.task_service().get_task(request).await
     };
     let mut task = retrying(get).await?;
     app.blobs.bring_if_there(vec![&mut task.input_json, &mut task.result_json]).await?;
@@ -365,7 +364,7 @@ async fn history(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Pat
 async fn changes(app: &App, who: &Principal, id: &str) -> Result<impl Iterator<Item = ChangeOut>> {
     let get = async || {
         let request = app.signer.request(who, GetTaskRequest { id: id.to_owned() })?;
-        TaskServiceClient::new(app.orchestrator.clone()).get_task_history(request).await
+        app.task_service().get_task_history(request).await
     };
     Ok(retrying(get).await?.changes.into_iter().map(ChangeOut::from))
 }
@@ -411,9 +410,7 @@ struct ExplainedAgentOut {
 /// Why a task is where it is, and why its agent was chosen.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/why", params(("id" = String, Path)), responses((status = 200, body = WhyOut), (status = 404), (status = 422)))]
 async fn why(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<WhyOut>> {
-    let explain = async || {
-        TaskServiceClient::new(app.orchestrator.clone()).explain_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await
-    };
+    let explain = async || app.task_service().explain_task(app.signer.request(&who, GetTaskRequest { id: id.clone() })?).await;
     let proto::ExplainTaskResponse { task, because, agents } = retrying(explain).await?;
     let agents = agents.into_iter().map(|proto::ExplainedAgent { name, lacks }| ExplainedAgentOut { name, lacks: some(lacks) });
     Ok(Json(WhyOut { task: task.unwrap_or_default().into(), because, agents: agents.collect() }))
@@ -457,7 +454,7 @@ async fn list(
 ) -> Result<Json<PageOut<TaskOut>>> {
     let TasksFilter { project, goal: goal_id, state, label, parent: parent_id, dead } = filter;
     let request = ListTasksRequest { page: page.request(), project, goal_id, state: state_of(&state)?, label, parent_id, dead };
-    let list = async || TaskServiceClient::new(app.orchestrator.clone()).list_tasks(app.signer.request(&who, request.clone())?).await;
+    let list = async || app.task_service().list_tasks(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.tasks, found.page, TaskOut::from)))
 }

@@ -20,6 +20,7 @@ use crate::domain::offer::{Group, Offer};
 use crate::domain::session::AttemptKey;
 use crate::domain::task::TaskState;
 use crate::store::claims::{self, AssignmentRow};
+use crate::store::sessions;
 use crate::store::transitions::{self, Change};
 
 /// Tasks read for a group of slots by one search: what is behind them is searched for when they are gone.
@@ -89,6 +90,13 @@ impl App {
             outcome.unseen = seen.unfit.iter().any(|lane| offer.lacks_room_for(*lane));
             seen.candidates
         } else {
+            // Who asks twice at once is answered one after the other, and by then its slot may be taken.
+            for slot in &offer.slots {
+                if sessions::alone(&tx, slot.session).await? != i64::from(slot.running) {
+                    tx.rollback().await?;
+                    return Ok(Taken::All(Box::new(Claimed { unseen: true, ..outcome })));
+                }
+            }
             claims::ready(&tx, &offer.groups, &shares.ahead().collect::<Vec<_>>(), true).await?
         };
         // What two groups could take was read for both.

@@ -207,8 +207,8 @@ impl<'a> Batch<'a> {
     async fn follow(&mut self) -> Result<()> {
         let ends = std::mem::take(&mut self.ends);
         let parents: Vec<Uuid> = ends.keys().map(|id| id.uuid()).collect();
-        let (dependents, edges) = transitions::lock_dependents(self.tx, &parents).await?;
-        let following = follow(&ends, edges.iter().map(|edge| (edge.task_id, edge.depends_on, edge.on_failure)));
+        let (dependents, edges, handled) = transitions::lock_dependents(self.tx, &parents).await?;
+        let following = follow(&ends, &handled, edges.iter().map(|edge| (edge.task_id, edge.depends_on, edge.on_failure)));
         let free = transitions::count_down(self.tx, &following.counts).await?;
         let anyway = edges.iter().filter(|edge| edge.on_failure == OnFailure::Run && ends.get(&edge.depends_on) != Some(&End::Done));
         transitions::mark_counted(self.tx, anyway).await?;
@@ -299,7 +299,9 @@ impl<'a> Batch<'a> {
         };
         let paused = self.tasks.get(&id).is_some_and(|held| held.locked.place.paused);
         let by = ENGINE.to_owned();
-        let scope = Scope { org: work.org_id, project: work.project_id, goal: work.goal_id, by, traceparent: work.traceparent };
+        // Of the goal of who judges, which is locked: that of the work may be another one's, and finished.
+        let goal = self.tasks.get(&id).and_then(|held| held.locked.goal_id);
+        let scope = Scope { org: work.org_id, project: work.project_id, goal, by, traceparent: work.traceparent };
         fix.place(paused, self.now);
         self.permits.touched.extend(limit(fix.held.as_deref().map(HeldBy::parse).as_ref()));
         self.ready.tasks.push((fix.id.into(), fix.lane_id));
@@ -313,10 +315,12 @@ impl<'a> Batch<'a> {
 
     /// The goal is finished when no task of it can run any more.
     async fn finish_goal(&mut self, goal: GoalId) -> Result<()> {
-        let tally = goals::tally(self.tx, goal).await?;
-        let Some(mut found) = goals::lock(self.tx, goal).await?.filter(|g| g.state == State::Running && tally.open == 0) else {
+        // What is counted before the lock is there may be old.
+        let Some(mut found) = goals::lock(self.tx, goal).await?.filter(|g| g.state == State::Running) else { return Ok(()) };
+        if goals::any_open(self.tx, goal).await? {
             return Ok(());
-        };
+        }
+        let tally = goals::tally(self.tx, goal).await?;
         let error = tally.error.unwrap_or_default();
         found.state = if error.is_empty() { State::Done } else { State::Failed };
         goals::finish(self.tx, goal, found.state, tally.results, &error, self.now).await?;

@@ -10,7 +10,8 @@ use titan_identity::Principal;
 use titan_ids::SessionId;
 use titan_proto::worker::Assignment;
 
-use super::{App, Report, What, text};
+use super::assignments::Claimed;
+use super::{App, Report, What};
 use crate::domain::matching::{Choice, Records, Slot};
 use crate::domain::session::{AttemptKey, resume};
 use crate::domain::task::TaskState;
@@ -37,10 +38,7 @@ pub(crate) enum Polled {
 
 impl App {
     /// Under its name; what an earlier life had is given back.
-    pub(crate) async fn register_agent(&self, who: &Principal, mut agent: Hosted) -> Result<AgentRow> {
-        agent.name = text("name", &agent.name, 100)?;
-        agent.role = text("role", &agent.role, 100)?;
-        agent.pool = text("pool", &agent.pool, 100)?;
+    pub(crate) async fn register_agent(&self, who: &Principal, agent: Hosted) -> Result<AgentRow> {
         if !(1..=CONCURRENCY_MOST).contains(&agent.max_concurrency) {
             return Err(Error::invalid("max_concurrency", format!("must be 1 to {CONCURRENCY_MOST}")));
         }
@@ -60,9 +58,9 @@ impl App {
         let session = SessionId::generate();
         let tx = self.db.begin().await?;
         sessions::connect(&tx, session, sessions::EXTERNAL, LEASE).await?;
-        agents::register(&tx, who.org, session, &[agent.clone()]).await?;
+        agents::register(&tx, who.org, session, std::slice::from_ref(&agent)).await?;
         tx.commit().await?;
-        self.expire_sessions().await?;
+        self.release_orphans().await?;
         agents::by_name(&self.db, who.org, &agent.name).await
     }
 
@@ -84,7 +82,12 @@ impl App {
             let owned = sessions::owned_by(&self.db, external.session).await?;
             let attempts: Vec<AttemptKey> = owned.iter().map(|(attempt, _)| *attempt).collect();
             let missing = resume(&attempts, running, &[]).redeliver;
-            if let Some(assignment) = self.redeliver(missing.get(..1).unwrap_or_default(), &TaskState::OWNED).await?.into_iter().next() {
+            let again = missing.get(..1).unwrap_or_default();
+            if let Some(assignment) = self.redeliver(again, &TaskState::OWNED).await?.into_iter().next() {
+                // The word of its beginning may have been lost with the answer.
+                for (task, attempt) in again {
+                    self.report(Report { task: *task, attempt: *attempt, what: What::Started }).await?;
+                }
                 return Ok(Polled::Assigned(Box::new(assignment)));
             }
             let nothing = match row.condition {
@@ -108,13 +111,17 @@ impl App {
             };
             let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let offer = self.offer(vec![slot]);
-            let claimed = self.claim(None, offer, &shares, &Records::default(), titan_lifecycle::now()).await?;
-            if let Some((choice, assignment)) = claimed.tasks.into_iter().next() {
+            let Claimed { tasks, unseen, .. } = self.claim(None, offer, &shares, &Records::default(), titan_lifecycle::now()).await?;
+            if let Some((choice, assignment)) = tasks.into_iter().next() {
                 let Choice { candidate, .. } = &choice;
                 self.shares.lock().unwrap_or_else(PoisonError::into_inner).charge(candidate.project, candidate.project_weight);
                 // Who asked for it begins it.
                 self.report(Report { task: choice.candidate.id, attempt: choice.next.attempt, what: What::Started }).await?;
                 return Ok(Polled::Assigned(Box::new(assignment)));
+            }
+            if unseen {
+                // Another poll of its was first; how many it has now is to be read.
+                continue;
             }
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if left.is_zero() {
@@ -132,6 +139,17 @@ impl App {
             sessions::owned_by(&self.db, external.session).await?.into_iter().map(|(attempt, _)| attempt).collect();
         let plan = resume(&owned, running, &[]);
         Ok((plan.keep, !plan.redeliver.is_empty()))
+    }
+
+    /// What it has is somebody else's at once.
+    pub(crate) async fn remove_agent(&self, who: &Principal, agent: &str) -> Result<AgentRow> {
+        let row = self.agent(who, agent).await?;
+        let external = agents::external(&self.db, row.id).await?;
+        let external =
+            external.ok_or_else(|| Error::precondition(format!("{} is an agent of a worker and leaves with it; drain it", row.name)))?;
+        sessions::end(&self.db, external.session).await?;
+        self.release_orphans().await?;
+        self.agent(who, agent).await
     }
 
     /// False when the attempt is stale.

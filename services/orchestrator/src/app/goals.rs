@@ -40,16 +40,20 @@ impl App {
         {
             return same_goal(existing, &sentence);
         }
+        // With no transaction open: ten of these at once would else wait for each other's connections.
+        let known = if goal.project.is_empty() { None } else { Some(self.active_project(who, &goal.project).await?) };
+        let mut plan = plan_task(&sentence);
+        self.lanes.resolve(&self.db, std::iter::once(&mut plan)).await?;
         let tx = self.db.begin().await?;
         let mut events = Vec::new();
-        let project = if goal.project.is_empty() {
+        let project = if let Some(project) = known {
+            project
+        } else {
             let project =
                 create_with_free_slug(&tx, who, &Named { name: title_of(&sentence), description: sentence.clone(), key: None }, now)
                     .await?;
             events.push(project_created(&project, now));
             project
-        } else {
-            self.active_project(who, &goal.project).await?
         };
         let traceparent = titan_telemetry::traceparent().unwrap_or_default();
         let goal = Model {
@@ -73,8 +77,6 @@ impl App {
             let existing = goals::by_key(&self.db, who.org, key.as_deref().unwrap_or_default()).await?;
             return same_goal(existing.ok_or_else(|| Error::unavailable("try again"))?, &sentence);
         }
-        let mut plan = plan_task(&sentence);
-        self.lanes.resolve(&self.db, std::iter::once(&mut plan)).await?;
         let by = who.id.to_string();
         let scope = Scope { org: who.org, project: project.id, goal: Some(goal.id), by, traceparent };
         let mut writes = Combined::default();

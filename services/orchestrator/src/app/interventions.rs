@@ -9,7 +9,7 @@ use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
 use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
-use titan_proto::events::{GoalReopened, TaskCancelled, TaskFailed, TaskRetried};
+use titan_proto::events::{GoalPaused, GoalReopened, GoalResumed, TaskCancelled, TaskFailed, TaskRetried};
 use titan_store::Combined;
 use titan_store::outbox::{self, About};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::store::entity::goal::State;
 use crate::store::goals::GoalOf;
 use crate::store::submissions;
 use crate::store::tasks::{self, Filter, TaskRow};
-use crate::store::transitions::{self, Affected, Place, Write};
+use crate::store::transitions::{self, Affected, Change, Place, Write};
 use crate::store::{goals, limits, sessions};
 
 const REASON_MOST: usize = 500;
@@ -40,8 +40,10 @@ pub(crate) struct Bulk {
     pub(crate) changed: Vec<TaskId>,
     /// Those it was not possible for, and why.
     pub(crate) refused: Vec<(TaskId, String)>,
-    /// There are more; call again.
+    /// There are more; call again, after `last`.
     pub(crate) more: bool,
+    /// The last one that was looked at.
+    pub(crate) last: Option<TaskId>,
 }
 
 impl App {
@@ -61,9 +63,18 @@ impl App {
     }
 
     async fn cancel_all(&self, actor: &str, ids: &[TaskId], reason: &str, now: DateTime<Utc>) -> Result<Bulk> {
-        let tx = self.db.begin().await?;
-        let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let all = transitions::with_subtasks(&tx, &wanted).await?;
+        let mut all: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let tx = loop {
+            let tx = self.db.begin().await?;
+            transitions::lock(&tx, &all).await?;
+            // Nothing is added below what is locked; what was before that is locked too, from the beginning.
+            let found = transitions::with_subtasks(&tx, &all).await?;
+            if found.len() == all.len() {
+                break tx;
+            }
+            tx.rollback().await?;
+            all = found;
+        };
         let mut batch = self.batch(&tx, &all, now).await?;
         let (mut bulk, mut revoked) = (Bulk::default(), Vec::new());
         let ids: BTreeSet<TaskId> = ids.iter().copied().collect();
@@ -194,7 +205,7 @@ impl App {
         transitions::recount(&tx, &revived).await?;
         transitions::undiscard(&tx, id).await?;
         for goal in goals {
-            let Some(mut found) = goals::lock(&tx, goal).await?.filter(|g| g.state == State::Failed) else { continue };
+            let Some(mut found) = goals::lock(&tx, goal).await?.filter(|g| g.state != State::Running) else { continue };
             goals::reopen(&tx, goal).await?;
             found.state = State::Running;
             let about = About { version: 3, ..about_goal(&found) };
@@ -233,16 +244,18 @@ impl App {
         };
         filter.action = Some(action);
         let (actor, reason) = (who.id.to_string(), because(word, who, reason)?);
-        let (mut bulk, mut after) = (Bulk::default(), Uuid::nil());
+        let mut bulk = Bulk::default();
         let most = if matches!(action, Action::Retry { .. }) { RETRIES_MOST } else { BULK_MOST };
         while u64::try_from(bulk.changed.len() + bulk.refused.len()).unwrap_or(u64::MAX) < most {
-            let found = tasks::ids(&self.db, who.org, &filter, after, CHUNK).await?;
+            let found = tasks::ids(&self.db, who.org, &filter, CHUNK).await?;
             let Some(last) = found.last() else { return Ok(bulk) };
-            after = last.uuid();
+            (filter.after, bulk.last) = (Some(*last), Some(*last));
             match action {
                 Action::Cancel => bulk.add(self.cancel_all(&actor, &found, &reason, now).await?),
-                Action::Discard => bulk.changed.extend(tasks::discard(&self.db, &found).await?),
-                Action::Prioritise(priority) => bulk.changed.extend(tasks::prioritise(&self.db, &found, priority).await?),
+                Action::Discard => bulk.changed.extend(self.change_all(&actor, &found, &reason, None, now).await?),
+                Action::Prioritise(priority) => {
+                    bulk.changed.extend(self.change_all(&actor, &found, &reason, Some(priority), now).await?);
+                }
                 Action::Retry { per_second, already } => {
                     for id in found {
                         let place = f64::from(already) + f64::from(u32::try_from(bulk.changed.len()).unwrap_or(u32::MAX));
@@ -261,9 +274,37 @@ impl App {
                 }
             }
         }
-        bulk.more = !tasks::ids(&self.db, who.org, &filter, after, 1).await?.is_empty();
+        bulk.more = !tasks::ids(&self.db, who.org, &filter, 1).await?.is_empty();
         self.committed(Ready::unknown());
         Ok(bulk)
+    }
+
+    /// Gives tasks another priority, or takes them off the dead letters; their states stay, so the history tells of it.
+    async fn change_all(
+        &self,
+        actor: &str,
+        ids: &[TaskId],
+        reason: &str,
+        priority: Option<i32>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TaskId>> {
+        let tx = self.db.begin().await?;
+        let changed = match priority {
+            Some(priority) => tasks::prioritise(&tx, ids, priority).await?,
+            None => tasks::discard(&tx, ids).await?,
+        };
+        let change = |(id, state, attempt): &(TaskId, TaskState, i32)| {
+            let (actor, reason) = (actor.to_owned(), reason.to_owned());
+            Change { task: *id, from: *state, to: *state, attempt: *attempt, actor, reason, choice: None }
+        };
+        let mut writes = Combined::default();
+        transitions::record(&mut writes, &changed.iter().map(change).collect::<Vec<_>>(), now);
+        if priority.is_some() {
+            submissions::notify_ready(&mut writes, self.replica, &Ready::unknown());
+        }
+        writes.execute(&tx).await?;
+        tx.commit().await?;
+        Ok(changed.into_iter().map(|(id, _, _)| id).collect())
     }
 
     /// Nothing more of the goal is begun, until it is resumed.
@@ -274,7 +315,7 @@ impl App {
         }
         let now = titan_lifecycle::now();
         let tx = self.db.begin().await?;
-        if goals::lock(&tx, id).await?.is_some_and(|goal| goal.state == State::Running && goal.paused != paused) {
+        if let Some(goal) = goals::lock(&tx, id).await?.filter(|goal| goal.state == State::Running && goal.paused != paused) {
             goals::set_paused(&tx, id, paused).await?;
             let mut permits = Permits::default();
             let mut places = Vec::new();
@@ -285,7 +326,10 @@ impl App {
             }
             limits::hold(&tx, &places).await?;
             permits.settle(&tx, now).await?;
+            let by = who.id.to_string();
+            let body = if paused { Body::GoalPaused(GoalPaused { by }) } else { Body::GoalResumed(GoalResumed { by }) };
             let mut told = Combined::default();
+            outbox::add(&mut told, &[outbox::event(About { version: 1, ..about_goal(&goal) }, body, now)]);
             submissions::notify_ready(&mut told, self.replica, &Ready::unknown());
             told.execute(&tx).await?;
         }

@@ -32,17 +32,22 @@ pub(crate) struct MessageIn {
     pub(crate) in_reply_to: Option<MessageId>,
     pub(crate) ttl_s: u32,
     pub(crate) idempotency_key: String,
+    /// Of the attempt it is sent for, which must not be stale; may be empty.
+    pub(crate) attempt_credential: String,
 }
 
 impl App {
     pub(crate) async fn send_message(&self, who: &Principal, given: MessageIn, now: DateTime<Utc>) -> Result<MessageRow> {
-        let MessageIn { to_kind, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key } = given;
+        let MessageIn { to_kind, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key, attempt_credential } = given;
         let (to, subject) = (text("to", &to, 100)?, text("subject", &subject, 200)?);
         let key = Some(idempotency_key).filter(|key| !key.is_empty());
         if let Some(key) = &key
             && let Some(sent) = messages::by_key(&self.db, who.org, key).await?
         {
             return Ok(sent);
+        }
+        if !attempt_credential.is_empty() {
+            self.current_attempt(who, &attempt_credential).await?;
         }
         if !(0..=9).contains(&priority) {
             return Err(Error::invalid("priority", "must be 0 to 9"));
@@ -77,6 +82,7 @@ impl App {
             expires_at: now + chrono::Duration::seconds(i64::from(if ttl_s == 0 { WEEK_S } else { ttl_s })),
             recipients: i32::try_from(recipients.len()).unwrap_or(i32::MAX),
             acknowledged: 0,
+            unread_by: Vec::new(),
         };
         if !messages::insert(&tx, who.org, &row, key.clone(), &recipients).await? {
             // Another call with the same key came first; its transaction is committed by now.
@@ -120,6 +126,10 @@ impl App {
         if !messages::acknowledge(&self.db, agent.id, id).await? {
             return Err(Error::not_found(format!("message {id} in the mailbox of {}", agent.name)));
         }
+        messages::find(&self.db, who.org, id).await
+    }
+
+    pub(crate) async fn message(&self, who: &Principal, id: MessageId) -> Result<MessageRow> {
         messages::find(&self.db, who.org, id).await
     }
 

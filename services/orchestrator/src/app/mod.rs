@@ -158,7 +158,7 @@ impl App {
 }
 
 /// Text a caller gives: trimmed, not empty, at most `most` characters, without control characters.
-fn text(field: &str, value: &str, most: usize) -> titan_error::Result<String> {
+pub(crate) fn text(field: &str, value: &str, most: usize) -> titan_error::Result<String> {
     let value = value.trim();
     let problem = if value.is_empty() {
         "must not be empty".to_owned()

@@ -32,7 +32,7 @@ impl App {
         match work.work.as_ref().ok_or_else(|| Error::invalid("work", "give a goal or a task"))? {
             Work::Goal(sentence) => drop(text("work.goal", sentence, 2_000)?),
             Work::Task(task) => {
-                let task = TaskIn::from(task.clone());
+                let task = TaskIn::read("work.task.", task.clone())?;
                 if !task.depends_on.is_empty() || !task.parent.is_empty() {
                     return Err(Error::invalid("work.task.depends_on", "a scheduled task depends on nothing and is part of nothing"));
                 }
@@ -158,7 +158,7 @@ impl App {
                     goal: None,
                     idempotency_key: key.to_owned(),
                     attempt_credential: String::new(),
-                    tasks: vec![TaskIn::from(task)],
+                    tasks: vec![TaskIn::read("work.task.", task)?],
                 };
                 let tasks = self.submit_tasks(who, submission).await?;
                 Ok(tasks.first().map(|task| task.id.to_string()).unwrap_or_default())

@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+
+use futures::future::try_join_all;
 use sea_orm::TransactionTrait as _;
 use titan_error::{Error, Result};
 use titan_identity::Principal;
@@ -71,9 +74,20 @@ impl App {
         if expired > 0 {
             tracing::info!(expired, "worker sessions expired");
         }
-        for owned in sessions::orphans(&self.db).await? {
-            self.finish(owned.id, owned.attempt, Outcome::Lost { reason: "its worker is gone".to_owned() }).await?;
-        }
+        self.release_orphans().await
+    }
+
+    /// Gives the tasks of expired sessions back.
+    pub(crate) async fn release_orphans(&self) -> Result<()> {
+        let orphans = sessions::orphans(&self.db).await?;
+        let lost = || Outcome::Lost { reason: "its worker is gone".to_owned() };
+        try_join_all(orphans.iter().map(|owned| self.finish(owned.id, owned.attempt, lost()))).await?;
         Ok(())
+    }
+
+    /// Attempts of these that ended before the dispatcher knew that this replica has their session: nobody was told here.
+    pub(crate) async fn ended_meanwhile(&self, session: SessionId, owned: &[AttemptKey]) -> Result<Vec<AttemptKey>> {
+        let still: HashSet<AttemptKey> = sessions::owned_by(&self.db, session).await?.into_iter().map(|(attempt, _)| attempt).collect();
+        Ok(owned.iter().filter(|attempt| !still.contains(attempt)).copied().collect())
     }
 }

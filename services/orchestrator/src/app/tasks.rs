@@ -32,7 +32,17 @@ impl App {
     /// Whether the attempt still owns its task; asked before every effect on its behalf.
     pub(crate) async fn verify_attempt(&self, who: &Principal, credential: &str) -> Result<(Attempt, project::Model)> {
         who.require_service()?;
+        let claims = self.current_attempt(who, credential).await?;
+        let project = projects::find(&self.db, claims.org, &claims.project.to_string()).await?;
+        Ok((claims, project))
+    }
+
+    /// Of the caller's organisation, unless the caller is a service.
+    pub(super) async fn current_attempt(&self, who: &Principal, credential: &str) -> Result<Attempt> {
         let claims = self.signer.verify_attempt(credential)?;
+        if who.require_service().is_err() && claims.org != who.org {
+            return Err(Error::not_found(format!("task {}", claims.task)));
+        }
         let task = tasks::find(&self.db, claims.org, claims.task).await?;
         if task.attempt != claims.attempt || !task.state.is_owned() {
             self.ended.with_label_values(&["stale"]).inc();
@@ -42,7 +52,6 @@ impl App {
             );
             return Err(Error::aborted(message));
         }
-        let project = projects::find(&self.db, claims.org, &claims.project.to_string()).await?;
-        Ok((claims, project))
+        Ok(claims)
     }
 }

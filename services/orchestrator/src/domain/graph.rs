@@ -89,9 +89,14 @@ pub(crate) struct Following {
     pub(crate) handled: BTreeSet<TaskId>,
 }
 
-/// `edges`: (task, what it waits for, what it does when that fails).
-pub(crate) fn follow(ends: &BTreeMap<TaskId, End>, edges: impl Iterator<Item = (TaskId, TaskId, OnFailure)>) -> Following {
-    let mut following = Following::default();
+/// `handled`: those whose failure something was begun after before. `edges`: (task, what it waits for, what it does when that fails).
+pub(crate) fn follow(
+    ends: &BTreeMap<TaskId, End>,
+    handled: &BTreeSet<TaskId>,
+    edges: impl Iterator<Item = (TaskId, TaskId, OnFailure)>,
+) -> Following {
+    let failed = handled.iter().filter(|parent| ends.get(parent) == Some(&End::Failed)).copied();
+    let mut following = Following { handled: failed.collect(), ..Following::default() };
     let mut unhandled = BTreeSet::new();
     for (task, parent, on_failure) in edges {
         let Some(end) = ends.get(&parent) else { continue };
@@ -121,7 +126,7 @@ mod tests {
         let [a, b, c, d, e] = std::array::from_fn(|_| TaskId::generate());
         let ends = BTreeMap::from([(a, End::Failed), (b, End::Failed), (c, End::Done)]);
         let edges = [(d, a, OnFailure::Run), (d, c, OnFailure::Fail), (e, a, OnFailure::Skip), (e, b, OnFailure::Fail)];
-        let following = follow(&ends, edges.into_iter());
+        let following = follow(&ends, &BTreeSet::new(), edges.into_iter());
         assert_eq!(following.counts, BTreeMap::from([(d, 2)]));
         assert_eq!((following.cancelled, following.skipped), (BTreeMap::from([(e, b)]), BTreeMap::new()));
         assert_eq!(following.handled, BTreeSet::from([a]));

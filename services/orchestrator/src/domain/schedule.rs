@@ -25,16 +25,16 @@ impl When {
         if cron.is_empty() == (every_ms == 0) {
             return Err(("cron", "give either cron or every_ms".to_owned()));
         }
-        if cron.is_empty() {
-            let every = i64::try_from(every_ms).ok().filter(|ms| (SHORTEST_MS..=366 * 86_400_000).contains(ms));
-            let every = every.ok_or(("every_ms", "must be 1000 (a second) to 31622400000 (a year)".to_owned()))?;
-            return Ok(Self::Every(Duration::milliseconds(every), from));
-        }
         let zone: Tz = if zone.is_empty() {
             Tz::UTC
         } else {
             zone.parse().map_err(|_| ("time_zone", format!("{zone:?} is not a time zone, like Europe/Berlin")))?
         };
+        if cron.is_empty() {
+            let every = i64::try_from(every_ms).ok().filter(|ms| (SHORTEST_MS..=366 * 86_400_000).contains(ms));
+            let every = every.ok_or(("every_ms", "must be 1000 (a second) to 31622400000 (a year)".to_owned()))?;
+            return Ok(Self::Every(Duration::milliseconds(every), from));
+        }
         let cron: Cron = cron.parse().map_err(|e| ("cron", format!("{cron:?} is not a cron expression: {e}")))?;
         Ok(Self::Cron(Box::new(cron), zone))
     }

@@ -49,6 +49,11 @@ impl AgentService for Api {
         Ok(Response::new(convert::agent(agent)))
     }
 
+    async fn remove_agent(&self, request: Request<GetAgentRequest>) -> Result<Response<Agent>, Status> {
+        let who = Principal::of(&request)?;
+        Ok(Response::new(convert::agent(self.app.remove_agent(&who, &request.get_ref().id).await?)))
+    }
+
     async fn register_agent(&self, request: Request<RegisterAgentRequest>) -> Result<Response<Agent>, Status> {
         let who = Principal::of(&request)?;
         let RegisterAgentRequest { name, role, department, pool, skills, max_concurrency, subscription } = request.into_inner();

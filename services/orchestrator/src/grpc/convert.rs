@@ -145,12 +145,12 @@ pub(super) fn held_by(held: &str) -> String {
     }
 }
 
-pub(super) fn on_failure(policy: i32) -> OnFailure {
-    match proto::OnFailure::try_from(policy) {
-        Ok(proto::OnFailure::Skip) => OnFailure::Skip,
-        Ok(proto::OnFailure::Run) => OnFailure::Run,
-        _ => OnFailure::Fail,
-    }
+pub(super) fn on_failure(field: &str, policy: i32) -> Result<OnFailure> {
+    Ok(match proto::OnFailure::try_from(policy).map_err(|_| Error::invalid(field, "must be fail, skip or run"))? {
+        proto::OnFailure::Skip => OnFailure::Skip,
+        proto::OnFailure::Run => OnFailure::Run,
+        proto::OnFailure::Fail | proto::OnFailure::Unspecified => OnFailure::Fail,
+    })
 }
 
 pub(super) fn change(row: ChangeRow) -> proto::TaskChange {
@@ -251,6 +251,7 @@ pub(super) fn message(row: MessageRow) -> proto::Message {
         expires_at: Some(to_proto(row.expires_at)),
         recipients: row.recipients,
         acknowledged: i32::try_from(row.acknowledged).unwrap_or(i32::MAX),
+        unread_by: row.unread_by,
     }
 }
 

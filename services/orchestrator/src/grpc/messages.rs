@@ -5,8 +5,8 @@ use titan_identity::Principal;
 use titan_lifecycle::now;
 use titan_proto::orchestrator::message_service_server::MessageService;
 use titan_proto::orchestrator::{
-    AcknowledgeMessageRequest, ListDeadMessagesRequest, ListDeadMessagesResponse, Message, MessageTo, ReadMailboxRequest,
-    ReadMailboxResponse, SendMessageRequest,
+    AcknowledgeMessageRequest, GetMessageRequest, ListDeadMessagesRequest, ListDeadMessagesResponse, Message, MessageTo,
+    ReadMailboxRequest, ReadMailboxResponse, SendMessageRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -23,10 +23,16 @@ impl MessageService for Api {
             MessageTo::Team => "team",
             MessageTo::Unspecified => return Err(Error::invalid("to_kind", "must be an agent, a department or a team").into()),
         };
-        let SendMessageRequest { to_kind: _, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key } = request.into_inner();
+        let SendMessageRequest { to_kind: _, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key, attempt_credential } =
+            request.into_inner();
         let in_reply_to = optional_id("in_reply_to", &in_reply_to)?;
-        let message = MessageIn { to_kind, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key };
+        let message = MessageIn { to_kind, to, priority, subject, body_json, in_reply_to, ttl_s, idempotency_key, attempt_credential };
         Ok(Response::new(convert::message(self.app.send_message(&who, message, now()).await?)))
+    }
+
+    async fn get_message(&self, request: Request<GetMessageRequest>) -> Result<Response<Message>, Status> {
+        let who = Principal::of(&request)?;
+        Ok(Response::new(convert::message(self.app.message(&who, id("id", &request.get_ref().id)?).await?)))
     }
 
     async fn read_mailbox(&self, request: Request<ReadMailboxRequest>) -> Result<Response<ReadMailboxResponse>, Status> {

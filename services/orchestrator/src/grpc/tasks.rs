@@ -8,7 +8,7 @@ use titan_proto::orchestrator::{
     GetTaskRequest, HandOffTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, RateLimit, RefusedTask, RetryPolicy, RetryTasks,
     SubmitTasksRequest, SubmitTasksResponse, Task, TaskFilter, VerifyAttemptRequest, VerifyAttemptResponse,
 };
-use titan_proto::time::from_proto;
+use titan_proto::time::{Timestamp, from_proto};
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert, id, optional_id};
@@ -24,7 +24,11 @@ impl TaskService for Api {
         let who = Principal::of(&request)?;
         let SubmitTasksRequest { project, tasks, idempotency_key, goal_id, attempt_credential } = request.into_inner();
         let goal = optional_id("goal_id", &goal_id)?;
-        let tasks = tasks.into_iter().map(TaskIn::from).collect();
+        let tasks = tasks
+            .into_iter()
+            .enumerate()
+            .map(|(i, task)| TaskIn::read(&format!("tasks[{i}]."), task))
+            .collect::<titan_error::Result<_>>()?;
         let submission = SubmissionIn { project, goal, idempotency_key, attempt_credential, tasks };
         let tasks = self.app.submit_tasks(&who, submission).await?;
         Ok(Response::new(SubmitTasksResponse { tasks: tasks.into_iter().map(convert::task).collect() }))
@@ -64,23 +68,24 @@ impl TaskService for Api {
 
     async fn act_on_tasks(&self, request: Request<ActOnTasksRequest>) -> Result<Response<ActOnTasksResponse>, Status> {
         let who = Principal::of(&request)?;
-        let ActOnTasksRequest { filter, action, reason } = request.into_inner();
+        let ActOnTasksRequest { filter, action, reason, after } = request.into_inner();
         let TaskFilter { project, goal_id, state, label, parent_id, ids, dead } = filter.unwrap_or_default();
         if ids.len() > IDS_MOST {
             return Err(Error::invalid("filter.ids", format!("must be at most {IDS_MOST}")).into());
         }
         let ids = ids.iter().map(|text| Ok(id::<titan_ids::Task>("filter.ids", text)?.uuid())).collect::<titan_error::Result<_>>()?;
-        let filter = Filter { dead, ids, ..filter_of(&goal_id, state, label, &parent_id)? };
+        let filter = Filter { dead, ids, after: optional_id("after", &after)?, ..filter_of(&goal_id, state, label, &parent_id)? };
         let action = match action.ok_or_else(|| Error::invalid("action", "is missing"))? {
             RequestedAction::Cancel(()) => Action::Cancel,
             RequestedAction::Retry(RetryTasks { per_second, already }) => Action::Retry { per_second, already },
             RequestedAction::Discard(()) => Action::Discard,
             RequestedAction::Priority(priority) => Action::Prioritise(priority),
         };
-        let Bulk { changed, refused, more } = self.app.act_on_tasks(&who, &project, filter, action, &reason, now()).await?;
+        let Bulk { changed, refused, more, last } = self.app.act_on_tasks(&who, &project, filter, action, &reason, now()).await?;
+        let next = last.map(|id| id.to_string()).unwrap_or_default();
         let changed = changed.iter().map(ToString::to_string).collect();
         let refused = refused.into_iter().map(|(id, reason)| RefusedTask { id: id.to_string(), reason }).collect();
-        Ok(Response::new(ActOnTasksResponse { changed, refused, more }))
+        Ok(Response::new(ActOnTasksResponse { changed, refused, more, next }))
     }
 
     async fn hand_off_task(&self, request: Request<HandOffTaskRequest>) -> Result<Response<Task>, Status> {
@@ -123,14 +128,21 @@ fn filter_of(goal: &str, state: i32, label: String, parent: &str) -> titan_error
     })
 }
 
-impl From<NewTask> for TaskIn {
-    fn from(task: NewTask) -> Self {
-        let on_failure = task.on_failure.iter().map(|(key, policy)| (key.clone(), convert::on_failure(*policy))).collect();
+impl TaskIn {
+    /// `place` stands before the names of fields in what is said about them.
+    pub(crate) fn read(place: &str, task: NewTask) -> titan_error::Result<Self> {
+        let policy = |(on, policy): (&String, &i32)| Ok((on.clone(), convert::on_failure(&format!("{place}on_failure"), *policy)?));
+        let on_failure = task.on_failure.iter().map(policy).collect::<titan_error::Result<_>>()?;
+        let at = |field: &str, given: Option<Timestamp>| match given.as_ref().map(|at| from_proto(at).ok_or(())) {
+            None => Ok(None),
+            Some(Ok(at)) => Ok(Some(at)),
+            Some(Err(())) => Err(Error::invalid(format!("{place}{field}"), "is not a time")),
+        };
         let rate = |RateLimit { key, limit, period_ms }| RateIn { key, limit, period_ms };
         let named = |name: String| Some(name).filter(|name| !name.is_empty());
         let Budget { tokens, usd_micros, steps } = task.budget.unwrap_or_default();
         let budget = [("tokens", tokens), ("usd_micros", usd_micros), ("steps", steps)];
-        Self {
+        Ok(Self {
             key: task.key,
             kind: task.kind,
             role: task.role,
@@ -140,9 +152,9 @@ impl From<NewTask> for TaskIn {
             depends_on: task.depends_on,
             max_attempts: task.max_attempts,
             timeout_s: task.timeout_s,
-            run_after: task.run_after.as_ref().and_then(from_proto),
-            due_at: task.due_at.as_ref().and_then(from_proto),
-            deadline_at: task.deadline_at.as_ref().and_then(from_proto),
+            run_after: at("run_after", task.run_after)?,
+            due_at: at("due_at", task.due_at)?,
+            deadline_at: at("deadline_at", task.deadline_at)?,
             concurrency_key: task.concurrency_key,
             concurrency_limit: task.concurrency_limit,
             rate_limits: task.rate_limits.into_iter().map(rate).collect(),
@@ -162,6 +174,6 @@ impl From<NewTask> for TaskIn {
             budget: budget.into_iter().filter(|(_, most)| *most > 0).collect(),
             parent: task.parent_id,
             on_failure,
-        }
+        })
     }
 }

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Api, id};
-use crate::app::{Hello, Opened, Outcome, Report, What};
+use crate::app::{Hello, Opened, Outcome, Report, What, text};
 use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
 use crate::domain::matching::Subscription;
 use crate::domain::session::AttemptKey;
@@ -31,6 +31,8 @@ use crate::store::submissions::DEFAULT_POOL;
 /// The version of the worker protocol spoken here.
 const PROTOCOL: u32 = 1;
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Characters of a name.
+const NAME_MOST: usize = 100;
 const RESULT_MOST: usize = 64 << 10;
 /// Of one worker, on their way to the writer; it is not read from meanwhile.
 const REPORTS_MOST: usize = 1_000;
@@ -101,8 +103,12 @@ impl Api {
             say(&outgoing, Out::Assignment(assignment));
         }
         // What was settled just now is owned no more.
-        let owned = owned.into_iter().filter(|(attempt, _)| keep.contains(attempt) || redeliver.contains(attempt)).collect();
+        let owned: Vec<_> = owned.into_iter().filter(|(attempt, _)| keep.contains(attempt) || redeliver.contains(attempt)).collect();
+        let attempts: Vec<_> = owned.iter().map(|(attempt, _)| *attempt).collect();
         self.app.dispatcher.opened(Connected { session, epoch, agents, records, outgoing, owned });
+        for (task, attempt) in self.app.ended_meanwhile(session, &attempts).await? {
+            self.app.dispatcher.revoke(task, attempt);
+        }
         Ok(())
     }
 
@@ -250,11 +256,19 @@ pub(super) fn hosted(field: &str, slot: proto::AgentSlot) -> Result<Hosted> {
     }
     let proto::Subscription { labels, priority, projects } = subscription.unwrap_or_default();
     let projects = projects.iter().map(|project| id(&format!("{field}subscription.projects"), project));
+    let plain = |name: &str, given: &str| text(&format!("{field}{name}"), given, NAME_MOST);
+    for (name, given) in proficiency.keys().map(|skill| ("skills", skill)).chain(labels.iter().map(|label| ("subscription.labels", label)))
+    {
+        plain(name, given)?;
+    }
+    if !(0..=9).contains(&priority) {
+        return Err(Error::invalid(format!("{field}subscription.priority"), "must be 0 to 9"));
+    }
     Ok(Hosted {
-        name,
-        role,
-        department,
-        pool: if pool.is_empty() { DEFAULT_POOL.to_owned() } else { pool },
+        name: plain("name", &name)?,
+        role: plain("role", &role)?,
+        department: if department.is_empty() { department } else { plain("department", &department)? },
+        pool: if pool.is_empty() { DEFAULT_POOL.to_owned() } else { plain("pool", &pool)? },
         skills: proficiency.keys().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         proficiency: proficiency.into_iter().collect(),
         subscription: Subscription { labels: labels.into_iter().collect(), priority, projects: projects.collect::<Result<_>>()? },

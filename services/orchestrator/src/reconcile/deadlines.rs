@@ -31,9 +31,9 @@ pub(super) async fn run(app: Arc<App>, wakes: Arc<Wakes>, shutdown: Cancellation
 async fn end_overdue(app: &App) -> titan_error::Result<()> {
     for overdue in sessions::overdue(&app.db, MARGIN).await? {
         let (message, code) = ("the attempt took longer than its timeout".to_owned(), "timeout".to_owned());
-        if app.finish(overdue.id, overdue.attempt, Outcome::Failed { message, code, last: false }).await? {
-            sessions::notify_revoked(&app.db, overdue.id, overdue.attempt).await?;
-        }
+        app.finish(overdue.id, overdue.attempt, Outcome::Failed { message, code, last: false }).await?;
+        // Also when this was not what ended it: it is over.
+        sessions::notify_revoked(&app.db, overdue.id, overdue.attempt).await?;
     }
     app.expire_tasks().await?;
     app.rebalance().await

@@ -452,8 +452,7 @@ impl Model {
             self.rows[*i].counted = counted;
         }
         for goal in below.iter().filter_map(|i| self.rows[*i].spec.goal) {
-            let goal = self.goals.get_mut(&goal).filter(|goal| goal.state == State::Failed);
-            goal.into_iter().for_each(|goal| goal.state = State::Running);
+            self.goals.entry(goal).and_modify(|goal| goal.state = State::Running);
         }
         self.settle(batch);
         true

@@ -54,16 +54,19 @@ pub(crate) async fn lock(db: &impl ConnectionTrait, id: GoalId) -> Result<Option
 /// How the tasks of a goal stand.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Tally {
-    pub(crate) open: i64,
     /// Of the first task that failed, or else was cancelled.
     pub(crate) error: Option<String>,
     /// Results by kind of task; the last one of a kind counts.
     pub(crate) results: Option<Value>,
 }
 
+pub(crate) async fn any_open(db: &impl ConnectionTrait, id: GoalId) -> Result<bool> {
+    let select = "SELECT FROM task WHERE goal_id = $1 AND state NOT IN ('done', 'failed', 'cancelled') LIMIT 1";
+    Ok(db.query_one_raw(sql(select, [id.into()])).await?.is_some())
+}
+
 pub(crate) async fn tally(db: &impl ConnectionTrait, id: GoalId) -> Result<Tally> {
-    let select = "SELECT count(*) FILTER (WHERE t.state NOT IN ('done', 'failed', 'cancelled')) AS open,
-            (array_agg(p.title || ': ' || CASE t.state WHEN 'failed' THEN p.error ELSE 'was cancelled' END
+    let select = "SELECT (array_agg(p.title || ': ' || CASE t.state WHEN 'failed' THEN p.error ELSE 'was cancelled' END
                 ORDER BY t.state DESC, t.finished_at) FILTER (WHERE t.state IN ('failed', 'cancelled') AND NOT t.tolerated))[1] AS error,
             jsonb_object_agg(t.kind, p.result ORDER BY t.id) FILTER (WHERE t.state = 'done') AS results
         FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.goal_id = $1";

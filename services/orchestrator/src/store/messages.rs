@@ -20,10 +20,14 @@ pub(crate) struct MessageRow {
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) recipients: i32,
     pub(crate) acknowledged: i64,
+    /// Names of agents.
+    pub(crate) unread_by: Vec<String>,
 }
 
 const SELECT: &str =
-    "SELECT m.*, (SELECT count(*) FROM mailbox b WHERE b.message_id = m.id AND b.acknowledged_at IS NOT NULL) AS acknowledged
+    "SELECT m.*, (SELECT count(*) FROM mailbox b WHERE b.message_id = m.id AND b.acknowledged_at IS NOT NULL) AS acknowledged,
+        ARRAY(SELECT a.name FROM mailbox b JOIN agent a ON a.id = b.agent_id WHERE b.message_id = m.id AND b.acknowledged_at IS NULL ORDER BY a.name
+            LIMIT 100) AS unread_by
     FROM message m";
 
 pub(crate) async fn find(db: &impl ConnectionTrait, org: OrgId, id: MessageId) -> Result<MessageRow> {
@@ -82,7 +86,7 @@ const UNREAD_MOST: i64 = 100;
 
 pub(crate) async fn unread(db: &impl ConnectionTrait, agent: AgentId) -> Result<Vec<MessageRow>> {
     let select = format!(
-        "SELECT m.*, 0::bigint AS acknowledged FROM mailbox b JOIN message m ON m.id = b.message_id
+        "SELECT m.*, 0::bigint AS acknowledged, ARRAY[]::text[] AS unread_by FROM mailbox b JOIN message m ON m.id = b.message_id
         WHERE b.agent_id = $1 AND b.acknowledged_at IS NULL AND NOT b.dead AND b.expires_at > now()
         ORDER BY -b.priority, b.message_id LIMIT {UNREAD_MOST}"
     );

@@ -64,7 +64,7 @@ pub(crate) struct Owned {
 /// Tasks whose session is no more. Found again and again until released, whoever expired the session.
 pub(crate) async fn orphans(db: &impl ConnectionTrait) -> Result<Vec<Owned>> {
     let select = "SELECT t.id, t.attempt FROM task t JOIN worker_session s ON s.id = t.session_id
-        WHERE t.state IN ('assigned', 'in_progress') AND s.state = 'expired' ORDER BY t.id LIMIT 1000";
+        WHERE t.state IN ('assigned', 'in_progress') AND s.state = 'expired' ORDER BY t.attempt_deadline LIMIT 1000";
     Ok(Owned::find_by_statement(sql(select, [])).all(db).await?)
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn owned_by(db: &impl ConnectionTrait, session: SessionId) -> R
 /// Attempts that took longer than they may, with a margin for their worker to say so itself.
 pub(crate) async fn overdue(db: &impl ConnectionTrait, margin: Duration) -> Result<Vec<Owned>> {
     let select = "SELECT id, attempt FROM task WHERE state IN ('assigned', 'in_progress') AND (deadline_at IS NULL OR deadline_at > now())
-        AND attempt_deadline < now() - $1 * interval '1 millisecond' ORDER BY id LIMIT 1000";
+        AND attempt_deadline < now() - $1 * interval '1 millisecond' ORDER BY attempt_deadline LIMIT 1000";
     Ok(Owned::find_by_statement(sql(select, [millis(margin).into()])).all(db).await?)
 }
 
@@ -96,16 +96,27 @@ pub(crate) async fn expired_tasks(db: &impl ConnectionTrait) -> Result<Vec<TaskI
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
+/// Nobody else claims for the session before the caller's commit. Returns how many tasks it has.
+pub(crate) async fn alone(db: &impl ConnectionTrait, id: SessionId) -> Result<i64> {
+    db.execute_raw(sql("SELECT FROM worker_session WHERE id = $1 FOR NO KEY UPDATE", [id.into()])).await?;
+    // A statement of its own, so that it sees what was committed while the first one waited.
+    let count = "SELECT count(*) AS owned FROM task WHERE session_id = $1 AND state IN ('assigned', 'in_progress')";
+    let row = db.query_one_raw(sql(count, [id.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "owned")).transpose()?.unwrap_or_default())
+}
+
 /// Tasks that their agents have not begun: those of agents that are given nothing, and those given longer ago than `within` while
 /// another agent of the pool and role has room.
 pub(crate) async fn not_begun(db: &impl ConnectionTrait, within: Duration) -> Result<Vec<TaskId>> {
     let select = "SELECT t.id FROM task t JOIN agent a ON a.id = t.agent_id JOIN lane l ON l.id = t.lane_id
         WHERE t.state = 'assigned' AND (a.condition <> 'fit' OR (l.demands = '{}' AND t.attempt_deadline - t.timeout_s * interval '1 second' < now() - $1 * interval '1 millisecond'
+            AND (t.deadline_at IS NULL OR t.attempt_deadline < t.deadline_at
+                OR (SELECT max(c.at) FROM task_change c WHERE c.task_id = t.id AND c.to_state = 'assigned') < now() - $1 * interval '1 millisecond')
             AND EXISTS (SELECT FROM agent o JOIN worker_session s ON s.id = o.session_id
                 WHERE o.org_id = a.org_id AND o.role = a.role AND o.pool = a.pool AND o.id <> a.id AND o.condition = 'fit'
                 AND s.state = 'connected' AND s.lease_until > now() AND o.max_concurrency >
                     (SELECT count(*) FROM task r WHERE r.session_id = o.session_id AND r.agent_id = o.id AND r.state IN ('assigned', 'in_progress')))))
-        ORDER BY t.id LIMIT 200";
+        ORDER BY t.attempt_deadline LIMIT 200";
     let rows = db.query_all_raw(sql(select, [millis(within).into()])).await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }

@@ -117,6 +117,8 @@ pub(crate) struct Filter {
     pub(crate) dead: bool,
     /// Only these; empty means any.
     pub(crate) ids: Vec<Uuid>,
+    /// Only those younger than this one.
+    pub(crate) after: Option<TaskId>,
     /// Only those in a state this can be done to.
     pub(crate) action: Option<Action>,
 }
@@ -136,43 +138,45 @@ impl Filter {
             AND ($5::text IS NULL OR p.labels @> ARRAY[$5]) AND ($6::uuid IS NULL OR p.parent_id = $6)
             AND (NOT $7 OR (t.state = 'failed' AND NOT p.discarded)) AND (cardinality($8::uuid[]) = 0 OR t.id = ANY($8)){actionable}"
         );
-        let Self { project, goal, state, label, parent, dead, ids, action: _ } = self.clone();
+        let Self { project, goal, state, label, parent, dead, ids, after: _, action: _ } = self.clone();
         let state = state.map(|s| s.to_value());
         (conditions, [project.into(), goal.into(), state.into(), label.into(), parent.into(), dead.into(), ids.into()])
     }
 }
 
 /// The next tasks the filter names, oldest first.
-pub(crate) async fn ids(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, after: Uuid, most: u64) -> Result<Vec<TaskId>> {
+pub(crate) async fn ids(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, most: u64) -> Result<Vec<TaskId>> {
     let (conditions, [project, goal, state, label, parent, dead, ids]) = filter.conditions();
     let select = format!(
         "SELECT t.id FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.org_id = $1 AND t.id > $9 AND {conditions}
         ORDER BY t.id LIMIT $10"
     );
     let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let after = filter.after.map_or(Uuid::nil(), |id| id.uuid());
     let values = [org.into(), project, goal, state, label, parent, dead, ids, after.into(), most.into()];
-    changed(&db.query_all_raw(sql(&select, values)).await?)
+    db.query_all_raw(sql(&select, values)).await?.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
-/// Returns those that were changed.
-pub(crate) async fn discard(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<TaskId>> {
+/// A task that was changed, where it stands.
+pub(crate) type Changed = (TaskId, TaskState, i32);
+
+pub(crate) async fn discard(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<Changed>> {
     let update = "UPDATE task_payload p SET discarded = true FROM task t
-        WHERE t.id = p.task_id AND t.id = ANY($1) AND t.state = 'failed' RETURNING t.id";
+        WHERE t.id = p.task_id AND t.id = ANY($1) AND t.state = 'failed' AND NOT p.discarded RETURNING t.id, t.state, t.attempt";
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     changed(&db.query_all_raw(sql(update, [ids.into()])).await?)
 }
 
-/// Returns those that were changed.
-pub(crate) async fn prioritise(db: &impl ConnectionTrait, ids: &[TaskId], priority: i32) -> Result<Vec<TaskId>> {
+pub(crate) async fn prioritise(db: &impl ConnectionTrait, ids: &[TaskId], priority: i32) -> Result<Vec<Changed>> {
     let update =
         "WITH locked AS MATERIALIZED (SELECT id FROM task WHERE id = ANY($1) AND state IN ('inbox', 'blocked') ORDER BY id FOR UPDATE)
-        UPDATE task t SET priority = $2 FROM locked l WHERE t.id = l.id RETURNING t.id";
+        UPDATE task t SET priority = $2 FROM locked l WHERE t.id = l.id AND t.priority <> $2 RETURNING t.id, t.state, t.attempt";
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     changed(&db.query_all_raw(sql(update, [ids.into(), priority.into()])).await?)
 }
 
-fn changed(rows: &[QueryResult]) -> Result<Vec<TaskId>> {
-    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
+fn changed(rows: &[QueryResult]) -> Result<Vec<Changed>> {
+    rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "state")?, row.try_get("", "attempt")?))).collect()
 }
 
 pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, page: Page) -> Result<Vec<TaskRow>> {

@@ -280,13 +280,14 @@ pub(crate) struct Edge {
 
 /// The tasks that wait for one of `parents`. Called after the parents' locks were taken, as a second
 /// statement, so that it sees every dependent that was added before.
-pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid]) -> Result<(Vec<Affected>, Vec<Edge>)> {
+/// The third: parents that something ran after although they had failed, before they were tried again.
+pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid]) -> Result<(Vec<Affected>, Vec<Edge>, BTreeSet<TaskId>)> {
     // Most tasks have none, and then nothing else is looked at.
     let select = "SELECT DISTINCT task_id FROM task_dependency WHERE depends_on = ANY($1)";
     let rows = db.query_all_raw(sql(select, [parents.to_vec().into()])).await?;
     let ids = rows.iter().map(|row| Ok(row.try_get("", "task_id")?)).collect::<Result<Vec<Uuid>>>()?;
     if ids.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok((Vec::new(), Vec::new(), BTreeSet::new()));
     }
     let select = format!("{AFFECTED} WHERE t.state IN ('inbox', 'blocked') AND t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t");
     let dependents = Affected::find_by_statement(sql(&select, [ids.into()])).all(db).await?;
@@ -294,7 +295,10 @@ pub(crate) async fn lock_dependents(db: &impl ConnectionTrait, parents: &[Uuid])
     let select = "SELECT task_id, depends_on, on_failure FROM task_dependency
         WHERE task_id = ANY($1) AND depends_on = ANY($2) AND NOT counted";
     let edges = Edge::find_by_statement(sql(select, [ids.into(), parents.to_vec().into()])).all(db).await?;
-    Ok((dependents, edges))
+    let select = "SELECT DISTINCT depends_on FROM task_dependency WHERE depends_on = ANY($1) AND counted AND on_failure = 'run'";
+    let rows = db.query_all_raw(sql(select, [parents.to_vec().into()])).await?;
+    let handled = rows.iter().map(|row| Ok(row.try_get("", "depends_on")?)).collect::<Result<_>>()?;
+    Ok((dependents, edges, handled))
 }
 
 /// These tasks with their subtasks, and theirs.
@@ -331,8 +335,9 @@ pub(crate) async fn lock_cancelled_with(
 ) -> Result<Vec<Affected>> {
     let select = format!(
         "{AFFECTED} WHERE t.state = 'cancelled' AND t.id <> $1
-        AND (t.goal_id = $2 OR t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
-            UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id) SELECT task_id FROM below))
+        AND t.id IN (WITH RECURSIVE below AS (SELECT task_id FROM task_dependency WHERE depends_on = $1
+            UNION SELECT d.task_id FROM task_dependency d JOIN below b ON d.depends_on = b.task_id)
+            SELECT task_id FROM below UNION SELECT id FROM task WHERE goal_id = $2)
         AND (SELECT actor FROM task_change c WHERE c.task_id = t.id AND c.to_state = 'cancelled' AND c.from_state <> 'cancelled'
             ORDER BY c.id DESC LIMIT 1) = $3
         ORDER BY t.id FOR UPDATE OF t"
@@ -410,7 +415,6 @@ pub(crate) async fn judged(db: &impl ConnectionTrait, task: TaskId) -> Result<Op
 pub(crate) struct Work {
     pub(crate) org_id: OrgId,
     pub(crate) project_id: ProjectId,
-    pub(crate) goal_id: Option<GoalId>,
     pub(crate) kind: String,
     pub(crate) lane_id: i32,
     pub(crate) pool: String,
@@ -429,7 +433,7 @@ pub(crate) struct Work {
 }
 
 pub(crate) async fn work(db: &impl ConnectionTrait, id: TaskId) -> Result<Work> {
-    let select = "SELECT t.org_id, t.project_id, t.goal_id, t.kind, t.lane_id, l.pool, l.role, l.demands, t.concurrency_key, t.rate_keys,
+    let select = "SELECT t.org_id, t.project_id, t.kind, t.lane_id, l.pool, l.role, l.demands, t.concurrency_key, t.rate_keys,
             p.retry, p.budget, p.title, p.input, t.priority, t.max_attempts, t.timeout_s,
             p.traceparent
         FROM task t JOIN task_payload p ON p.task_id = t.id JOIN lane l ON l.id = t.lane_id WHERE t.id = $1";

@@ -6,10 +6,10 @@ use titan_proto::orchestrator::agent_service_client::AgentServiceClient;
 use titan_proto::orchestrator::report_attempt_request::What;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
 use titan_proto::orchestrator::{
-    ActOnTaskRequest, Agent, AgentStatus, HeartbeatAgentRequest, PollTaskRequest, PollTaskResponse, RegisterAgentRequest,
+    ActOnTaskRequest, Agent, AgentStatus, GetAgentRequest, HeartbeatAgentRequest, PollTaskRequest, PollTaskResponse, RegisterAgentRequest,
     ReportAttemptRequest, TaskState,
 };
-use titan_proto::worker::{Assignment, AttemptRef, Completed};
+use titan_proto::worker::{Assignment, AttemptRef, Completed, Subscription};
 use tonic::{Code, Status};
 
 use super::worker::{Worker, attempt};
@@ -109,6 +109,43 @@ async fn a_workers_agents_are_its_own() {
     let expired = "SELECT count(*) FROM orchestrator.worker_session WHERE worker = 'external' AND state = 'expired'";
     titan_testkit::eventually("the end of its lease", async || (fixture.database.count(expired).await == 1).then_some(())).await;
     assert!(poll(&fixture, "shell", 0, vec![]).await.unwrap_err().message().contains("register it again"));
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn two_polls_at_once_take_what_there_is_room_for() {
+    let fixture = Fixture::new().await;
+    for round in 0..5 {
+        let name = format!("shell-{round}");
+        register(&fixture, &name).await.unwrap();
+        fixture.submit((0..6).map(|i| noop(&format!("{round}/{i}"), &[])).collect()).await.unwrap();
+        let polls = (0..6).map(|_| poll(&fixture, &name, 0, vec![]));
+        futures::future::join_all(polls).await;
+        let owned = "SELECT count(*) FROM orchestrator.task WHERE state IN ('assigned', 'in_progress')";
+        // One that looks later is given again what the first was given.
+        assert!((1..=2).contains(&fixture.database.count(owned).await), "it takes two at once");
+        // It leaves: what it has is somebody else's at once.
+        let leave = GetAgentRequest { id: name };
+        let left = AgentServiceClient::new(fixture.channel.clone()).remove_agent(fixture.request(leave)).await.unwrap().into_inner();
+        assert_eq!((left.status(), fixture.database.count(owned).await), (AgentStatus::Offline, 0));
+    }
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_is_refused_by_the_name_of_the_field() {
+    let fixture = Fixture::new().await;
+    let given = || RegisterAgentRequest { name: "shell".to_owned(), role: "runner".to_owned(), ..Default::default() };
+    let subscription = |priority: i32, label: &str| Some(Subscription { priority, labels: vec![label.to_owned()], projects: vec![] });
+    for (field, agent) in [
+        ("department", RegisterAgentRequest { department: "\0".to_owned(), ..given() }),
+        ("skills", RegisterAgentRequest { skills: [("\0".to_owned(), 1.0)].into(), ..given() }),
+        ("subscription.priority", RegisterAgentRequest { subscription: subscription(i32::MIN, "a"), ..given() }),
+        ("subscription.labels", RegisterAgentRequest { subscription: subscription(0, "\0"), ..given() }),
+    ] {
+        let refused = AgentServiceClient::new(fixture.channel.clone()).register_agent(fixture.request(agent)).await.unwrap_err();
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(field), "{field}: {refused}");
+    }
     fixture.service.stop().await;
 }
 

@@ -206,6 +206,7 @@ async fn dead_letters_are_listed_replayed_at_a_rate_and_discarded() {
         filter: Some(TaskFilter { project: "todos".to_owned(), dead: true, ids, ..Default::default() }),
         action: Some(action),
         reason: String::new(),
+        after: String::new(),
     };
     let discarded = client.act_on_tasks(fixture.request(act(Action::Discard(()), vec![tasks[0].id.clone()]))).await.unwrap().into_inner();
     assert_eq!((discarded.changed, dead().await), (vec![tasks[0].id.clone()], 5));
@@ -218,7 +219,7 @@ async fn dead_letters_are_listed_replayed_at_a_rate_and_discarded() {
     }
     assert!(started.elapsed() > Duration::from_millis(900), "one each quarter of a second: {:?}", started.elapsed());
     eventually("none is left", async || (dead().await == 0).then_some(())).await;
-    let all = ActOnTasksRequest { filter: None, action: Some(Action::Cancel(())), reason: String::new() };
+    let all = ActOnTasksRequest { filter: None, action: Some(Action::Cancel(())), reason: String::new(), after: String::new() };
     let refused = client.act_on_tasks(fixture.request(all)).await.unwrap_err();
     assert!(refused.message().contains("filter"), "{refused}");
     fixture.service.stop().await;
@@ -234,6 +235,7 @@ async fn many_are_cancelled_or_given_another_priority_by_a_filter() {
         filter: Some(TaskFilter { project: "todos".to_owned(), label: label.to_owned(), ..Default::default() }),
         action: Some(action),
         reason: "spring cleaning".to_owned(),
+        after: String::new(),
     };
     let mut client = TaskServiceClient::new(fixture.channel.clone());
     let cancelled = client.act_on_tasks(fixture.request(act("even", Action::Cancel(())))).await.unwrap().into_inner();
@@ -242,6 +244,38 @@ async fn many_are_cancelled_or_given_another_priority_by_a_filter() {
     assert_eq!(raised.changed.len(), 250);
     let count = "SELECT count(*) FROM orchestrator.task WHERE state = 'inbox' AND priority = 8";
     assert_eq!(fixture.database.count(count).await, 250);
+    // Again changes nothing; what was changed is told of in the history, with who did it.
+    let again = client.act_on_tasks(fixture.request(act("odd", Action::Priority(8)))).await.unwrap().into_inner();
+    assert!(again.changed.is_empty() && !again.more, "{} of them", again.changed.len());
+    let told = "SELECT count(*) FROM orchestrator.task_change WHERE actor LIKE 'user_%' AND reason LIKE '%priority%spring cleaning%'";
+    assert_eq!(fixture.database.count(told).await, 250);
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_tried_again_is_not_asked_for_again_and_again() {
+    let fixture = Fixture::new().await;
+    let first = fixture.submit(vec![NewTask { max_attempts: 1, ..noop("first", &[]) }]).await.unwrap();
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    let waiting = |i: usize| NewTask { depends_on: vec![first[0].id.clone()], ..noop(&i.to_string(), &[]) };
+    fixture.submit((0..700).map(waiting).collect()).await.unwrap();
+    let assignment = worker.assignment().await;
+    assert!(worker.end(failed(&assignment, true)).await);
+    let retry = |after: String| ActOnTasksRequest {
+        filter: Some(TaskFilter {
+            project: "todos".to_owned(),
+            state: titan_proto::orchestrator::TaskState::Cancelled.into(),
+            ..Default::default()
+        }),
+        action: Some(Action::Retry(RetryTasks { per_second: 0.0, already: 0 })),
+        reason: String::new(),
+        after,
+    };
+    let mut client = TaskServiceClient::new(fixture.channel.clone());
+    let once = client.act_on_tasks(fixture.request(retry(String::new()))).await.unwrap().into_inner();
+    assert!(once.more && once.changed.is_empty(), "{once:?}");
+    let rest = client.act_on_tasks(fixture.request(retry(once.next.clone()))).await.unwrap().into_inner();
+    assert_eq!((once.refused.len() + rest.refused.len(), rest.more), (700, false));
     fixture.service.stop().await;
 }
 

@@ -221,6 +221,7 @@ async fn the_merge_queue_is_no_users_key() {
             already: 0,
         })),
         reason: String::new(),
+        after: String::new(),
     };
     let refused = TaskServiceClient::new(fixture.channel.clone()).act_on_tasks(fixture.request(tiny)).await.unwrap_err();
     assert!(refused.message().contains("per_second"), "{refused}");

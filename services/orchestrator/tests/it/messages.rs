@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use titan_ids::SessionId;
 use titan_proto::orchestrator::message_service_client::MessageServiceClient;
 use titan_proto::orchestrator::{
-    AcknowledgeMessageRequest, ListDeadMessagesRequest, Message, MessageTo, ReadMailboxRequest, SendMessageRequest,
+    AcknowledgeMessageRequest, GetMessageRequest, ListDeadMessagesRequest, Message, MessageTo, ReadMailboxRequest, SendMessageRequest,
 };
 use titan_testkit::eventually;
 use tonic::{Code, Status};
@@ -36,6 +36,24 @@ async fn agent(fixture: &Fixture, name: &str, department: &str, pool: &str) {
     let mut hello = hello(SessionId::generate(), 1);
     (hello.agents[0].name, hello.agents[0].department, hello.agents[0].pool) = (name.to_owned(), department.to_owned(), pool.to_owned());
     drop(Worker::connect(fixture, hello).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_stale_attempt_says_is_not_delivered() {
+    let fixture = Fixture::new().await;
+    agent(&fixture, "ann", "engineering", "red").await;
+    let mut worker = Worker::new(&fixture, 1).await.beat();
+    fixture.submit(vec![super::noop("a", &[])]).await.unwrap();
+    let assignment = worker.assignment().await;
+    let message = SendMessageRequest { attempt_credential: assignment.credential.clone(), ..to(MessageTo::Agent, "ann", "done soon") };
+    let sent = send(&fixture, message.clone()).await.unwrap();
+    assert!(worker.end(super::worker::completed(&assignment)).await);
+    assert_eq!(send(&fixture, message).await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(read(&fixture, "ann", 0).await.len(), 1);
+    let get = GetMessageRequest { id: sent.id };
+    let found = MessageServiceClient::new(fixture.channel.clone()).get_message(fixture.request(get)).await.unwrap().into_inner();
+    assert_eq!((found.subject.as_str(), found.unread_by), ("done soon", vec!["ann".to_owned()]));
+    fixture.service.stop().await;
 }
 
 #[tokio::test]

@@ -70,10 +70,11 @@ impl Model {
                 edges.extend(uncounted.map(|(on, policy)| (task_id(n), task_id(*on), *policy)));
             }
             edges.retain(|(_, on, _)| ends.contains_key(on));
+            let handled = self.rows.iter().flat_map(|row| &row.counted).map(|on| task_id(*on)).filter(|on| ends.contains_key(on)).collect();
             for (task, on, _) in edges.iter().filter(|(_, on, policy)| *policy == OnFailure::Run && ends.get(on) != Some(&End::Done)) {
                 self.rows[number(task.uuid())].counted.insert(number(on.uuid()));
             }
-            let following = graph::follow(&ends, edges.into_iter());
+            let following = graph::follow(&ends, &handled, edges.into_iter());
             for (id, count) in &following.counts {
                 let row = &mut self.rows[number(id.uuid())];
                 row.waiting_on -= count;
