@@ -129,6 +129,7 @@ async fn work(client: &Client, agent: &str, task: &Value, command: &[String]) ->
         .args(&command[1..])
         .env("TITAN_TASK", text(task, "task"))
         .env("TITAN_ATTEMPT", text(task, "attempt"))
+        .env("TITAN_KIND", text(task, "kind"))
         .env("TRACEPARENT", text(task, "traceparent"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

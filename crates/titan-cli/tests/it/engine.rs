@@ -19,7 +19,7 @@ fn shown(stack: &Stack, arguments: &[&str]) -> String {
 #[tokio::test]
 async fn tasks_are_submitted_explained_steered_and_audited() {
     let stack = Stack::dev(&[]);
-    stack.post("/api/v1/projects", "project", &json!({ "name": "stream" })).await;
+    assert_eq!(shown(&stack, &["project", "create", "stream"]), "stream\n");
     let state = async |id: &str| stack.get(&format!("/api/v1/tasks/{id}")).await["state"].clone();
 
     let task = submit(&stack, &["--title", "Say nothing", "--label", "quiet", "--priority", "7", "--idempotency-key", "once"]);
@@ -60,6 +60,7 @@ async fn tasks_are_submitted_explained_steered_and_audited() {
     let bad = bad["id"].as_str().unwrap();
     eventually("a dead letter", async || (state(bad).await == "failed").then_some(())).await;
     assert!(shown(&stack, &["dead-letters", "--project", "stream"]).contains(bad));
+    assert!(!shown(&stack, &["dead-letters", "--project", "stream", "--label", "a#b&c"]).contains(bad), "labels are any text");
     assert!(shown(&stack, &["dead-letters", "replay", "--project", "stream", "--rate", "100"]).contains("1 task(s) changed"));
     eventually("dead again", async || (stack.get(&format!("/api/v1/tasks/{bad}")).await["attempt"] == 2).then_some(())).await;
     eventually("dead again", async || (state(bad).await == "failed").then_some(())).await;
@@ -98,22 +99,61 @@ async fn a_command_becomes_an_agent() {
     let done = stack.get(&format!("/api/v1/tasks/{good}")).await;
     assert_eq!((&done["state"], &done["result"]["output"], &done["agent"]), (&json!("done"), &json!("HELLO"), &json!("sh")), "{done}");
 
-    // More than a row holds, there and back.
-    let text = "x".repeat(100_000);
+    // More than a row holds, and more than an answer that is kept for its key, there and back.
+    let text = "x".repeat(5_000_000);
     let one = |key: &str, depends_on: &[&str], input: Value| json!({ "key": key, "kind": "shout", "role": "shouter", "title": key, "labels": ["loud"], "depends_on": depends_on, "input": input });
     let tasks = json!({ "project": "stream", "tasks": [one("large", &[], json!({ "text": text })), one("after", &["large"], json!({}))] });
     let tasks = stack.post("/api/v1/tasks", "large", &tasks).await;
     let id = |n: usize| tasks["tasks"][n]["id"].as_str().unwrap().to_owned();
-    assert_eq!(tasks["tasks"][0]["input"]["$blob"]["bytes"], 100_011, "{tasks}");
+    assert_eq!(tasks["tasks"][0]["input"]["$blob"]["bytes"], 5_000_011, "{tasks}");
     work(r#"python3 -c 'import json, sys; print(json.dumps({"back": json.load(sys.stdin)["input"]["text"]}))'"#);
     let large = stack.get(&format!("/api/v1/tasks/{}", id(0))).await;
     assert_eq!((&large["input"]["text"], &large["result"]["back"]), (&json!(text), &json!(text)));
     work(r#"python3 -c 'import json, sys; print(len(json.load(sys.stdin)["dependencies"][0]["result"]["back"]))'"#);
-    assert_eq!(stack.get(&format!("/api/v1/tasks/{}", id(1))).await["result"]["output"], "100000");
+    assert_eq!(stack.get(&format!("/api/v1/tasks/{}", id(1))).await["result"]["output"], "5000000");
 
     let bad = task("no");
     work("echo 'this cannot be shouted' >&2; exit 65");
     let failed = stack.get(&format!("/api/v1/tasks/{bad}")).await;
     assert_eq!(failed["state"], "failed");
     assert!(failed["error"].as_str().unwrap().contains("this cannot be shouted"), "{failed}");
+}
+
+#[tokio::test]
+async fn an_agent_is_given_all_that_a_task_waited_for_stops_when_told_and_leaves() {
+    let stack = Stack::dev(&[]);
+    stack.post("/api/v1/projects", "project", &json!({ "name": "stream" })).await;
+    let script = r#"case "$TITAN_KIND" in sleep) exec sleep 60;; esac; python3 -c '
+import json, sys
+given = json.load(sys.stdin)["dependencies"]
+print(json.dumps({"bytes": sum(len(d["result"]["text"]) for d in given)} if given else {"text": "x" * 60000}))'"#;
+    let mut command = crate::stack::titan();
+    command
+        .arg("--home")
+        .arg(stack.home.path())
+        .args(["--url", &stack.url, "work", "--name", "sh", "--role", "shouter", "--", "sh", "-c", script]);
+    let mut agent = tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap();
+    // More than the four MiB that gRPC takes when nobody says otherwise.
+    let parts: Vec<String> = (0..80).map(|i| i.to_string()).collect();
+    let one = |key: &str, depends_on: &[String]| json!({ "key": key, "kind": "shout", "role": "shouter", "title": key, "depends_on": depends_on });
+    let tasks = parts.iter().map(|key| one(key, &[])).chain([one("sum", &parts)]).collect::<Vec<_>>();
+    let tasks = stack.post("/api/v1/tasks", "fan", &json!({ "project": "stream", "tasks": tasks })).await;
+    let sum = format!("/api/v1/tasks/{}", tasks["tasks"][80]["id"].as_str().unwrap());
+    eventually("the sum", async || (stack.get(&sum).await["state"] == "done").then_some(())).await;
+    assert_eq!(stack.get(&sum).await["result"]["bytes"], 80 * 60_000);
+
+    let sleeping = json!({ "key": "sleep", "kind": "sleep", "role": "shouter", "title": "sleep" });
+    let sleeping = stack.post("/api/v1/tasks", "sleep", &json!({ "project": "stream", "tasks": [sleeping] })).await;
+    let id = sleeping["tasks"][0]["id"].as_str().unwrap();
+    let running = || std::process::Command::new("pgrep").args(["-f", "^sleep 60$"]).output().unwrap().status.success();
+    eventually("the command", async || running().then_some(())).await;
+    shown(&stack, &["cancel", id]);
+    let cancelled = std::time::Instant::now();
+    eventually("the end of the command", async || (!running()).then_some(())).await;
+    assert!(cancelled.elapsed() < std::time::Duration::from_millis(2_500), "{:?}", cancelled.elapsed());
+
+    let pid = agent.id().unwrap().to_string();
+    std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(agent.wait().await.unwrap().success());
+    assert_eq!(stack.get("/api/v1/agents/sh").await["status"], "offline");
 }
