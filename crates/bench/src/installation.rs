@@ -16,6 +16,14 @@ pub(crate) fn cpu(pid: i32) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(10 * (ticks(utime)? + ticks(stime)?)))
 }
 
+/// (what the host took of the processors' time, all of it), since this machine started.
+pub(crate) fn stolen() -> anyhow::Result<(f64, f64)> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let ticks =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+    Ok((*ticks.get(7).context("a line of /proc that is too short")?, ticks.iter().sum()))
+}
+
 /// `titan up` of the same build, in a directory of its own.
 pub(crate) struct Installation {
     home: tempfile::TempDir,

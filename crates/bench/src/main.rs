@@ -13,6 +13,7 @@ mod scale;
 mod storage;
 mod workers;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -101,9 +102,12 @@ const END: &str = "<!-- to here -->";
 
 async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     let wanted = |load: Load| if args.only.is_empty() { load.is_usual() } else { args.only.contains(&load) };
+    let stolen = RefCell::new(vec![("start".to_owned(), installation::stolen()?)]);
     let begin = async |what: &str| {
         eprintln!("{what} …");
-        database.comes_to_rest().await
+        database.comes_to_rest().await?;
+        stolen.borrow_mut().push((what.to_owned(), installation::stolen()?));
+        anyhow::Ok(())
     };
     let mut figures = Figures::default();
     // Before there is anything else that the server cleans up.
@@ -150,6 +154,10 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
     eprintln!("{figures:?}");
     begin("what PostgreSQL alone can do").await?;
     let limit = limit::lifecycles(database, Duration::from_secs((args.seconds / 4).clamp(3, 15))).await?;
+    let mut marks = stolen.into_inner();
+    marks.push((String::new(), installation::stolen()?));
+    // What was taken away from one mark to the next.
+    let share = |pair: &[(String, (f64, f64))]| (pair[0].0.clone(), (pair[1].1.0 - pair[0].1.0) / (pair[1].1.1 - pair[0].1.1).max(1.0));
     Ok(Report {
         versions: database.versions().await?,
         clients: args.clients,
@@ -157,6 +165,7 @@ async fn measure(args: &Args, database: &Database) -> anyhow::Result<Report> {
         figures,
         limit,
         memory,
+        stolen: marks.windows(2).skip(1).map(share).collect(),
         peers: Vec::new(),
     })
 }

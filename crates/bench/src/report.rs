@@ -26,6 +26,8 @@ pub(crate) struct Report {
     /// Task lifecycles a second that PostgreSQL does without us.
     pub(crate) limit: f64,
     pub(crate) memory: Vec<(String, u64)>,
+    /// By load: the share of the processors' time that the host gave to others meanwhile.
+    pub(crate) stolen: Vec<(String, f64)>,
     /// Empty when they were not measured.
     pub(crate) peers: Vec<Peer>,
 }
@@ -102,6 +104,8 @@ impl Report {
         }
         let memory: Vec<_> = self.memory.iter().map(|(name, mib)| format!("{name} {mib}")).collect();
         lines.push(row("resident memory after the loads, MiB", memory.join(", ")));
+        let stolen: Vec<_> = self.stolen.iter().map(|(load, share)| format!("{load} {:.0} %", share * 100.0)).collect();
+        lines.push(row("taken by the host of both processors' time", stolen.join(", ")));
         lines.join("\n") + "\n"
     }
 

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::backlog::Queued;
-use crate::domain::matching::{Agent, Tally};
+use crate::domain::matching::Agent;
 use crate::domain::readiness::Ready;
+use crate::domain::records::Tally;
 use crate::domain::session::AttemptKey;
 use state::State;
 

@@ -12,7 +12,8 @@ use titan_proto::worker::Assignment;
 
 use super::assignments::Claimed;
 use super::{App, Report, What};
-use crate::domain::matching::{Choice, Records, Slot};
+use crate::domain::matching::{Choice, Slot};
+use crate::domain::records::Records;
 use crate::domain::session::{AttemptKey, resume};
 use crate::domain::task::TaskState;
 use crate::store::agents::{self, AgentRow, Condition, External, Hosted};

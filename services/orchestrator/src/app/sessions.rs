@@ -8,7 +8,8 @@ use titan_ids::{AgentId, SessionId};
 use uuid::Uuid;
 
 use super::{App, Outcome};
-use crate::domain::matching::{Agent, Tally};
+use crate::domain::matching::Agent;
+use crate::domain::records::Tally;
 use crate::domain::session::{AttemptKey, resume};
 use crate::store::agents::{self, Hosted};
 use crate::store::sessions;

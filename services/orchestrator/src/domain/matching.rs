@@ -10,6 +10,7 @@ use titan_ids::{AgentId, GoalId, OrgId, ProjectId, SessionId, TaskId};
 
 use super::backlog::Queued;
 use super::offer::Group;
+use super::records::Records;
 use super::task::{Command, Task};
 
 /// What an agent must have to be given a task.
@@ -189,58 +190,6 @@ pub(crate) struct Factors {
     pub(crate) instead_of: Option<(String, f64)>,
 }
 
-/// How an agent did with a kind of task.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Tally {
-    pub(crate) done: i64,
-    pub(crate) failed: i64,
-    /// Of the failed: those that may be the agent's fault. A worker that is gone and a task that cannot be done are not.
-    pub(crate) faults: i64,
-    pub(crate) busy_ms: i64,
-}
-
-/// How agents did, by kind.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Records(HashMap<AgentId, HashMap<String, Tally>>);
-
-#[expect(clippy::cast_precision_loss, reason = "counts of attempts")]
-impl Records {
-    pub(crate) fn add(&mut self, agent: AgentId, kind: &str, more: Tally) {
-        let kinds = self.0.entry(agent).or_default();
-        if !kinds.contains_key(kind) {
-            kinds.insert(kind.to_owned(), Tally::default());
-        }
-        if let Some(tally) = kinds.get_mut(kind) {
-            tally.done += more.done;
-            tally.failed += more.failed;
-            tally.faults += more.faults;
-            tally.busy_ms += more.busy_ms;
-        }
-    }
-
-    pub(crate) fn forget(&mut self, agent: AgentId) {
-        self.0.remove(&agent);
-    }
-
-    fn of(&self, agent: AgentId, kind: &str) -> Tally {
-        self.0.get(&agent).and_then(|kinds| kinds.get(kind)).copied().unwrap_or_default()
-    }
-
-    /// Two attempts' worth of what is known of the other kinds stands in for what is not known of this one.
-    fn performance(&self, agent: AgentId, kind: &str) -> f64 {
-        let Some(kinds) = self.0.get(&agent) else { return 0.5 };
-        let (done, failed) = kinds.values().fold((0, 0), |(done, failed), tally| (done + tally.done, failed + tally.failed));
-        let overall = (done as f64 + 1.0) / ((done + failed) as f64 + 2.0);
-        let this = self.of(agent, kind);
-        (this.done as f64 + 2.0 * overall) / ((this.done + this.failed) as f64 + 2.0)
-    }
-
-    fn mean_ms(&self, agent: AgentId, kind: &str) -> Option<f64> {
-        let tally = self.of(agent, kind);
-        (tally.done > 0).then(|| tally.busy_ms as f64 / tally.done as f64)
-    }
-}
-
 /// Agents compared for a task, beside those it would rather have. Of more, those next in turn: of many that are much alike
 /// the best of so many is as good.
 const COMPARED: usize = 32;
@@ -376,7 +325,10 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
     use crate::domain::offer::Offer;
+    use crate::domain::records::Tally;
     use crate::domain::task::TaskState;
 
     fn lane(id: i32, role: &str, demands: Demands) -> Arc<Lane> {
@@ -493,5 +445,50 @@ mod tests {
         let sticky = Candidate { wishes, last_agent: Some(busy.agent.id), ..candidate(1) };
         let choices = assign(vec![sticky.clone(), sticky], vec![busy, free], &known, &Records::default());
         assert_eq!(choices.iter().map(|c| c.factors.agent.as_str()).collect::<Vec<_>>(), ["busy", "free"]);
+    }
+
+    /// Agents of two roles with a skill or none, some of them busy, and tasks of every lane.
+    fn scene() -> impl Strategy<Value = (Vec<Slot>, Vec<Candidate>)> {
+        let agents = prop::collection::vec((0..2usize, 0.0..1.0f64, 0..4u32, 1..4u32), 0..8);
+        let tasks = prop::collection::vec((1..5i32, 0..10i32), 0..20);
+        (agents, tasks).prop_map(|(agents, tasks)| {
+            let agent = |(n, (role, skill, running, most)): (usize, (usize, f64, u32, u32))| {
+                with(&slot(&format!("agent-{n}"), ["dev", "qa"][role], running, most), |agent| {
+                    agent.skills.insert("rust".to_owned(), skill);
+                })
+            };
+            let task = |(lane, priority)| Candidate { priority, ..candidate(lane) };
+            (agents.into_iter().enumerate().map(agent).collect(), tasks.into_iter().map(task).collect())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_offered_is_given_to_who_fits_and_has_room((slots, candidates) in scene()) {
+            let skilled = Demands { skills: BTreeMap::from([("rust".to_owned(), 0.5)]), ..Demands::default() };
+            let known =
+                lanes(&[lane(1, "dev", Demands::default()), lane(2, "dev", skilled.clone()), lane(3, "qa", Demands::default()), lane(4, "qa", skilled)]);
+            let groups = groups(&slots, &known);
+            let group = |lane: i32| groups.iter().position(|group| group.lanes.contains(&lane));
+            // As they are read: for the first group that takes them.
+            let read: Vec<_> = candidates.into_iter().filter_map(|c| Some(Candidate { group: group(c.lane)?, ..c })).collect();
+            let choices = assign(read.clone(), slots.clone(), &known, &Records::default());
+            let given: BTreeSet<TaskId> = choices.iter().map(|choice| choice.candidate.id).collect();
+            prop_assert_eq!(given.len(), choices.len(), "no task twice");
+            let mut left: BTreeMap<&str, u32> = slots.iter().map(|slot| (slot.agent.name.as_str(), slot.free())).collect();
+            for choice in &choices {
+                let agent = &choice.slot.agent;
+                prop_assert!(agent.fits(&known[&choice.candidate.lane]));
+                let room = left.get_mut(agent.name.as_str()).unwrap();
+                prop_assert!(*room > 0, "{} has no room", agent.name);
+                *room -= 1;
+                prop_assert!(choice.factors.instead_of.as_ref().is_none_or(|(_, score)| *score <= choice.factors.score));
+            }
+            // Nobody who fits is left with room while a task of its group waits.
+            for candidate in read.iter().filter(|candidate| !given.contains(&candidate.id)) {
+                let idle = groups[candidate.group].slots.iter().find(|i| left[slots[**i].agent.name.as_str()] > 0);
+                prop_assert!(idle.is_none(), "{:?} could take one of lane {}", idle, candidate.lane);
+            }
+        }
     }
 }

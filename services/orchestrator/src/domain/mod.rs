@@ -8,6 +8,7 @@ pub(crate) mod matching;
 pub(crate) mod offer;
 pub(crate) mod plan;
 pub(crate) mod readiness;
+pub(crate) mod records;
 pub(crate) mod schedule;
 pub(crate) mod session;
 pub(crate) mod task;

@@ -10,7 +10,8 @@ use titan_ids::{AgentId, OrgId, SessionId};
 use titan_store::{Combined, Page, sql};
 use uuid::Uuid;
 
-use crate::domain::matching::{Agent, Subscription, Tally};
+use crate::domain::matching::{Agent, Subscription};
+use crate::domain::records::Tally;
 
 /// An agent with its liveness, which is its session's.
 #[derive(Debug, FromQueryResult)]

@@ -8,8 +8,9 @@ use titan_ids::{OrgId, SessionId};
 
 use super::{Model, PROJECTS, agent, lanes, number, project_id, task_id, uuid};
 use crate::domain::fairness::Shares;
-use crate::domain::matching::{Candidate, Choice, Matcher, Origin, Records, Slot, Weights, Wishes};
+use crate::domain::matching::{Candidate, Choice, Matcher, Origin, Slot, Weights, Wishes};
 use crate::domain::offer::Offer;
+use crate::domain::records::Records;
 
 impl Model {
     pub(super) fn claim(&mut self, slots: &[(usize, i64, u32)], ahead: &[(usize, f64)]) -> Vec<(usize, i32, usize)> {
