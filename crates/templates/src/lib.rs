@@ -13,7 +13,7 @@ pub use render::{Library, LibraryError, RenderError, RenderedFile, render_line};
 pub use understand::{Refusal, understand};
 
 /// What a sentence asks for, as far as it was understood.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Understanding {
     pub kind: Kind,
     /// Name of the template that builds it.
@@ -43,13 +43,24 @@ pub struct Resource {
     pub identifier: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     /// `due_date`
     pub name: String,
     #[serde(rename = "type")]
     pub field_type: FieldType,
     pub required: bool,
+    /// No two have the same.
+    #[serde(default)]
+    pub unique: bool,
+    /// The only values there are; empty: any.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// Of numbers their bounds, of texts those of their length.
+    #[serde(default)]
+    pub least: Option<f64>,
+    #[serde(default)]
+    pub most: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! "a title, a done flag and a due date" → names and types.
 
+use super::constraints::{self, Constraint};
 use super::{Refusal, refuse, words};
 use crate::{Field, FieldType};
 
@@ -16,13 +17,17 @@ const WORDS_MOST: usize = 4;
 
 pub(super) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Refusal> {
     let mut parsed = Parsed { fields: Vec::new(), said_required: Vec::new(), not_understood: Vec::new() };
+    let (text, limits) = constraints::take(text)?;
     let text = text.replace(" and ", ",").replace(" plus ", ",").replace(" as well as ", ",");
-    for phrase in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let Some(read) = read_one(phrase)? else {
-            parsed.not_understood.push(phrase.to_owned());
+    for phrase in text.split(',').map(|phrase| phrase.trim().trim_start_matches("and ")).filter(|p| !p.is_empty()) {
+        let Some(read) = read_one(phrase, &limits)? else {
+            parsed
+                .not_understood
+                .push(phrase.split_whitespace().filter(|word| constraints::marked(word).is_none()).collect::<Vec<_>>().join(" "));
             continue;
         };
-        let Read { name, field_type, sure, required } = read;
+        let Read { field, sure, required } = read;
+        let (name, field_type) = (field.name.clone(), field.field_type);
         if ["id", "created_at", "updated_at"].contains(&name.as_str()) {
             assumed.push(format!("{name} is set by the server"));
             continue;
@@ -39,7 +44,7 @@ pub(super) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
         if required.is_some() {
             parsed.said_required.push(name.clone());
         }
-        parsed.fields.push(Field { name, field_type, required: required.unwrap_or(false) });
+        parsed.fields.push(Field { required: required.unwrap_or(false), ..field });
     }
     if parsed.fields.len() > FIELDS_MOST {
         return refuse(format!("It names {} fields; the templates take {FIELDS_MOST}", parsed.fields.len()));
@@ -58,16 +63,24 @@ pub(super) fn check_excluded(fields: &[Field], without: &[String]) -> Result<(),
     Ok(())
 }
 
+/// One that holds any text.
+pub(super) fn text(name: &str, required: bool) -> Field {
+    let name = name.to_owned();
+    Field { name, field_type: FieldType::Text, required, unique: false, choices: Vec::new(), least: None, most: None }
+}
+
 struct Read {
-    name: String,
-    field_type: FieldType,
+    field: Field,
     /// The words say the type.
     sure: bool,
     required: Option<bool>,
 }
 
 /// None: these words do not name a field.
-fn read_one(phrase: &str) -> Result<Option<Read>, Refusal> {
+fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
+    let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(|word| constraints::marked(word).is_some());
+    let said: Vec<&Constraint> = marks.into_iter().filter_map(|mark| limits.get(constraints::marked(mark)?)).collect();
+    let phrase = phrase.join(" ");
     let lower = phrase.to_lowercase();
     let (lower, given) = match lower.split_once('(') {
         Some((name, given)) => (name.trim().to_owned(), Some(given.trim_end_matches(')').trim().to_owned())),
@@ -81,9 +94,16 @@ fn read_one(phrase: &str) -> Result<Option<Read>, Refusal> {
         (false, true) => Some(false),
         (false, false) => None,
     };
-    words.retain(|w| !["required", "mandatory", "optional", "field", "fields", "each", "following"].contains(w) && !words::is_filler(w));
+    let unique = says(&words, "unique");
+    words.retain(|w| {
+        !["required", "mandatory", "optional", "unique", "that", "which", "is", "must", "be", "field", "fields", "each", "following"]
+            .contains(w)
+            && !words::is_filler(w)
+    });
     let given_type = given.as_deref().and_then(type_named);
+    let is_boolean = lower.starts_with("is ");
     let Some((field_type, sure)) = type_of(&mut words, given_type) else { return Ok(None) };
+    let (field_type, sure) = if is_boolean && said.is_empty() { (FieldType::Boolean, true) } else { (field_type, sure) };
     if words.is_empty() || words.len() > WORDS_MOST {
         return Ok(None);
     }
@@ -95,11 +115,56 @@ fn read_one(phrase: &str) -> Result<Option<Read>, Refusal> {
     if !words::is_plain(&name) {
         return Ok(None);
     }
-    Ok(Some(Read { name, field_type, sure, required }))
+    let mut field = Field { field_type, unique, ..text(&name, false) };
+    let sure = sure || !said.is_empty();
+    for constraint in said {
+        restrict(&mut field, constraint, given_type.is_some())?;
+    }
+    if field.unique && (field.field_type == FieldType::Boolean || !field.choices.is_empty()) {
+        return refuse(format!("The goal contradicts itself: {name} is unique and has a few values only"));
+    }
+    Ok(Some(Read { field, sure, required }))
+}
+
+/// `named`: its type was said in so many words.
+fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
+    let Constraint { choices, least, most, length } = constraint;
+    let name = field.name.clone();
+    let contradicts = |what: &str| refuse(format!("The goal contradicts itself: {name} is a {} and {what}", field.field_type));
+    if !choices.is_empty() {
+        if named && field.field_type != FieldType::Text {
+            return contradicts(&format!("one of {}", choices.join(", ")));
+        }
+        // Its name may have looked like something else: "a size (S, M or L)".
+        field.field_type = FieldType::Text;
+        field.choices.clone_from(choices);
+        return Ok(());
+    }
+    match field.field_type {
+        FieldType::Text if *length => {}
+        // "a priority from 1 to 5": only a number can be.
+        FieldType::Text => {
+            let whole = [least, most].into_iter().flatten().all(|n| n.fract() == 0.0);
+            field.field_type = if whole { FieldType::Integer } else { FieldType::Number };
+        }
+        FieldType::Integer | FieldType::Number if !*length => {}
+        _ => return contradicts("has bounds"),
+    }
+    // "a rating from 1 to 5" is given in whole points.
+    let points = ["rating", "score", "grade", "stars"].iter().any(|points| name.ends_with(points));
+    let whole = [least, most].into_iter().all(|bound| bound.is_some_and(|n| n.fract() == 0.0));
+    if field.field_type == FieldType::Number && points && whole {
+        field.field_type = FieldType::Integer;
+    }
+    if field.field_type == FieldType::Integer && [least, most].into_iter().flatten().any(|n| n.fract() != 0.0) {
+        field.field_type = FieldType::Number;
+    }
+    (field.least, field.most) = (least.or(field.least), most.or(field.most));
+    Ok(())
 }
 
 /// A type said in so many words.
-fn type_named(word: &str) -> Option<FieldType> {
+pub(super) fn type_named(word: &str) -> Option<FieldType> {
     Some(match word {
         "text" | "string" => FieldType::Text,
         "integer" | "int" | "whole number" => FieldType::Integer,

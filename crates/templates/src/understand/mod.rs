@@ -1,5 +1,6 @@
 //! From a sentence to an [`Understanding`], or a [`Refusal`] that says why not.
 
+mod constraints;
 mod fields;
 mod scope;
 mod words;
@@ -43,7 +44,7 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     fields::check_excluded(&parsed.fields, &parts.without)?;
     if parsed.fields.is_empty() {
         assumed.push("No fields were named: each gets a name".to_owned());
-        parsed.fields.push(Field { name: "name".to_owned(), field_type: FieldType::Text, required: true });
+        parsed.fields.push(fields::text("name", true));
     }
     require_one(&mut parsed.fields, &parsed.said_required, &mut assumed);
     assumed.push("Each has an id, and the times it was created and last changed, set by the server".to_owned());
@@ -132,6 +133,8 @@ mod tests {
         );
         check("An API that stores meetings with a start time and a location", "meetings [start_time:Datetime location!:Text]");
         check("Build a REST API for boxes", "boxes [name!:Text]");
+        // A full stop within a number ends no clause.
+        check("Build a REST API for rides with a price of at least 0.5 and a note. Thanks!", "rides [price:Number note!:Text]");
     }
 
     #[test]
@@ -163,6 +166,10 @@ mod tests {
             "Build a REST API for todos with a title but without a title",
             "Build a REST API for todos with a due (date) and a due (boolean)",
             "Build a REST API for todos with an optional required title",
+            "Build a REST API for reviews with a rating from 5 to 1",
+            "Build a REST API for todos with a unique status of open or closed",
+            "Build a REST API for todos with a done flag from 1 to 5",
+            "Build a REST API for todos with an age (integer) of low or high",
         ] {
             assert!(shown(sentence).contains("contradict"), "{sentence}: {}", shown(sentence));
         }

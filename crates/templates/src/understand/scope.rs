@@ -174,11 +174,11 @@ const BEFORE_FIELDS: &[&str] =
     &[" with ", " having ", " that have ", " that has ", " which have ", " which has ", " has ", " have ", " containing ", " including "];
 
 pub(super) fn split(sentence: &str) -> Result<Parts, Refusal> {
-    let mut clauses = sentence.split(['.', ';', '!', '?']).map(str::trim).filter(|c| !c.is_empty());
-    let main = clauses.find(|clause| BEFORE_RESOURCE.iter().any(|b| find(clause, b).is_some())).map(str::to_owned);
+    let clauses = clauses(sentence);
+    let main = clauses.iter().find(|clause| BEFORE_RESOURCE.iter().any(|b| find(clause, b).is_some())).copied();
     let Some(main) = main else { return refuse("The goal does not say what the API is for") };
-    let rest = sentence.split(['.', ';', '!', '?']).map(str::trim).filter(|c| !c.is_empty() && *c != main).map(str::to_owned).collect();
-    let after = BEFORE_RESOURCE.iter().find_map(|b| find(&main, b).map(|at| main[at + b.len()..].to_owned()));
+    let rest = clauses.into_iter().filter(|clause| *clause != main && !says_no_more(clause, main)).map(str::to_owned).collect();
+    let after = BEFORE_RESOURCE.iter().find_map(|b| find(main, b).map(|at| main[at + b.len()..].to_owned()));
     let after = after.unwrap_or_default();
     let (after, without) = cut_without(&after);
     let at = BEFORE_FIELDS.iter().filter_map(|b| find(&after, b).map(|at| (at, b.len()))).min();
@@ -192,11 +192,41 @@ pub(super) fn split(sentence: &str) -> Result<Parts, Refusal> {
             resource.truncate(at);
         }
     }
+    // "todos with a title and steps with a name": whose fields the second are is not said.
+    if let Some(again) = [" with ", " having "].iter().find(|b| find(&fields, b).is_some()) {
+        return refuse(format!("It seems to ask for several kinds of thing (a second \"{}\"), and the templates build one", again.trim()));
+    }
     let resource = resource.trim().trim_end_matches(',').to_owned();
     if resource.contains(',') || find(&resource, " and ").is_some() || find(&resource, " or ").is_some() {
         return refuse(format!("It asks for several kinds of thing (\"{resource}\"), and the templates build one"));
     }
     Ok(Parts { resource, fields, without, rest })
+}
+
+/// Parted by full stops and the like; one within a number parts nothing.
+fn clauses(sentence: &str) -> Vec<&str> {
+    let parts = |(at, c): (usize, char)| {
+        let ends = ";!?".contains(c) || (c == '.' && sentence[at + 1..].chars().next().is_none_or(char::is_whitespace));
+        ends.then_some(at)
+    };
+    let mut from = 0;
+    let mut clauses = Vec::new();
+    for at in sentence.char_indices().filter_map(parts).chain([sentence.len()]) {
+        clauses.push(sentence[from..at].trim());
+        from = (at + 1).min(sentence.len());
+    }
+    clauses.retain(|clause| !clause.is_empty());
+    clauses
+}
+
+/// "We want to track our books": nothing that the main clause does not say.
+fn says_no_more(clause: &str, main: &str) -> bool {
+    const WISHES: &[&str] = &[
+        "we", "i", "want", "need", "would", "like", "to", "track", "keep", "manage", "store", "our", "my", "please", "thanks", "hello",
+        "hi",
+    ];
+    let main = padded(main);
+    padded(clause).split_whitespace().all(|word| WISHES.contains(&word) || main.contains(&format!(" {word} ")))
 }
 
 /// Takes "without a, b" off the end.

@@ -6,6 +6,10 @@ pub(super) fn is_plain(word: &str) -> bool {
         && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
+pub(super) fn is_article(word: &str) -> bool {
+    ["a", "an", "the"].contains(&word.to_lowercase().as_str())
+}
+
 /// Words before a noun that name nothing.
 pub(super) fn is_filler(word: &str) -> bool {
     const FILLERS: &[&str] = &[

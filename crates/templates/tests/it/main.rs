@@ -1,6 +1,8 @@
 //! Every template's own tests, run for real on what it renders.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+mod evaluation;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -40,6 +42,14 @@ fn todos() {
 fn every_type_and_awkward_names() {
     passes_with_coverage(
         "Build a REST API for order items with a required name, a class, a from date, select, quantity, price, paid flag, start time, email and website",
+    );
+}
+
+#[test]
+fn every_constraint() {
+    passes_with_coverage(
+        "Build a REST API for t-shirts with a unique name of at most 40 characters, a size (S, M, L or XL), a price of at least 0.5, a rating from 1 to 5, \
+         a unique email, a unique website, a unique release date, a unique stock of at least 0 and a note of at least 3 characters",
     );
 }
 

@@ -142,8 +142,15 @@ pub(super) fn understood(understanding: &Value) -> Vec<String> {
     if understanding.is_null() {
         return Vec::new();
     }
-    let field =
-        |f: &Value| format!("{} ({}{})", text(f, "name"), text(f, "type"), if f["required"] == json!(true) { ", required" } else { "" });
+    let field = |f: &Value| {
+        let mut says = vec![text(f, "type")];
+        says.extend(["required", "unique"].into_iter().filter(|flag| f[*flag] == json!(true)).map(str::to_owned));
+        let choices: Vec<_> = f["choices"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        says.extend((!choices.is_empty()).then(|| format!("one of {}", choices.join(" | "))));
+        let bounds = [("least", "at least"), ("most", "at most")].into_iter().filter(|(bound, _)| !f[*bound].is_null());
+        says.extend(bounds.map(|(bound, words)| format!("{words} {}", f[bound])));
+        format!("{} ({})", text(f, "name"), says.join(", "))
+    };
     let fields = understanding["fields"].as_array().into_iter().flatten().map(field).collect::<Vec<_>>().join(", ");
     let texts =
         |name: &str| understanding[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();

@@ -16,6 +16,13 @@ JSON_TYPES = {
 
 def nullable(field):
     schema = dict(JSON_TYPES[field.type])
+    least, most = ("minLength", "maxLength") if schema["type"] == "string" else ("minimum", "maximum")
+    if field.least is not None:
+        schema[least] = int(field.least) if least == "minLength" else field.least
+    if field.most is not None:
+        schema[most] = int(field.most) if most == "maxLength" else field.most
+    if field.choices:
+        schema = {"type": "string", "enum": [*field.choices, *([] if field.required else [None])]}
     if not field.required:
         schema["type"] = [schema["type"], "null"]
     return schema
@@ -40,13 +47,13 @@ def document():
         "paths": {
             f"/{PATH}": {
                 "get": operation(f"List {PLURAL}", {"200": "Page", "400": "Error"}, parameters=[query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0)]),
-                "post": operation(f"Make a {SINGULAR}", {"201": "Item", "400": "Error", "413": "Error", "422": "Error"}, body="Input"),
+                "post": operation(f"Make a {SINGULAR}", {"201": "Item", "400": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Input"),
             },
             f"/{PATH}/{{id}}": {
                 "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST}}],
                 "get": operation(f"Read a {SINGULAR}", {"200": "Item", "404": "Error"}),
-                "put": operation(f"Replace a {SINGULAR}", {"200": "Item", "400": "Error", "404": "Error", "413": "Error", "422": "Error"}, body="Input"),
-                "patch": operation(f"Change a {SINGULAR}", {"200": "Item", "400": "Error", "404": "Error", "413": "Error", "422": "Error"}, body="Patch"),
+                "put": operation(f"Replace a {SINGULAR}", {"200": "Item", "400": "Error", "404": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Input"),
+                "patch": operation(f"Change a {SINGULAR}", {"200": "Item", "400": "Error", "404": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Patch"),
                 "delete": operation(f"Delete a {SINGULAR}", {"204": None, "404": "Error"}),
             },
         },

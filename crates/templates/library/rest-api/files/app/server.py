@@ -14,7 +14,7 @@ import urllib.parse
 from app.metrics import Metrics
 from app.openapi import document
 from app.schema import FIELDS, PATH, SINGULAR
-from app.store import Store
+from app.store import Store, Taken
 from app.validation import INTEGER_MOST, Invalid, check
 
 BODY_MOST = 1 << 20
@@ -54,6 +54,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, headers, body, content_type = self.route()
         except Invalid as error:
             status, body = 422, {"error": {"code": "invalid", "message": str(error), "fields": error.fields}}
+        except Taken as error:
+            status, body = 409, {"error": {"code": "taken", "message": str(error), "fields": {error.field: "is taken"}}}
         except HttpError as error:
             status, headers = error.status, error.headers
             body = {"error": {"code": error.code, "message": str(error), "fields": error.fields or {}}}

@@ -9,6 +9,14 @@ from app.schema import FIELDS, TABLE
 COLUMN_TYPES = {"integer": "INTEGER", "number": "REAL", "boolean": "INTEGER"}
 
 
+class Taken(Exception):
+    """Another one has the same in a field that is unique."""
+
+    def __init__(self, error):
+        self.field = str(error).rpartition(".")[2]
+        super().__init__(f"another one has this {self.field}")
+
+
 def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
@@ -40,6 +48,10 @@ class Store:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             self.connection.execute(create)
+            for field in FIELDS:
+                if field.unique:
+                    index = f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted(TABLE + '_' + field.name)} ON {quoted(TABLE)} ({quoted(field.name)})"
+                    self.connection.execute(index)
 
     def close(self):
         with self.lock:
@@ -67,15 +79,21 @@ class Store:
     def create(self, values):
         moment = now()
         with self.lock, self.connection:
-            cursor = self.connection.execute(INSERT, [*(values[field.name] for field in FIELDS), moment, moment])
+            cursor = self._write(INSERT, [*(values[field.name] for field in FIELDS), moment, moment])
             return self._get(cursor.lastrowid)
+
+    def _write(self, statement, values):
+        try:
+            return self.connection.execute(statement, values)
+        except sqlite3.IntegrityError as error:
+            raise Taken(error) from None
 
     def update(self, number, values):
         """The item after the change; None when there is none."""
         names = [*values, "updated_at"]
         change = "UPDATE " + quoted(TABLE) + " SET " + ", ".join(f"{quoted(name)} = ?" for name in names) + " WHERE id = ?"
         with self.lock, self.connection:
-            self.connection.execute(change, [*values.values(), now(), number])
+            self._write(change, [*values.values(), now(), number])
             return self._get(number)
 
     def delete(self, number):

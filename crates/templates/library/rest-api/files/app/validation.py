@@ -94,6 +94,18 @@ TYPES = {
 }
 
 
+def limited(field, value):
+    """What its field may hold."""
+    if field.choices and value not in field.choices:
+        raise ValueError("must be one of " + ", ".join(field.choices))
+    size, unit = (len(value), " characters") if isinstance(value, str) else (value, "")
+    if field.least is not None and size < field.least:
+        raise ValueError(f"must be at least {field.least:g}{unit}")
+    if field.most is not None and size > field.most:
+        raise ValueError(f"must be at most {field.most:g}{unit}")
+    return value
+
+
 class Invalid(Exception):
     """What is wrong, by field."""
 
@@ -121,7 +133,7 @@ def check(body, fields, partial=False):
             values[field.name] = None
         else:
             try:
-                values[field.name] = TYPES[field.type](body[field.name])
+                values[field.name] = limited(field, TYPES[field.type](body[field.name]))
             except ValueError as error:
                 problems[field.name] = str(error)
     if problems:

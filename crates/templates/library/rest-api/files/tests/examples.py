@@ -1,4 +1,7 @@
-"""Good and bad values for every type."""
+"""Good and bad values for every field."""
+import datetime
+import itertools
+
 from app.schema import FIELDS
 
 GOOD = {
@@ -23,6 +26,44 @@ BAD = {
 }
 
 
+COUNT = itertools.count(1)
+
+
+def different(field):
+    """Another one with each call."""
+    n = next(COUNT)
+    day = datetime.date(2026, 1, 1) + datetime.timedelta(days=n)
+    if field.type == "text":
+        return f"{n:07}".rjust(int(field.least or 0), "a")
+    values = {"email": f"ada{n}@example.org", "url": f"https://example.org/{n}", "date": day.isoformat(), "datetime": f"{day}T18:00:00Z"}
+    return values.get(field.type, n + (field.least or 0))
+
+
+def good(field, choice=0):
+    if field.unique:
+        return different(field)
+    if field.choices:
+        return field.choices[choice % len(field.choices)]
+    least, most = field.least, field.most
+    if least is None and most is None:
+        return GOOD[field.type][choice % len(GOOD[field.type])]
+    if field.type == "text":
+        return "ab"[choice % 2] * int(least or most)
+    return [most if least is None else least, least if most is None else most][choice % 2]
+
+
+def bad(field):
+    """Values that are no good, of its type or not."""
+    values = list(BAD[field.type])
+    if field.choices:
+        values.append("".join(field.choices) + "?")
+    if field.least is not None and (field.type != "text" or field.least > 1):
+        values.append("a" * (int(field.least) - 1) if field.type == "text" else field.least - 1)
+    if field.most is not None:
+        values.append("a" * (int(field.most) + 1) if field.type == "text" else field.most + 1)
+    return values
+
+
 def item(choice=0):
     """An item with every field."""
-    return {field.name: GOOD[field.type][choice % len(GOOD[field.type])] for field in FIELDS}
+    return {field.name: good(field, choice) for field in FIELDS}

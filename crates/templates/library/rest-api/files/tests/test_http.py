@@ -13,7 +13,7 @@ import unittest
 
 from app.schema import FIELDS, PATH
 from app.server import BODY_MOST, Server, main
-from tests.examples import BAD, item
+from tests.examples import bad, item
 
 REQUIRED = [field for field in FIELDS if field.required]
 
@@ -74,7 +74,7 @@ class HttpTest(unittest.TestCase):
 
     def test_bad_fields_are_named(self):
         for field in FIELDS:
-            for value in BAD[field.type]:
+            for value in bad(field):
                 with self.subTest(field=field.name, value=str(value)[:20]):
                     status, answer = self.call("POST", f"/{PATH}", {**item(), field.name: value})
                     self.assertEqual(status, 422)
@@ -82,6 +82,15 @@ class HttpTest(unittest.TestCase):
         status, answer = self.call("POST", f"/{PATH}", {**item(), "no such field": 1})
         self.assertEqual((status, list(answer["error"]["fields"])), (422, ["no such field"]))
         self.assertEqual(self.call("GET", f"/{PATH}")[1]["items"], [])
+
+    def test_what_is_unique_is_there_once(self):
+        first, second = self.make(), self.make(1)
+        for field in FIELDS:
+            again = {**item(), field.name: first[field.name]}
+            status, answer = self.call("POST", f"/{PATH}", again)
+            self.assertEqual(status, 409 if field.unique else 201)
+            status, answer = self.call("PATCH", f"/{PATH}/{second['id']}", {field.name: first[field.name]})
+            self.assertEqual((status, list(answer["error"]["fields"]) if field.unique else []), (409, [field.name]) if field.unique else (200, []))
 
     def test_pages_follow_each_other(self):
         made = [self.make(n)["id"] for n in range(5)]

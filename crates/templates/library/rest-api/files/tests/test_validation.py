@@ -39,6 +39,15 @@ class ValidationTest(unittest.TestCase):
         fields = (Field("a", "text", required=True), Field("b", "text"))
         self.assertEqual(check({"b": None}, fields, partial=True), {"b": None})
 
+    def test_what_a_field_may_hold_is_said_when_it_is_not_that(self):
+        fields = (Field("a", "text", choices=("x", "y")), Field("b", "integer", least=1.0, most=5.0), Field("c", "text", least=2.0, most=3.0))
+        good = {"a": "x", "b": 5, "c": "abc"}
+        self.assertEqual(check(good, fields), good)
+        for name, value, problem in (("a", "z", "x, y"), ("b", 0, "at least 1"), ("b", 6, "at most 5"), ("c", "a", "at least 2 ch"), ("c", "abcd", "at most 3 ch")):
+            with self.assertRaises(Invalid) as raised:
+                check({name: value}, fields)
+            self.assertIn(problem, raised.exception.fields[name])
+
     def test_only_objects_are_items(self):
         for body in ([], "a", 3, None):
             with self.assertRaises(Invalid):

@@ -1,0 +1,242 @@
+//! What a field may hold, said in words: "a status of open, pending or closed", "a priority from 1 to 5", "a title of at most 80
+//! characters".
+
+use super::{Refusal, refuse, words};
+
+/// What is said of one field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Constraint {
+    pub(super) choices: Vec<String>,
+    pub(super) least: Option<f64>,
+    pub(super) most: Option<f64>,
+    /// The bounds are those of a length, in characters.
+    pub(super) length: bool,
+}
+
+/// Stands in a text for the constraint with the number behind it.
+const MARK: char = '\u{E000}';
+const CHOICES_MOST: usize = 50;
+const CHOICE_WORDS: usize = 3;
+
+/// Takes what is said of values out of a text of fields, so that its commas and "and"s part no fields; a mark is left in its place.
+pub(super) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
+    let tokens = tokens(text);
+    let (mut left, mut found, mut at) = (Vec::new(), Vec::new(), 0);
+    while at < tokens.len() {
+        let rest = &tokens[at..];
+        if let Some((constraint, length)) = range(rest)?.or_else(|| choices(rest)) {
+            left.push(format!("{MARK}{}", found.len()));
+            found.push(constraint);
+            at += length;
+        } else {
+            left.push(tokens[at].clone());
+            at += 1;
+        }
+    }
+    Ok((left.join(" "), found))
+}
+
+/// The constraint that a word of a text stands for.
+pub(super) fn marked(word: &str) -> Option<usize> {
+    word.strip_prefix(MARK)?.parse().ok()
+}
+
+/// Words, and each comma, slash and parenthesis by itself; a slash or a dash within a word parts nothing.
+fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        while let Some(c) = rest.chars().next().filter(|c| "(),".contains(*c)) {
+            tokens.push(c.to_string());
+            rest = &rest[c.len_utf8()..];
+        }
+        let core = rest.trim_end_matches(['(', ')', ',']);
+        if !core.is_empty() {
+            tokens.push(core.to_owned());
+        }
+        tokens.extend(rest[core.len()..].chars().map(String::from));
+    }
+    tokens
+}
+
+fn number(token: Option<&String>) -> Option<f64> {
+    token?.trim_end_matches('%').parse().ok().filter(|n: &f64| n.is_finite())
+}
+
+/// "from 1 to 5", "between 1 and 5", "(1-5)", "at least 1", "at most 80 characters", and how many tokens that is.
+fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
+    let word = |n: usize| tokens.get(n).map(|token| token.to_lowercase());
+    let is = |n: usize, any: &[&str]| word(n).is_some_and(|word| any.contains(&word.as_str()));
+    let opened = usize::from(is(0, &["("]));
+    // "of", "with", "that is" before a range say nothing.
+    let said = usize::from(is(opened, &["of", "in", "within", "ranging"]));
+    let begin = opened + said;
+    let two = |first: usize, between: &[&str]| {
+        number(tokens.get(first)).zip(number(tokens.get(first + 2))).filter(|_| is(first + 1, between)).map(|ends| (ends, first + 3))
+    };
+    let dashed = |n: usize| {
+        let (least, most) = tokens.get(n)?.split_once(['-', '–'])?;
+        Some(((least.parse().ok()?, most.parse().ok()?), n + 1))
+    };
+    let both = if is(begin, &["from"]) {
+        two(begin + 1, &["to", "through", "until"])
+    } else if is(begin, &["between"]) {
+        two(begin + 1, &["and", "to"])
+    } else {
+        two(begin, &["to", "through"]).or_else(|| dashed(begin))
+    };
+    let (least, most, mut end) = match both {
+        Some(((least, most), end)) => (Some(least), Some(most), end),
+        None if is(begin, &["at", "not", "no"]) && is(begin + 1, &["least", "below", "fewer", "less"]) => {
+            let than = usize::from(is(begin + 2, &["than"]));
+            (number(tokens.get(begin + 2 + than)), None, begin + 3 + than)
+        }
+        None if is(begin, &["at", "not", "no"]) && is(begin + 1, &["most", "above", "more", "longer"]) => {
+            let than = usize::from(is(begin + 2, &["than"]));
+            (None, number(tokens.get(begin + 2 + than)), begin + 3 + than)
+        }
+        None if is(begin, &["up"]) && is(begin + 1, &["to"]) => (None, number(tokens.get(begin + 2)), begin + 3),
+        None if is(begin, &["max", "maximum"]) => (None, number(tokens.get(begin + 1)), begin + 2),
+        None if is(begin, &["min", "minimum"]) => (number(tokens.get(begin + 1)), None, begin + 2),
+        None => return Ok(None),
+    };
+    if least.is_none() && most.is_none() {
+        return Ok(None);
+    }
+    let length = is(end, &["characters", "character", "letters", "chars"]);
+    end += usize::from(length);
+    if opened == 1 {
+        if !is(end, &[")"]) {
+            return Ok(None);
+        }
+        end += 1;
+    }
+    if let Some((least, most)) = least.zip(most).filter(|(least, most)| least > most) {
+        return refuse(format!("The goal contradicts itself: nothing is from {least} to {most}"));
+    }
+    if length && [least, most].into_iter().flatten().any(|n| n < 0.0 || n.fract() != 0.0) {
+        return refuse("A length in characters is a whole number");
+    }
+    Ok(Some((Constraint { least, most, length, ..Constraint::default() }, end)))
+}
+
+/// "of open, pending or closed", "either a or b", "(red, green)", "(s/m/l)", and how many tokens that is.
+fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
+    let lower = |n: usize| tokens.get(n).map(|token| token.to_lowercase());
+    let is = |n: usize, any: &[&str]| lower(n).is_some_and(|word| any.contains(&word.as_str()));
+    let parenthesis = is(0, &["("]);
+    let mut at = match lower(0)?.as_str() {
+        "(" => 1,
+        "of" | "being" | "either" => 1,
+        "one" if is(1, &["of"]) => 2,
+        _ => return None,
+    };
+    at += usize::from(is(at, &["either"])) + 2 * usize::from(is(at, &["one"]) && is(at + 1, &["of"]));
+    let (mut found, mut item, mut last): (Vec<String>, Vec<&str>, bool) = (Vec::new(), Vec::new(), false);
+    loop {
+        let token = tokens.get(at).map_or("", String::as_str);
+        let ends = token.is_empty() || token == ")" || token.starts_with(MARK) || (!parenthesis && ["and", "plus"].contains(&token));
+        let parts = [",", "or", "/"].contains(&token);
+        if ends || parts {
+            if !item.is_empty() {
+                let joined = std::mem::take(&mut item).join(" ");
+                // "s/m/l"
+                found
+                    .extend(joined.split('/').map(|part| part.trim().trim_matches(['"', '\'']).to_owned()).filter(|part| !part.is_empty()));
+            }
+            if ends || (last && !parenthesis) {
+                break;
+            }
+            last |= token == "or";
+        } else {
+            item.push(token);
+            if item.len() > CHOICE_WORDS || words::is_article(token) {
+                return None;
+            }
+        }
+        at += 1;
+    }
+    if parenthesis && tokens.get(at).map(String::as_str) != Some(")") {
+        return None;
+    }
+    // Without an "or" it may be "the date of birth, a name": only parentheses, and slashes, make a list of it.
+    let listed = last || parenthesis;
+    let about_the_field =
+        |part: &String| ["required", "optional", "unique"].contains(&part.as_str()) || super::fields::type_named(part).is_some();
+    if !listed || found.len() < 2 || found.len() > CHOICES_MOST || found.iter().any(about_the_field) {
+        return None;
+    }
+    let mut choices: Vec<String> = Vec::new();
+    for choice in found {
+        if !choices.contains(&choice) {
+            choices.push(choice);
+        }
+    }
+    Some((Constraint { choices, ..Constraint::default() }, at + usize::from(parenthesis)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(text: &str) -> (String, Vec<Constraint>) {
+        let (left, found) = take(text).unwrap();
+        (left.replace(MARK, "#"), found)
+    }
+    fn of(choices: &[&str]) -> Constraint {
+        Constraint { choices: choices.iter().map(ToString::to_string).collect(), ..Constraint::default() }
+    }
+    fn between(least: impl Into<Option<f64>>, most: impl Into<Option<f64>>) -> Constraint {
+        Constraint { least: least.into(), most: most.into(), ..Constraint::default() }
+    }
+
+    #[test]
+    fn lists_of_values_are_no_fields() {
+        let open = of(&["open", "pending", "closed"]);
+        for text in [
+            "a title, a status of open, pending or closed and a due date",
+            "a title, a status of open, pending, or closed, and a due date",
+            "a title, a status (open, pending, closed) and a due date",
+            "a title, a status (open/pending/closed) and a due date",
+            "a title, a status of either open, pending or closed and a due date",
+            "a title, a status being one of open, pending or closed and a due date",
+        ] {
+            let (left, found) = taken(text);
+            assert_eq!(found, std::slice::from_ref(&open), "{text}");
+            assert!(left.starts_with("a title , a status #0") && left.ends_with("and a due date"), "{text}: {left}");
+        }
+        assert_eq!(taken("a size of extra small or large").1, [of(&["extra small", "large"])]);
+    }
+
+    #[test]
+    fn ranges_are_taken() {
+        for (text, expected) in [
+            ("a priority from 1 to 5", between(1.0, 5.0)),
+            ("a priority between 1 and 5", between(1.0, 5.0)),
+            ("a priority (1-5)", between(1.0, 5.0)),
+            ("a priority (1 to 5)", between(1.0, 5.0)),
+            ("a priority of at least 1", between(1.0, None)),
+            ("a discount of up to 50%", between(None, 50.0)),
+            ("a price of no less than 0.5", between(0.5, None)),
+        ] {
+            assert_eq!(taken(text).1, [expected], "{text}");
+        }
+        let (left, found) = taken("a title of at most 80 characters and a note");
+        assert_eq!((left.as_str(), &found[..]), ("a title #0 and a note", &[Constraint { length: true, ..between(None, 80.0) }][..]));
+        assert!(take("a priority from 5 to 1").is_err());
+    }
+
+    #[test]
+    fn what_is_no_list_stays() {
+        for text in [
+            "a date of birth, a name",
+            "a number of pages and a price",
+            "done (boolean)",
+            "a name (text, required)",
+            "a list of tags or notes, a b",
+        ] {
+            let (left, found) = taken(text);
+            assert!(found.is_empty() || text.contains("tags"), "{text}: {left} {found:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The sentences of docs/evaluation/goals.yaml: what is understood must be what was meant, and what is out of scope is refused. Apps of
+//! what was understood are built, started and called.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use titan_templates::{Field, Understanding, understand};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Goal {
+    say: String,
+    kind: Option<String>,
+    #[serde(default)]
+    resources: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    blocks: Vec<String>,
+    /// (method, path, body, status)
+    #[serde(default)]
+    http: Vec<(String, String, Value, u16)>,
+    refuse: Option<String>,
+}
+
+fn shown(field: &Field) -> String {
+    let mut shown = serde_json::to_value(field.field_type).unwrap().as_str().unwrap().to_owned();
+    if !field.choices.is_empty() {
+        shown += &format!("{{{}}}", field.choices.join("|"));
+    }
+    if field.least.is_some() || field.most.is_some() {
+        let bound = |bound: Option<f64>| bound.map(|n| n.to_string()).unwrap_or_default();
+        shown += &format!("[{}..{}]", bound(field.least), bound(field.most));
+    }
+    shown + if field.required { "!" } else { "" } + if field.unique { "*" } else { "" }
+}
+
+fn resources(understanding: &Understanding) -> BTreeMap<String, BTreeMap<String, String>> {
+    let fields = understanding.fields.iter().map(|field| (field.name.clone(), shown(field))).collect();
+    BTreeMap::from([(understanding.resource.path.clone(), fields)])
+}
+
+struct App {
+    process: Child,
+    port: u16,
+    /// Open: a program that cannot write its log fails.
+    _log: BufReader<ChildStderr>,
+    _dir: tempfile::TempDir,
+}
+
+impl App {
+    fn start(sentence: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        crate::write(dir.path(), sentence);
+        let data = dir.path().join("data");
+        let mut process = Command::new("/usr/bin/python3")
+            .args(["-m", "app"])
+            .current_dir(dir.path())
+            .env("PORT", "0")
+            .env("DATA_DIR", data)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut line, mut log) = (String::new(), BufReader::new(process.stderr.take().unwrap()));
+        log.read_line(&mut line).unwrap();
+        let port = line.trim().rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("{sentence}: {line}"));
+        Self { process, port, _log: log, _dir: dir }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> u16 {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: app\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Understood and refused as it is meant to be, of those that are in scope and those that are not. It only goes up.
+const UNDERSTOOD: usize = 11;
+const REFUSED: usize = 20;
+
+#[test]
+fn sentences_are_understood_as_they_are_meant_or_refused() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evaluation/goals.yaml");
+    let goals: Vec<Goal> = serde_norway::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(goals.len(), 60);
+    let (mut understood, mut refused, mut wrong, mut open) = (0, 0, Vec::new(), Vec::new());
+    for goal in &goals {
+        match (understand(&goal.say), &goal.refuse) {
+            (Ok(understanding), None) => {
+                let kind = serde_json::to_value(understanding.kind).unwrap();
+                let meant = (json!(goal.kind), &goal.resources, goal.blocks.is_empty(), true);
+                let got = (kind, &resources(&understanding), true, understanding.not_understood.is_empty());
+                if got != meant {
+                    wrong.push(format!("{}\n  got   {got:?}\n  meant {meant:?}", goal.say));
+                    continue;
+                }
+                let app = (!goal.http.is_empty()).then(|| App::start(&goal.say));
+                for (method, path, body, status) in &goal.http {
+                    let got = app.as_ref().unwrap().call(method, path, body);
+                    if got != *status {
+                        wrong.push(format!("{}\n  {method} {path} {body}: {got}, not {status}", goal.say));
+                    }
+                }
+                understood += 1;
+            }
+            (Err(refusal), Some(word)) if refusal.to_string().contains(word) => refused += 1,
+            (Err(refusal), Some(word)) => wrong.push(format!("{}\n  {refusal}\n  is not about {word}", goal.say)),
+            (Ok(_), Some(_)) => wrong.push(format!("{}\n  is out of scope and was understood", goal.say)),
+            (Err(refusal), None) => open.push(format!("{}\n  {}", goal.say, refusal.reason)),
+        }
+    }
+    let inside = goals.iter().filter(|goal| goal.refuse.is_none()).count();
+    #[expect(clippy::cast_precision_loss, reason = "sixty")]
+    let rate = |n: usize, of: usize| n as f64 / of as f64;
+    let report = json!({ "understood_rate": rate(understood, inside), "refused_rate": rate(refused, goals.len() - inside),
+        "understood": understood, "refused": refused, "not_yet": open });
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("evaluation.json"), format!("{report:#}\n")).unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(understood >= UNDERSTOOD && refused >= REFUSED, "{understood} understood, {refused} refused; not yet:\n{}", open.join("\n"));
+}
