@@ -20,6 +20,9 @@ pub struct Understanding {
     pub template: String,
     pub resource: Resource,
     pub fields: Vec<Field>,
+    /// What was asked for beside that.
+    #[serde(default)]
+    pub blocks: Vec<Block>,
     /// What was not said and is decided here; each a sentence for people.
     pub assumed: Vec<String>,
     /// Parts of the sentence that are left out, as they were given.
@@ -30,6 +33,14 @@ pub struct Understanding {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     RestApi,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Block {
+    /// By words, in all texts.
+    Search,
+    Pagination,
 }
 
 /// The thing the project keeps, in words and in URLs.
@@ -81,6 +92,12 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::RestApi => "REST API",
         })
+    }
+}
+
+impl FieldType {
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Email | Self::Url)
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn marked(word: &str) -> Option<usize> {
 }
 
 /// Words, and each comma, slash and parenthesis by itself; a slash or a dash within a word parts nothing.
-fn tokens(text: &str) -> Vec<String> {
+pub(super) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     for word in text.split_whitespace() {
         let mut rest = word;

@@ -1,5 +1,6 @@
 //! From a sentence to an [`Understanding`], or a [`Refusal`] that says why not.
 
+mod blocks;
 mod constraints;
 mod fields;
 mod scope;
@@ -36,6 +37,7 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     if sentence.chars().count() > LONGEST {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
+    let (sentence, blocks) = blocks::take(&sentence);
     scope::check(&sentence)?;
     let parts = scope::split(&sentence)?;
     let resource = resource(&parts.resource)?;
@@ -48,10 +50,21 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     }
     require_one(&mut parsed.fields, &parsed.said_required, &mut assumed);
     assumed.push("Each has an id, and the times it was created and last changed, set by the server".to_owned());
+    if blocks.contains(&crate::Block::Search) && !parsed.fields.iter().any(|field| field.field_type.is_text()) {
+        return refuse("It asks for search, and no field is a text");
+    }
     assumed.push("Data is kept in SQLite; no login is needed".to_owned());
     let mut not_understood = parts.rest;
     not_understood.extend(parsed.not_understood);
-    Ok(Understanding { kind: Kind::RestApi, template: "rest-api".to_owned(), resource, fields: parsed.fields, assumed, not_understood })
+    Ok(Understanding {
+        kind: Kind::RestApi,
+        template: "rest-api".to_owned(),
+        resource,
+        fields: parsed.fields,
+        blocks,
+        assumed,
+        not_understood,
+    })
 }
 
 /// When nothing was said about it, the first text field must be given and the others may be.

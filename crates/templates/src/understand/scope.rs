@@ -82,8 +82,6 @@ const FEATURES: &[(&str, &str)] = &[
     ("payment", "payments"),
     ("payments", "payments"),
     ("stripe", "payments"),
-    ("full-text search", "search"),
-    ("search", "search"),
     ("export", "export"),
     ("import", "import"),
     ("belongs to", "relations (\"belongs to\")"),

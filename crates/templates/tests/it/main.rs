@@ -54,6 +54,11 @@ fn every_constraint() {
 }
 
 #[test]
+fn search() {
+    passes_with_coverage("Build a REST API for articles with a title and an optional price, with search and pagination");
+}
+
+#[test]
 fn nothing_required() {
     passes_with_coverage("Build a REST API for measurements with a temperature and an optional note");
 }

@@ -156,6 +156,8 @@ pub(super) fn understood(understanding: &Value) -> Vec<String> {
         |name: &str| understanding[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     let mut lines =
         vec![format!("Understood  {} for {}: {fields}", text(understanding, "kind"), text(&understanding["resource"], "plural"))];
+    let blocks = texts("blocks");
+    lines.extend((!blocks.is_empty()).then(|| format!("With        {}", blocks.join(", "))));
     lines.extend(texts("assumed").into_iter().map(|a| format!("Assumed     {a}")));
     lines.extend(texts("not_understood").into_iter().map(|n| format!("Left out    {n}")));
     lines

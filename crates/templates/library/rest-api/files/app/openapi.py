@@ -1,5 +1,5 @@
 """This API as an OpenAPI 3.1 document, made from the schema."""
-from app.schema import FIELDS, PATH, PLURAL, SINGULAR
+from app.schema import FIELDS, PATH, PLURAL, SEARCH, SINGULAR
 from app.validation import INTEGER_MOST, TEXT_MOST
 
 JSON_TYPES = {
@@ -38,6 +38,7 @@ def document():
         "Item": {"type": "object", "properties": {"id": {"type": "integer"}, **fields, **times}, "required": ["id", *fields, *times]},
         "Error": {"type": "object", "properties": {"error": {"type": "object"}}, "required": ["error"]},
     }
+    words = [{"name": "q", "in": "query", "description": "words that its texts have", "schema": {"type": "string"}}] if SEARCH else []
     page = {"items": {"type": "array", "items": ref("Item")}, "next": {"type": ["integer", "null"]}}
     schemas["Page"] = {"type": "object", "properties": page, "required": ["items", "next"]}
     return {
@@ -46,7 +47,7 @@ def document():
         "components": {"schemas": schemas},
         "paths": {
             f"/{PATH}": {
-                "get": operation(f"List {PLURAL}", {"200": "Page", "400": "Error"}, parameters=[query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0)]),
+                "get": operation(f"List {PLURAL}", {"200": "Page", "400": "Error"}, parameters=[query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0), *words]),
                 "post": operation(f"Make a {SINGULAR}", {"201": "Item", "400": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Input"),
             },
             f"/{PATH}/{{id}}": {

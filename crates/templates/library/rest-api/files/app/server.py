@@ -13,12 +13,13 @@ import urllib.parse
 
 from app.metrics import Metrics
 from app.openapi import document
-from app.schema import FIELDS, PATH, SINGULAR
+from app.schema import FIELDS, PATH, SEARCH, SINGULAR
 from app.store import Store, Taken
 from app.validation import INTEGER_MOST, Invalid, check
 
 BODY_MOST = 1 << 20
 LIMIT, LIMIT_MOST = 50, 200
+WORDS_MOST = 20
 ITEM = re.compile("/" + re.escape(PATH) + r"/([0-9]{1,16})", re.ASCII)
 
 
@@ -134,7 +135,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def list_items(self, query):
         values = urllib.parse.parse_qs(query, keep_blank_values=True)
         limit, after = whole(values, "limit", LIMIT, 1, LIMIT_MOST), whole(values, "after", 0, 0, INTEGER_MOST)
-        items, following = self.server.store.list(limit, after)
+        words = values.get("q", [""])[-1].split() if SEARCH else []
+        if len(words) > WORDS_MOST or "\0" in "".join(words):
+            raise HttpError(400, "invalid", f"q must be at most {WORDS_MOST} words", fields={"q": "is not words"})
+        items, following = self.server.store.list(limit, after, words)
         return 200, {}, {"items": items, "next": following}, "application/json"
 
     def create_item(self):

@@ -1,6 +1,7 @@
 """Keeps items in SQLite. Names of columns come from the schema and are quoted; values are always bound."""
 import datetime
 import pathlib
+import re
 import sqlite3
 import threading
 
@@ -22,6 +23,7 @@ def quoted(name):
 
 
 COLUMNS = [quoted(field.name) for field in FIELDS]
+TEXTS = [quoted(field.name) for field in FIELDS if field.type in ("text", "email", "url")]
 SELECT = "SELECT " + ", ".join(["id", *COLUMNS, "created_at", "updated_at"]) + " FROM " + quoted(TABLE)
 INSERT = (
     "INSERT INTO " + quoted(TABLE) + " (" + ", ".join([*COLUMNS, "created_at", "updated_at"]) + ") VALUES (" + ", ".join("?" for _ in range(len(COLUMNS) + 2)) + ")"
@@ -61,10 +63,14 @@ class Store:
         with self.lock:
             self.connection.execute("SELECT 1")
 
-    def list(self, limit, after):
-        """A page, and the cursor of the next one."""
+    def list(self, limit, after, words=()):
+        """A page of what has all the words in its texts, and the cursor of the next one."""
+        where, values = " WHERE id > ?", [after]
+        for word in words:
+            where += " AND (" + " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in TEXTS) + ")"
+            values += ["%" + re.sub("[!%_]", r"!\g<0>", word) + "%"] * len(TEXTS)
         with self.lock:
-            rows = self.connection.execute(SELECT + " WHERE id > ? ORDER BY id LIMIT ?", (after, limit + 1)).fetchall()
+            rows = self.connection.execute(SELECT + where + " ORDER BY id LIMIT ?", [*values, limit + 1]).fetchall()
         items = [item(row) for row in rows[:limit]]
         return items, items[-1]["id"] if len(rows) > limit else None
 

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import unittest
 
-from app.schema import FIELDS, PATH
+from app.schema import FIELDS, PATH, SEARCH
 from app.server import BODY_MOST, Server, main
 from tests.examples import bad, item
 
@@ -104,6 +104,20 @@ class HttpTest(unittest.TestCase):
         for query in ("limit=0", "limit=201", "limit=x", "after=-1", "limit="):
             status, answer = self.call("GET", f"/{PATH}?{query}")
             self.assertEqual((status, answer["error"]["code"]), (400, "invalid"), query)
+
+    def test_a_search_finds_what_has_all_the_words(self):
+        texts = [field for field in FIELDS if field.type == "text" and not field.choices and field.most is None]
+        if not SEARCH or not texts:
+            status, page = self.call("GET", f"/{PATH}?q=nothing")
+            self.assertEqual((status, page["items"]), (200, []))
+            return
+        for words in ("100% Größe", "Größe_x", "other"):
+            self.assertEqual(self.call("POST", f"/{PATH}", {**item(), texts[0].name: words})[0], 201)
+        for query, expected in (("Gr%C3%B6%C3%9Fe", 2), ("%25%20Gr%C3%B6%C3%9Fe", 1), ("_", 1), ("other", 1), ("none", 0), ("", 3)):
+            status, page = self.call("GET", f"/{PATH}?q={query}&limit=10")
+            self.assertEqual((status, len(page["items"])), (200, expected), query)
+        for query in ("a+" * 21, "%00"):
+            self.assertEqual(self.call("GET", f"/{PATH}?q={query}")[0], 400)
 
     def test_bodies_that_are_no_json_are_refused(self):
         for body in (b"", b"{", b"\xff", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000):
