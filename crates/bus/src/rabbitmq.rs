@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions, ConfirmSelectOptions,
@@ -25,6 +25,10 @@ use crate::{Consume, PublishError, QUEUES, Queue, Transport, Verdict};
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 /// A broker that is starting takes connections before it answers on them.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Batches handled in one transaction, where so many are there: what a consumer's commit costs is shared.
+const TOGETHER: u16 = 16;
+const TOGETHER_BYTES: usize = 4 << 20;
 
 pub struct RabbitMq {
     url: String,
@@ -107,7 +111,7 @@ impl RabbitMq {
     /// Consumes until the connection fails or `stop`.
     async fn consume_once(&self, queue: &Queue, consumer: &Arc<dyn Consume>, check: &Check, stop: &CancellationToken) -> lapin::Result<()> {
         let open = self.open(queue.name).await?;
-        open.channel.basic_qos(4, BasicQosOptions::default()).await?;
+        open.channel.basic_qos(TOGETHER, BasicQosOptions::default()).await?;
         let (name, options) = (self.queue(queue), BasicConsumeOptions::default());
         let mut deliveries = open.channel.basic_consume(name.into(), "".into(), options, FieldTable::default()).await?;
         check.set(true);
@@ -119,12 +123,32 @@ impl RabbitMq {
                 }
                 delivery = deliveries.next() => delivery,
             };
-            match delivery {
-                Some(delivery) => handle(delivery?, consumer, stop).await?,
-                None => return Ok(()),
+            let Some(delivery) = delivery else { return Ok(()) };
+            let mut together = vec![delivery?];
+            let mut bytes = together[0].data.len();
+            while together.len() < usize::from(TOGETHER) && bytes < TOGETHER_BYTES {
+                let Some(Some(next)) = deliveries.next().now_or_never() else { break };
+                together.push(next?);
+                bytes += together.last().map_or(0, |delivery| delivery.data.len());
             }
+            handle_all(together, consumer, stop).await?;
         }
     }
+}
+
+/// What is there already is one transaction. When it cannot be, each batch is handled by itself, in order.
+async fn handle_all(deliveries: Vec<Delivery>, consumer: &Arc<dyn Consume>, stop: &CancellationToken) -> lapin::Result<()> {
+    let batches = deliveries.iter().map(|delivery| EventBatch::decode(delivery.data.as_slice())).collect::<Result<Vec<_>, _>>();
+    if let (Ok(batches), [_, .., last]) = (batches, deliveries.as_slice()) {
+        let all = EventBatch { events: batches.into_iter().flat_map(|batch| batch.events).collect() };
+        if consumer.consume(&all).await == Verdict::Ok {
+            return last.ack(BasicAckOptions { multiple: true }).await.map(drop);
+        }
+    }
+    for delivery in deliveries {
+        handle(delivery, consumer, stop).await?;
+    }
+    Ok(())
 }
 
 /// Acknowledges after the consumer's commit. A consumer whose infrastructure is down holds the delivery

@@ -1,6 +1,8 @@
 //! One suite for both transports: what a publisher and a consumer may rely on.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -15,11 +17,18 @@ use tokio_util::sync::CancellationToken;
 struct Recorder {
     verdicts: Mutex<Vec<Verdict>>,
     taken: Mutex<Vec<String>>,
+    /// Refused, with whatever comes together with it.
+    bad: Option<&'static str>,
+    calls: AtomicUsize,
 }
 
 #[async_trait]
 impl Consume for Recorder {
     async fn consume(&self, batch: &EventBatch) -> Verdict {
+        self.calls.fetch_add(1, Relaxed);
+        if batch.events.iter().any(|event| Some(event.id.as_str()) == self.bad) {
+            return Verdict::Reject("bad".to_owned());
+        }
         let mut verdicts = self.verdicts.lock().unwrap();
         let verdict = if verdicts.is_empty() { Verdict::Ok } else { verdicts.remove(0) };
         if verdict == Verdict::Ok {
@@ -149,6 +158,26 @@ async fn rabbitmq_waits_for_a_consumer() {
 #[tokio::test]
 async fn in_process_waits_for_a_consumer() {
     in_process(waits_for_a_consumer).await;
+}
+
+/// What waits is taken in a few transactions, and a bad batch takes no other with it.
+#[tokio::test]
+async fn rabbitmq_hands_over_together_what_is_there() {
+    titan_testkit::install_tls();
+    let broker = Broker::default();
+    let bus: Bus = Arc::new(RabbitMq::new(&amqp_url(), &broker.prefix));
+    let ids: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    let all = Arc::new(Recorder { bad: Some("17"), ..Recorder::default() });
+    for id in &ids {
+        publish(&bus, "task.completed", &[id]).await.unwrap();
+    }
+    let consumer = consume(&bus, &GATEWAY_EVENTS, &all).await;
+    let good: Vec<&str> = ids.iter().map(String::as_str).filter(|id| *id != "17").collect();
+    all.wait_for(&good).await;
+    assert!(all.calls.load(Relaxed) < ids.len(), "{} calls", all.calls.load(Relaxed));
+    let dead = eventually("the dead letter", async || broker.take_dead().await).await;
+    assert_eq!(<EventBatch as prost::Message>::decode(dead.as_slice()).unwrap().events[0].id, "17");
+    consumer.stop().await;
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
         Action::Understand { .. } => Ok(match last.outcome()? {
             Understood::Refused { reason } => Next::Fail(reason),
             Understood::Yes { understanding } => {
+                let understanding = Box::new(understanding);
                 Next::Act(Action::PlanTasks { playbook: PLAYBOOK.to_owned(), environment: ENVIRONMENT.to_owned(), understanding })
             }
         }),
@@ -61,7 +62,7 @@ fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
 
 fn write_code(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
     let Some(last) = steps.last() else {
-        let understanding: Understanding = serde_json::from_value(attempt.input["understanding"].clone())
+        let understanding: Box<Understanding> = serde_json::from_value(attempt.input["understanding"].clone())
             .map_err(|e| Error::invalid("input.understanding", e.to_string()))?;
         return Ok(Next::Act(Action::WriteTemplate { understanding }));
     };
@@ -231,7 +232,7 @@ mod tests {
     fn the_same_work_again_is_no_answer_to_a_rejection() {
         let mut attempt = attempt("write-code", "dev", ("write-code", json!({ "tree": "t" })));
         attempt.input = json!({ "rework": { "message": "coverage" } });
-        let understanding = titan_templates::understand("Build a REST API for boxes").unwrap();
+        let understanding = Box::new(titan_templates::understand("Build a REST API for boxes").unwrap());
         let written = |tree: &str| {
             vec![done(Action::WriteTemplate { understanding: understanding.clone() }, json!({ "commit": "c", "tree": tree, "files": [] }))]
         };

@@ -31,10 +31,10 @@ pub(crate) enum Action {
     PlanTasks {
         playbook: String,
         environment: String,
-        understanding: Understanding,
+        understanding: Box<Understanding>,
     },
     WriteTemplate {
-        understanding: Understanding,
+        understanding: Box<Understanding>,
     },
     RunTests {},
     Scan {},
