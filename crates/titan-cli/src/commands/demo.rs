@@ -59,7 +59,7 @@ async fn use_app(done: &Value) -> anyhow::Result<()> {
     let understanding = &done["result"]["plan-goal"]["understanding"];
     let path = text(&understanding["resource"], "path");
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
-    let fields = understanding["fields"].as_array().into_iter().flatten().map(|f| (text(f, "name"), example(&text(f, "type"))));
+    let fields = understanding["fields"].as_array().into_iter().flatten().map(|f| (text(f, "name"), example(f)));
     let item: serde_json::Map<String, Value> = fields.collect();
     println!("\nThe app answers:");
     let call = async |request: reqwest::RequestBuilder, shown: String| -> anyhow::Result<Value> {
@@ -78,10 +78,17 @@ async fn use_app(done: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn example(field_type: &str) -> Value {
-    match field_type {
-        "integer" => json!(3),
-        "number" => json!(9.5),
+/// A value that the field may hold.
+fn example(field: &Value) -> Value {
+    if let Some(first) = field["choices"].as_array().and_then(|choices| choices.first()) {
+        return first.clone();
+    }
+    let bound = field["least"].as_f64().or(field["most"].as_f64());
+    match text(field, "type").as_str() {
+        "integer" => json!(bound.unwrap_or(3.0).round() as i64),
+        "number" => json!(bound.unwrap_or(9.5)),
+        // A length.
+        "text" if bound.is_some() => json!("x".repeat(bound.unwrap_or(1.0) as usize)),
         "boolean" => json!(false),
         "date" => json!("2026-12-24"),
         "datetime" => json!("2026-12-24T18:00:00Z"),
