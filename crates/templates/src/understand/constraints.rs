@@ -41,7 +41,7 @@ pub(super) fn marked(word: &str) -> Option<usize> {
     word.strip_prefix(MARK)?.parse().ok()
 }
 
-/// Words, and each comma, slash and parenthesis by itself; a slash or a dash within a word parts nothing.
+/// Words, and each comma and parenthesis at their ends by itself; a slash or a dash parts nothing.
 pub(super) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     for word in text.split_whitespace() {
@@ -68,7 +68,7 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
     let word = |n: usize| tokens.get(n).map(|token| token.to_lowercase());
     let is = |n: usize, any: &[&str]| word(n).is_some_and(|word| any.contains(&word.as_str()));
     let opened = usize::from(is(0, &["("]));
-    // "of", "with", "that is" before a range say nothing.
+    // Before a range these say nothing.
     let said = usize::from(is(opened, &["of", "in", "within", "ranging"]));
     let begin = opened + said;
     let two = |first: usize, between: &[&str]| {

@@ -96,14 +96,15 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     };
     let unique = says(&words, "unique");
     words.retain(|w| {
-        !["required", "mandatory", "optional", "unique", "that", "which", "is", "must", "be", "field", "fields", "each", "following"]
-            .contains(w)
+        !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
             && !words::is_filler(w)
     });
+    // "a rating that is from 1 to 5"; "is done" is a flag.
+    if words.len() > 1 && words.last() == Some(&"is") {
+        words.pop();
+    }
     let given_type = given.as_deref().and_then(type_named);
-    let is_boolean = lower.starts_with("is ");
     let Some((field_type, sure)) = type_of(&mut words, given_type) else { return Ok(None) };
-    let (field_type, sure) = if is_boolean && said.is_empty() { (FieldType::Boolean, true) } else { (field_type, sure) };
     if words.is_empty() || words.len() > WORDS_MOST {
         return Ok(None);
     }

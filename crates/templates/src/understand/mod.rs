@@ -146,6 +146,7 @@ mod tests {
         );
         check("An API that stores meetings with a start time and a location", "meetings [start_time:Datetime location!:Text]");
         check("Build a REST API for boxes", "boxes [name!:Text]");
+        check("Build a REST API for films with a rating that is from 1 to 5 and is seen", "films [rating:Integer seen:Boolean]");
         // A full stop within a number ends no clause.
         check("Build a REST API for rides with a price of at least 0.5 and a note. Thanks!", "rides [price:Number note!:Text]");
     }
