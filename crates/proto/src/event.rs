@@ -21,6 +21,7 @@ impl Body {
             Self::TaskFailed(_) => "task.failed",
             Self::TaskRetried(_) => "task.retried",
             Self::TaskCancelled(_) => "task.cancelled",
+            Self::TaskDeleted(_) => "task.deleted",
             Self::DeploymentStarted(_) => "deployment.started",
             Self::DeploymentSucceeded(_) => "deployment.succeeded",
             Self::DeploymentFailed(_) => "deployment.failed",

@@ -66,6 +66,11 @@ impl Client {
         self.call(|| self.request(Method::DELETE, path)).await
     }
 
+    /// Against the version that was read.
+    pub(crate) async fn patch(&self, path: &str, version: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(|| self.request(Method::PATCH, path).header("if-match", format!("\"{version}\"")).json(body)).await
+    }
+
     /// With a key of the caller's.
     pub(crate) async fn post_as(&self, path: &str, key: &str, body: &Value) -> Result<Value, ClientError> {
         self.call(|| self.request(Method::POST, path).header("idempotency-key", key).json(body)).await

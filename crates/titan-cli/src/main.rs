@@ -60,6 +60,10 @@ enum Command {
     Cancel(commands::task::ActArgs),
     /// Give a task that failed or was cancelled another life; its goal goes on.
     Retry(commands::task::ActArgs),
+    /// Change a task that has not ended: title, priority, labels, due date, deadline.
+    Edit(commands::task::EditArgs),
+    /// Remove a task that has ended.
+    Delete(commands::task::WhyArgs),
     /// Give a task that has not ended to another agent.
     HandOff(commands::task::HandOffArgs),
     /// Say why a task is where it is, and why its agent was chosen.
@@ -137,6 +141,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cancel(args) => commands::task::act(&client()?, "cancel", args, cli.json).await,
         Command::Retry(args) => commands::task::act(&client()?, "retry", args, cli.json).await,
         Command::Submit(args) => commands::submit::run(&client()?, *args, cli.json).await,
+        Command::Edit(args) => commands::task::edit(&client()?, args, cli.json).await,
+        Command::Delete(args) => commands::task::delete(&client()?, args, cli.json).await,
         Command::HandOff(args) => commands::task::hand_off(&client()?, args, cli.json).await,
         Command::Why(args) => commands::task::why(&client()?, args, cli.json).await,
         Command::Audit(args) => commands::task::audit(&client()?, args).await,

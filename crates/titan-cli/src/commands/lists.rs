@@ -34,14 +34,24 @@ pub(crate) struct TaskArgs {
     /// Only subtasks of this one.
     #[arg(long, default_value = "")]
     parent: String,
+    /// Only with these words in the title.
+    #[arg(long, default_value = "")]
+    search: String,
 }
 
 impl TaskArgs {
     fn path(&self, dead: bool) -> String {
-        let Self { page, goal, project, state, label, parent } = self;
+        let Self { page, goal, project, state, label, parent, search } = self;
         let dead = if dead { "true" } else { "false" };
-        let filter =
-            [("goal", &**goal), ("project", &**project), ("state", &**state), ("label", &**label), ("parent", &**parent), ("dead", dead)];
+        let filter = [
+            ("goal", &**goal),
+            ("project", &**project),
+            ("state", &**state),
+            ("label", &**label),
+            ("parent", &**parent),
+            ("search", &**search),
+            ("dead", dead),
+        ];
         page.path("/tasks", &filter)
     }
 }

@@ -86,6 +86,64 @@ fn show(task: &Value, json: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What is not given stays.
+#[derive(clap::Args)]
+pub(crate) struct EditArgs {
+    /// As shown by `titan tasks`.
+    id: String,
+    #[arg(long)]
+    title: Option<String>,
+    /// 0 (lowest) to 9.
+    #[arg(long)]
+    priority: Option<i32>,
+    /// All of them anew; may be given more than once.
+    #[arg(long = "label", conflicts_with = "no_labels")]
+    labels: Vec<String>,
+    #[arg(long)]
+    no_labels: bool,
+    /// A time such as 2026-12-24T18:00:00Z, or none.
+    #[arg(long, value_name = "TIME")]
+    due: Option<String>,
+    /// Whatever it is doing by then, it fails; a time, or none.
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<String>,
+    /// For the history.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+pub(crate) async fn edit(client: &Client, args: EditArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let EditArgs { id, title, priority, labels, no_labels, due, deadline, reason } = args;
+    let path = format!("/tasks/{id}");
+    let version = text(&client.get(&path).await?, "version");
+    let mut patch = json!({ "reason": reason });
+    let labels = (no_labels || !labels.is_empty()).then_some(labels);
+    let time = |given: String| if given == "none" { Value::Null } else { json!(given) };
+    let fields = [
+        ("title", title.map(Value::from)),
+        ("priority", priority.map(Value::from)),
+        ("labels", labels.map(Value::from)),
+        ("due_at", due.map(time)),
+        ("deadline_at", deadline.map(time)),
+    ];
+    for (field, value) in fields {
+        if let Some(value) = value {
+            patch[field] = value;
+        }
+    }
+    Ok(show(&client.patch(&path, &version, &patch).await?, json))
+}
+
+pub(crate) async fn delete(client: &Client, args: WhyArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let was = client.delete(&format!("/tasks/{}", args.id)).await?;
+    if json {
+        println!("{was}");
+    } else {
+        println!("{}  deleted  {}", text(&was, "id"), text(&was, "title"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 #[derive(clap::Args)]
 pub(crate) struct HandOffArgs {
     /// As shown by `titan tasks`.

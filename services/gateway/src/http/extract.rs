@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
-use axum::http::{header, request::Parts};
+use axum::http::{HeaderMap, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::StreamExt as _;
@@ -73,6 +73,13 @@ pub(crate) async fn read_body(body: axum::body::Body, limit: usize) -> Result<Ve
         }
     }
     if total > limit { Err(Error::new(Code::TooLarge, format!("body: is larger than {limit} bytes"))) } else { Ok(bytes) }
+}
+
+/// The version a change was made against. `what`: what the caller read it of.
+pub(super) fn if_match(headers: &HeaderMap, what: &str) -> Result<String, Error> {
+    let tag = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+    let tag = tag.ok_or_else(|| Error::invalid("If-Match", format!("is required: the ETag of the {what} as you read it")))?;
+    Ok(tag.trim_matches('"').to_owned())
 }
 
 /// The query string.

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use titan_error::Result;
 use titan_proto::orchestrator::act_on_tasks_request::Action;
-use titan_proto::orchestrator::{self as proto, ActOnTaskRequest, ActOnTasksRequest, HandOffTaskRequest};
+use titan_proto::orchestrator::{
+    self as proto, ActOnTaskRequest, ActOnTasksRequest, HandOffTaskRequest, UpdateTaskRequest, update_task_request,
+};
+use titan_proto::time::to_proto;
 use titan_service::retrying;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Body, Caller};
-use super::tasks::{TaskOut, state_of};
+use super::extract::{Body, Caller, if_match};
+use super::tasks::{TaskOut, state_of, with_etag};
 use crate::app::App;
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -52,6 +58,66 @@ async fn retry(
     // Not repeated: what was tried again and failed anew meanwhile would get a third life.
     let request = app.signer.request(&who, ActOnTaskRequest { id, reason })?;
     Ok(Json(app.task_service().retry_task(request).await?.into_inner().into()))
+}
+
+/// What is not given stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct TaskPatch {
+    title: Option<String>,
+    /// 0 to 9, the highest first.
+    priority: Option<i32>,
+    /// All of them anew; an agent is given the task when it may take these.
+    labels: Option<Vec<String>>,
+    /// Null takes it away.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    due_at: Option<Option<DateTime<Utc>>>,
+    /// Null takes it away.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deadline_at: Option<Option<DateTime<Utc>>>,
+    /// For the history.
+    reason: String,
+}
+
+/// Null is a value too.
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(value: D) -> std::result::Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+/// Change what is said of a task that has not ended; `If-Match` carries the ETag of the version the change was made against.
+#[utoipa::path(patch, path = "/api/v1/tasks/{id}", params(("id" = String, Path), ("If-Match" = String, Header)), request_body = TaskPatch,
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn update(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(patch): Body<TaskPatch>,
+) -> Result<Response> {
+    let TaskPatch { title, priority, labels, due_at, deadline_at, reason } = patch;
+    let time = |given: Option<Option<DateTime<Utc>>>| given.map(|at| update_task_request::Time { at: at.map(to_proto) });
+    let request = UpdateTaskRequest {
+        id,
+        title,
+        priority,
+        labels: labels.map(|labels| update_task_request::Labels { labels }),
+        due_at: time(due_at),
+        deadline_at: time(deadline_at),
+        version: if_match(&headers, "task")?,
+        reason,
+    };
+    let request = app.signer.request(&who, request)?;
+    Ok(with_etag(app.task_service().update_task(request).await?.into_inner().into()))
+}
+
+/// Remove a task that has ended. Its history stays until it is dropped by age.
+#[utoipa::path(delete, path = "/api/v1/tasks/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
+async fn delete(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<TaskOut>> {
+    let request = app.signer.request(&who, ActOnTaskRequest { id, reason: String::new() })?;
+    Ok(Json(app.task_service().delete_task(request).await?.into_inner().into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -163,5 +229,10 @@ async fn bulk(State(app): State<Arc<App>>, Caller(who): Caller, Body(bulk): Body
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(cancel)).routes(routes!(retry)).routes(routes!(hand_off)).routes(routes!(bulk))
+    OpenApiRouter::new()
+        .routes(routes!(update, delete))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(hand_off))
+        .routes(routes!(bulk))
 }

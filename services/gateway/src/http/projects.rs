@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Body, Caller, Query};
+use super::extract::{Body, Caller, Query, if_match};
 use super::idempotent::downstream_key;
 use super::page::{PageIn, PageOut, short, time};
 use crate::app::App;
@@ -104,9 +104,7 @@ fn with_etag(project: proto::Project) -> Response {
 }
 
 fn version(headers: &HeaderMap) -> Result<i64> {
-    let tag = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok());
-    let tag = tag.ok_or_else(|| Error::invalid("If-Match", "is required: the ETag of the project as you read it"))?;
-    tag.trim_matches('"').parse().map_err(|_| Error::invalid("If-Match", "is not an ETag of this project"))
+    if_match(headers, "project")?.parse().map_err(|_| Error::invalid("If-Match", "is not an ETag of this project"))
 }
 
 /// Make a project.

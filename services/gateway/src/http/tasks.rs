@@ -191,6 +191,8 @@ pub(super) struct TaskOut {
     deadline_at: Option<String>,
     started_at: Option<String>,
     finished_at: Option<String>,
+    /// Of what can be changed: the ETag.
+    version: String,
 }
 
 fn some(text: String) -> Option<String> {
@@ -234,6 +236,7 @@ impl From<proto::Task> for TaskOut {
             deadline_at: time(task.deadline_at),
             started_at: time(task.started_at),
             finished_at: time(task.finished_at),
+            version: task.version,
         }
     }
 }
@@ -324,8 +327,13 @@ async fn whole(app: &App, who: &Principal, id: &str) -> Result<TaskOut> {
 
 /// One task.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskOut), (status = 404), (status = 422)))]
-async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<TaskOut>> {
-    Ok(Json(whole(&app, &who, &id).await?))
+async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Response> {
+    Ok(with_etag(whole(&app, &who, &id).await?))
+}
+
+/// The task with its version as ETag.
+pub(super) fn with_etag(task: TaskOut) -> Response {
+    ([(header::ETAG, format!("\"{}\"", task.version))], Json(task)).into_response()
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -434,6 +442,9 @@ struct TasksFilter {
     /// Dead letters: failed and not discarded.
     #[serde(default)]
     dead: bool,
+    /// Words that the title has, whatever their case.
+    #[serde(default)]
+    search: String,
 }
 
 pub(super) fn state_of(name: &str) -> Result<i32> {
@@ -452,8 +463,8 @@ async fn list(
     Query(page): Query<PageIn>,
     Query(filter): Query<TasksFilter>,
 ) -> Result<Json<PageOut<TaskOut>>> {
-    let TasksFilter { project, goal: goal_id, state, label, parent: parent_id, dead } = filter;
-    let request = ListTasksRequest { page: page.request(), project, goal_id, state: state_of(&state)?, label, parent_id, dead };
+    let TasksFilter { project, goal: goal_id, state, label, parent: parent_id, dead, search } = filter;
+    let request = ListTasksRequest { page: page.request(), project, goal_id, state: state_of(&state)?, label, parent_id, dead, search };
     let list = async || app.task_service().list_tasks(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
     Ok(Json(PageOut::new(found.tasks, found.page, TaskOut::from)))

@@ -424,7 +424,7 @@ async fn revivable(tx: &DatabaseTransaction, root: TaskId, mut cancelled: Vec<Af
     }
 }
 
-fn because(what: &str, who: &Principal, reason: &str) -> Result<String> {
+pub(super) fn because(what: &str, who: &Principal, reason: &str) -> Result<String> {
     if reason.trim().is_empty() {
         return Ok(format!("{what} by {}", who.id));
     }

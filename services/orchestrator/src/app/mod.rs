@@ -3,6 +3,7 @@
 mod agents;
 mod assignments;
 mod batch;
+mod edits;
 mod explanations;
 mod externals;
 mod goals;
@@ -40,6 +41,7 @@ use crate::group_commit::{self, Pace, Writer};
 use crate::store::tasks::TaskRow;
 
 pub(crate) use assignments::Claimed;
+pub(crate) use edits::TaskPatch;
 pub(crate) use explanations::{Explanation, GoalPlan};
 pub(crate) use externals::Polled;
 pub(crate) use goals::GoalIn;

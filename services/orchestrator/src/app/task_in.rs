@@ -17,9 +17,12 @@ use crate::store::transitions::RetryPolicy;
 
 const TASKS_MOST: usize = 1_000;
 const PAYLOAD_MOST: usize = 64 << 10;
-const NAME_MOST: usize = 100;
+pub(super) const NAME_MOST: usize = 100;
+pub(super) const TITLE_MOST: usize = 300;
 const KEY_OF_LIMIT_MOST: usize = 200;
+/// Of each kind of demand.
 const DEMANDS_MOST: usize = 20;
+pub(super) const LABELS_MOST: usize = DEMANDS_MOST;
 const RATES_MOST: usize = 5;
 const DAY_S: u32 = 86_400;
 const DAY_MS: u64 = 86_400_000;
@@ -167,7 +170,7 @@ fn validate_one(i: usize, task: &TaskIn, now: DateTime<Utc>) -> Result<NewTask> 
         ..NewTask::plain(
             &text(&field("kind"), &task.kind, NAME_MOST)?,
             &text(&field("role"), &task.role, NAME_MOST)?,
-            text(&field("title"), &task.title, 300)?,
+            text(&field("title"), &task.title, TITLE_MOST)?,
             input,
         )
     })

@@ -94,6 +94,7 @@ pub(super) fn goal((row, project): GoalOf) -> proto::Goal {
 }
 
 pub(super) fn task(row: TaskRow) -> proto::Task {
+    let version = row.version();
     let Demands { skills, labels, agent: _ } = serde_json::from_value(row.demands).unwrap_or_default();
     proto::Task {
         id: row.id.to_string(),
@@ -129,6 +130,7 @@ pub(super) fn task(row: TaskRow) -> proto::Task {
         deadline_at: row.deadline_at.map(to_proto),
         started_at: row.started_at.map(to_proto),
         finished_at: row.finished_at.map(to_proto),
+        version,
     }
 }
 

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use titan_error::Error;
 use titan_identity::{Effects, Principal};
 use titan_lifecycle::now;
@@ -6,13 +7,14 @@ use titan_proto::orchestrator::task_service_server::TaskService;
 use titan_proto::orchestrator::{
     ActOnTaskRequest, ActOnTasksRequest, ActOnTasksResponse, Budget, ExplainTaskResponse, ExplainedAgent, GetTaskHistoryResponse,
     GetTaskRequest, HandOffTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, RateLimit, RefusedTask, RetryPolicy, RetryTasks,
-    SubmitTasksRequest, SubmitTasksResponse, Task, TaskFilter, VerifyAttemptRequest, VerifyAttemptResponse,
+    SubmitTasksRequest, SubmitTasksResponse, Task, TaskFilter, UpdateTaskRequest, VerifyAttemptRequest, VerifyAttemptResponse,
+    update_task_request,
 };
 use titan_proto::time::{Timestamp, from_proto};
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert, id, optional_id};
-use crate::app::{Bulk, Explanation, RateIn, SubmissionIn, TaskIn};
+use crate::app::{Bulk, Explanation, RateIn, SubmissionIn, TaskIn, TaskPatch};
 use crate::domain::matching::{Demands, Wishes};
 use crate::domain::task::Action;
 use crate::store::tasks::Filter;
@@ -42,8 +44,12 @@ impl TaskService for Api {
 
     async fn list_tasks(&self, request: Request<ListTasksRequest>) -> Result<Response<ListTasksResponse>, Status> {
         let who = Principal::of(&request)?;
-        let ListTasksRequest { page, project, goal_id, state, label, parent_id, dead } = request.into_inner();
-        let filter = Filter { dead, ..filter_of(&goal_id, state, label, &parent_id)? };
+        let ListTasksRequest { page, project, goal_id, state, label, parent_id, dead, search } = request.into_inner();
+        let search: Vec<String> = search.split_whitespace().map(str::to_owned).collect();
+        if search.len() > WORDS_MOST || search.iter().any(|word| word.contains('\0')) {
+            return Err(Error::invalid("search", format!("must be at most {WORDS_MOST} words, without NUL characters")).into());
+        }
+        let filter = Filter { dead, search, ..filter_of(&goal_id, state, label, &parent_id)? };
         let (tasks, page) = self.app.tasks(&who, &project, filter, page).await?.convert(convert::task);
         Ok(Response::new(ListTasksResponse { tasks, page }))
     }
@@ -64,6 +70,28 @@ impl TaskService for Api {
         let who = Principal::of(&request)?;
         let ActOnTaskRequest { id: task, reason } = request.into_inner();
         Ok(Response::new(convert::task(self.app.retry_task(&who, id("id", &task)?, &reason, now()).await?)))
+    }
+
+    async fn update_task(&self, request: Request<UpdateTaskRequest>) -> Result<Response<Task>, Status> {
+        let who = Principal::of(&request)?;
+        let UpdateTaskRequest { id: task, title, priority, labels, due_at, deadline_at, version, reason } = request.into_inner();
+        let time = |field: &str, given: Option<update_task_request::Time>| given.map(|time| read_time(field, time.at)).transpose();
+        let patch = TaskPatch {
+            title,
+            priority,
+            labels: labels.map(|given| given.labels),
+            due_at: time("due_at", due_at)?,
+            deadline_at: time("deadline_at", deadline_at)?,
+            version,
+            reason,
+        };
+        Ok(Response::new(convert::task(self.app.update_task(&who, id("id", &task)?, patch, now()).await?)))
+    }
+
+    async fn delete_task(&self, request: Request<ActOnTaskRequest>) -> Result<Response<Task>, Status> {
+        let who = Principal::of(&request)?;
+        let ActOnTaskRequest { id: task, reason } = request.into_inner();
+        Ok(Response::new(convert::task(self.app.delete_task(&who, id("id", &task)?, &reason, now()).await?)))
     }
 
     async fn act_on_tasks(&self, request: Request<ActOnTasksRequest>) -> Result<Response<ActOnTasksResponse>, Status> {
@@ -117,6 +145,7 @@ impl TaskService for Api {
 }
 
 const IDS_MOST: usize = 1_000;
+const WORDS_MOST: usize = 20;
 
 fn filter_of(goal: &str, state: i32, label: String, parent: &str) -> titan_error::Result<Filter> {
     Ok(Filter {
@@ -128,16 +157,16 @@ fn filter_of(goal: &str, state: i32, label: String, parent: &str) -> titan_error
     })
 }
 
+fn read_time(field: &str, given: Option<Timestamp>) -> titan_error::Result<Option<DateTime<Utc>>> {
+    given.map(|at| from_proto(&at).ok_or_else(|| Error::invalid(field, "is not a time"))).transpose()
+}
+
 impl TaskIn {
     /// `place` stands before the names of fields in what is said about them.
     pub(crate) fn read(place: &str, task: NewTask) -> titan_error::Result<Self> {
         let policy = |(on, policy): (&String, &i32)| Ok((on.clone(), convert::on_failure(&format!("{place}on_failure"), *policy)?));
         let on_failure = task.on_failure.iter().map(policy).collect::<titan_error::Result<_>>()?;
-        let at = |field: &str, given: Option<Timestamp>| match given.as_ref().map(|at| from_proto(at).ok_or(())) {
-            None => Ok(None),
-            Some(Ok(at)) => Ok(Some(at)),
-            Some(Err(())) => Err(Error::invalid(format!("{place}{field}"), "is not a time")),
-        };
+        let at = |field: &str, given| read_time(&format!("{place}{field}"), given);
         let rate = |RateLimit { key, limit, period_ms }| RateIn { key, limit, period_ms };
         let named = |name: String| Some(name).filter(|name| !name.is_empty());
         let Budget { tokens, usd_micros, steps } = task.budget.unwrap_or_default();

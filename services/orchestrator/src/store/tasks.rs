@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use titan_error::{Error, Result};
 use titan_ids::{AgentId, GoalId, OrgId, ProjectId, TaskId};
-use titan_store::{Page, sql};
+use titan_store::{Combined, Page, sql};
 use uuid::Uuid;
 
 use super::submissions::{NewTask, Scope};
@@ -47,6 +48,12 @@ pub(crate) struct TaskRow {
 }
 
 impl TaskRow {
+    /// Of what people may change, for `If-Match`.
+    pub(crate) fn version(&self) -> String {
+        let times = [self.due_at, self.deadline_at].map(|at| at.map(|at| at.timestamp_micros()));
+        hex::encode(&Sha256::digest(format!("{:?}", (&self.title, self.priority, &self.demands, times)))[..8])
+    }
+
     /// As it is just after it was stored.
     pub(crate) fn new(scope: &Scope, task: NewTask, created_at: DateTime<Utc>) -> Self {
         let demands = serde_json::to_value(&task.demands).unwrap_or_default();
@@ -121,11 +128,13 @@ pub(crate) struct Filter {
     pub(crate) after: Option<TaskId>,
     /// Only those in a state this can be done to.
     pub(crate) action: Option<Action>,
+    /// Words that the title has.
+    pub(crate) search: Vec<String>,
 }
 
 impl Filter {
     /// As conditions on `t` and `p`, with the values of $2 and so on.
-    fn conditions(&self) -> (String, [sea_orm::Value; 7]) {
+    fn conditions(&self) -> (String, [sea_orm::Value; 8]) {
         let actionable = match self.action {
             Some(Action::Cancel) => " AND t.state NOT IN ('done', 'failed', 'cancelled')",
             Some(Action::Retry { .. }) => " AND t.state IN ('failed', 'cancelled')",
@@ -136,24 +145,25 @@ impl Filter {
         let conditions = format!(
             "($2::uuid IS NULL OR p.project_id = $2) AND ($3::uuid IS NULL OR t.goal_id = $3) AND ($4::text IS NULL OR t.state = $4)
             AND ($5::text IS NULL OR p.labels @> ARRAY[$5]) AND ($6::uuid IS NULL OR p.parent_id = $6)
-            AND (NOT $7 OR (t.state = 'failed' AND NOT p.discarded)) AND (cardinality($8::uuid[]) = 0 OR t.id = ANY($8)){actionable}"
+            AND (NOT $7 OR (t.state = 'failed' AND NOT p.discarded)) AND (cardinality($8::uuid[]) = 0 OR t.id = ANY($8)) AND p.title ILIKE ALL($9::text[]){actionable}"
         );
-        let Self { project, goal, state, label, parent, dead, ids, after: _, action: _ } = self.clone();
+        let Self { project, goal, state, label, parent, dead, ids, after: _, action: _, search } = self.clone();
+        let search: Vec<String> = search.iter().map(|word| format!("%{}%", escaped(word))).collect();
         let state = state.map(|s| s.to_value());
-        (conditions, [project.into(), goal.into(), state.into(), label.into(), parent.into(), dead.into(), ids.into()])
+        (conditions, [project.into(), goal.into(), state.into(), label.into(), parent.into(), dead.into(), ids.into(), search.into()])
     }
 }
 
 /// The next tasks the filter names, oldest first.
 pub(crate) async fn ids(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, most: u64) -> Result<Vec<TaskId>> {
-    let (conditions, [project, goal, state, label, parent, dead, ids]) = filter.conditions();
+    let (conditions, [project, goal, state, label, parent, dead, ids, search]) = filter.conditions();
     let select = format!(
-        "SELECT t.id FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.org_id = $1 AND t.id > $9 AND {conditions}
-        ORDER BY t.id LIMIT $10"
+        "SELECT t.id FROM task t JOIN task_payload p ON p.task_id = t.id WHERE t.org_id = $1 AND t.id > $10 AND {conditions}
+        ORDER BY t.id LIMIT $11"
     );
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let after = filter.after.map_or(Uuid::nil(), |id| id.uuid());
-    let values = [org.into(), project, goal, state, label, parent, dead, ids, after.into(), most.into()];
+    let values = [org.into(), project, goal, state, label, parent, dead, ids, search, after.into(), most.into()];
     db.query_all_raw(sql(&select, values)).await?.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
@@ -180,11 +190,56 @@ fn changed(rows: &[QueryResult]) -> Result<Vec<Changed>> {
 }
 
 pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, page: Page) -> Result<Vec<TaskRow>> {
-    let (conditions, [project, goal, state, label, parent, dead, ids]) = filter.conditions();
-    let select = format!("{SHOWN} WHERE t.org_id = $1 AND t.id < $9 AND {conditions} ORDER BY t.id DESC LIMIT $10");
+    let (conditions, [project, goal, state, label, parent, dead, ids, search]) = filter.conditions();
+    let select = format!("{SHOWN} WHERE t.org_id = $1 AND t.id < $10 AND {conditions} ORDER BY t.id DESC LIMIT $11");
     let limit = i64::try_from(page.fetch()).unwrap_or(i64::MAX);
-    let values = [org.into(), project, goal, state, label, parent, dead, ids, page.before.into(), limit.into()];
+    let values = [org.into(), project, goal, state, label, parent, dead, ids, search, page.before.into(), limit.into()];
     Ok(TaskRow::find_by_statement(sql(&select, values)).all(db).await?)
+}
+
+/// A word as LIKE takes it to the letter.
+fn escaped(word: &str) -> String {
+    word.chars().flat_map(|c| ['%', '_', '\\'].contains(&c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// What a task is after somebody changed it.
+#[derive(Debug)]
+pub(crate) struct Edited {
+    pub(crate) title: String,
+    pub(crate) priority: i32,
+    pub(crate) labels: Vec<String>,
+    pub(crate) due_at: Option<DateTime<Utc>>,
+    pub(crate) deadline_at: Option<DateTime<Utc>>,
+    pub(crate) lane_id: i32,
+}
+
+pub(crate) async fn edit(db: &impl ConnectionTrait, id: TaskId, edited: &Edited) -> Result<()> {
+    let mut writes = Combined::default();
+    let update =
+        "UPDATE task SET priority = $2, due_at = coalesce($3::timestamptz, 'infinity'), deadline_at = $4, lane_id = $5 WHERE id = $1";
+    writes.add(update, [id.into(), edited.priority.into(), edited.due_at.into(), edited.deadline_at.into(), edited.lane_id.into()]);
+    let update = "UPDATE task_payload SET title = $2, labels = nullif($3::text[], '{}') WHERE task_id = $1";
+    writes.add(update, [id.into(), edited.title.clone().into(), edited.labels.clone().into()]);
+    writes.execute(db).await
+}
+
+/// What has not ended and would miss this task: its goal, a part of it, or what waits for it.
+pub(crate) async fn needed_by(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<String>> {
+    let select = "SELECT 'goal' AS what, g.id FROM task t JOIN goal g ON g.id = t.goal_id WHERE t.id = $1 AND g.state = 'running'
+        UNION ALL SELECT 'task', o.id FROM task o WHERE o.state NOT IN ('done', 'failed', 'cancelled')
+            AND o.id IN (SELECT task_id FROM task_dependency WHERE depends_on = $1 UNION SELECT task_id FROM task_payload WHERE parent_id = $1)
+        LIMIT 1";
+    let Some(row) = db.query_one_raw(sql(select, [id.into()])).await? else { return Ok(None) };
+    let id: Uuid = row.try_get("", "id")?;
+    let goal = row.try_get::<String>("", "what")? == "goal";
+    Ok(Some(if goal { GoalId::from(id).to_string() } else { TaskId::from(id).to_string() }))
+}
+
+/// Foreign keys are checked at the end of the statement.
+pub(crate) fn remove(writes: &mut Combined, id: TaskId) {
+    writes.add("DELETE FROM task_dependency WHERE task_id = $1 OR depends_on = $1", [id.into()]);
+    writes.add("DELETE FROM task_payload WHERE task_id = $1", [id.into()]);
+    writes.add("DELETE FROM task WHERE id = $1", [id.into()]);
 }
 
 #[derive(Debug, FromQueryResult)]
