@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
@@ -20,8 +20,10 @@ pub struct RenderedFile {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    #[error("{name:?} is not the name of a template it could replace: {known}")]
-    Unknown { name: String, known: String },
+    #[error("the template {name} names the {what} {of:?}, which is not there")]
+    Unknown { name: String, what: String, of: String },
+    #[error("what describes {name} is wrong: {reason}")]
+    Wrong { name: String, reason: String },
     #[error("{} is neither a file nor a directory", path.display())]
     NoFile { path: PathBuf },
     #[error("{name} has no files")]
@@ -38,43 +40,127 @@ pub enum RenderError {
     NoTemplate(String),
     #[error("{file}: {source}")]
     Jinja { file: String, source: minijinja::Error },
+    #[error("{file}: {source}")]
+    Json { file: String, source: serde_json::Error },
 }
 
-/// The templates that are built in, some of them replaced by an operator's own. What is in a file is read once.
+/// The templates that are built in, and an operator's own, which may replace some of them. What is in a file is read once.
 #[derive(Clone, Debug)]
-pub struct Library(BTreeMap<String, Vec<RenderedFile>>);
+pub struct Library {
+    templates: BTreeMap<String, Template>,
+    blocks: BTreeMap<String, Template>,
+}
+
+/// Files and what is said of them: a kind of project, or a block that a project may have.
+#[derive(Clone, Debug)]
+struct Template {
+    about: About,
+    files: Vec<RenderedFile>,
+}
+
+/// `template.toml` or `block.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct About {
+    /// In a sentence.
+    summary: String,
+    /// Its files are this one's and its own.
+    extends: Option<String>,
+    /// Blocks that every project of it has.
+    blocks: Vec<String>,
+    /// Before the paths of resources.
+    prefix: String,
+    /// Clients only read.
+    read_only: bool,
+    /// Of a block: the app's module of it.
+    module: Option<String>,
+    /// Of a block: requests come by those with the least first.
+    order: i32,
+}
+
+/// What templates are rendered with.
+#[derive(Serialize)]
+struct Context<'a> {
+    #[serde(flatten)]
+    understanding: &'a Understanding,
+    prefix: &'a str,
+    writable: bool,
+    modules: Vec<&'a str>,
+    /// Of its blocks, for people.
+    summaries: Vec<&'a str>,
+}
 
 const FILES: &str = "files";
+const BLOCKS: &str = "blocks";
+const ABOUT: &str = "template.toml";
+const ABOUT_BLOCK: &str = "block.toml";
+/// The project as it was understood: what it is changed from.
+pub(crate) const PROJECT: &str = "project.json";
 
 impl Library {
-    /// `own`: a directory with a folder `<template>/files` for each template that replaces the built-in one of that name.
+    /// `own`: a directory with a folder `<template>/files` for each template that is added, or replaces the built-in one of that name;
+    /// beside `files` may stand a `template.toml`.
     ///
     /// # Errors
-    /// A folder with another name, one without files, or a file that is not text.
+    /// A folder without files, a file that is not text, or a description that is wrong.
     pub fn open(own: Option<&Path>) -> Result<Self, LibraryError> {
-        let mut templates = BTreeMap::new();
-        for template in BUILT_IN.dirs() {
-            let name = template.path().to_string_lossy().into_owned();
-            let mut files = Vec::new();
-            embedded(template, &template.path().join(FILES), &mut files)?;
-            templates.insert(name, files);
+        let mut library = Self { templates: BTreeMap::new(), blocks: BTreeMap::new() };
+        for dir in BUILT_IN.dirs() {
+            let name = name_of(dir.path());
+            if name == BLOCKS {
+                for block in dir.dirs() {
+                    library.blocks.insert(name_of(block.path()), built_in(block, ABOUT_BLOCK)?);
+                }
+            } else {
+                library.templates.insert(name, built_in(dir, ABOUT)?);
+            }
         }
-        let Some(own) = own else { return Ok(Self(templates)) };
+        let Some(own) = own else { return Ok(library) };
         for entry in std::fs::read_dir(own).map_err(|e| unreadable(own, e))? {
             let path = entry.map_err(|e| unreadable(own, e))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !templates.contains_key(&name) {
-                let known = templates.keys().cloned().collect::<Vec<_>>().join(", ");
-                return Err(LibraryError::Unknown { name, known });
-            }
+            let name = name_of(&path);
             let mut files = Vec::new();
             on_disk(&path.join(FILES), "", &mut files)?;
             if files.is_empty() {
                 return Err(LibraryError::Empty { name });
             }
-            templates.insert(name, files);
+            let about = match std::fs::read_to_string(path.join(ABOUT)) {
+                Ok(text) => about(&name, &text)?,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let built_in = library.templates.get(&name).map(|template| template.about.clone());
+                    // Its files are all there is.
+                    About { extends: None, ..built_in.unwrap_or_default() }
+                }
+                Err(e) => return Err(unreadable(&path.join(ABOUT), e)),
+            };
+            library.templates.insert(name, Template { about, files });
         }
-        Ok(Self(templates))
+        library.check()?;
+        Ok(library)
+    }
+
+    /// That what a template names is there, and no template extends itself.
+    fn check(&self) -> Result<(), LibraryError> {
+        for (name, template) in &self.templates {
+            let wrong = |what: &str, of: &str| Err(LibraryError::Unknown { name: name.clone(), what: what.to_owned(), of: of.to_owned() });
+            if let Some(block) = template.about.blocks.iter().find(|block| !self.blocks.contains_key(*block)) {
+                return wrong("block", block);
+            }
+            let (mut seen, mut base) = (vec![name], &template.about.extends);
+            while let Some(extended) = base {
+                let Some(template) = self.templates.get(extended).filter(|_| !seen.contains(&extended)) else {
+                    return wrong("template to extend", extended);
+                };
+                seen.push(extended);
+                base = &template.about.extends;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all templates, with what each is.
+    pub fn templates(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.templates.iter().map(|(name, template)| (name.as_str(), template.about.summary.as_str()))
     }
 
     /// The template's files for what was understood. A name that ends in `.j2` is a Jinja template; every other file is
@@ -84,20 +170,69 @@ impl Library {
     /// The template is missing or refers to something that is not there.
     pub fn render(&self, understanding: &Understanding) -> Result<Vec<RenderedFile>, RenderError> {
         let name = &understanding.template;
-        let files = self.0.get(name).ok_or_else(|| RenderError::NoTemplate(name.clone()))?;
+        let template = self.templates.get(name).ok_or_else(|| RenderError::NoTemplate(name.clone()))?;
+        let mut chain = vec![template];
+        while let Some(base) = chain.last().and_then(|template| template.about.extends.as_ref()).and_then(|base| self.templates.get(base)) {
+            chain.push(base);
+        }
+        let asked = understanding.blocks.iter().map(|block| block.name().to_owned());
+        let names: BTreeSet<String> = chain.iter().flat_map(|template| template.about.blocks.iter().cloned()).chain(asked).collect();
+        let mut blocks: Vec<&Template> = names.iter().filter_map(|name| self.blocks.get(name)).collect();
+        blocks.sort_by_key(|block| block.about.order);
+        let mut files: BTreeMap<&str, &RenderedFile> = BTreeMap::new();
+        for file in chain.iter().rev().copied().chain(blocks.iter().copied()).flat_map(|template| &template.files) {
+            files.insert(&file.path, file);
+        }
+        // A template's own come last.
+        files.extend(template.files.iter().map(|file| (file.path.as_str(), file)));
+        let context = Context {
+            understanding,
+            prefix: &template.about.prefix,
+            writable: !template.about.read_only,
+            modules: blocks.iter().filter_map(|block| block.about.module.as_deref()).collect(),
+            summaries: blocks.iter().map(|block| block.about.summary.as_str()).collect(),
+        };
         let block_lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
         let environment = environment(block_lines.map_err(|source| RenderError::Jinja { file: name.clone(), source })?);
-        let rendered = files.iter().map(|file| match file.path.strip_suffix(".j2") {
+        let rendered = files.into_values().map(|file| match file.path.strip_suffix(".j2") {
             None => Ok(file.clone()),
-            Some(path) => match environment.render_str(&file.contents, Serde(understanding)) {
+            Some(path) => match environment.render_str(&file.contents, Serde(&context)) {
                 Ok(contents) => Ok(RenderedFile { path: path.to_owned(), contents }),
                 Err(source) => Err(RenderError::Jinja { file: file.path.clone(), source }),
             },
         });
         let mut rendered = rendered.collect::<Result<Vec<_>, _>>()?;
+        for (version, steps) in understanding.migrations.iter().enumerate() {
+            rendered.push(json(format!("app/migrations/{:04}.json", version + 1), steps)?);
+        }
+        rendered.push(json(PROJECT.to_owned(), understanding)?);
         rendered.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(rendered)
     }
+}
+
+fn json(path: String, value: &impl Serialize) -> Result<RenderedFile, RenderError> {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => Ok(RenderedFile { path, contents: text + "\n" }),
+        Err(source) => Err(RenderError::Json { file: path, source }),
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn about(name: &str, text: &str) -> Result<About, LibraryError> {
+    toml::from_str(text).map_err(|e| LibraryError::Wrong { name: name.to_owned(), reason: e.message().to_owned() })
+}
+
+fn built_in(dir: &Dir<'_>, description: &str) -> Result<Template, LibraryError> {
+    let mut files = Vec::new();
+    let root = dir.path().join(FILES);
+    embedded(dir, &root, &mut files)?;
+    let name = name_of(dir.path());
+    let text = dir.get_file(dir.path().join(description)).and_then(include_dir::File::contents_utf8).unwrap_or_default();
+    Ok(Template { about: about(&name, text)?, files })
 }
 
 /// One line with variables, such as a title.

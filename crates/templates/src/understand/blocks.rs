@@ -1,7 +1,7 @@
 //! "…, with search and pagination": what a project has beside its fields.
 
-use super::constraints::tokens;
-use crate::Block;
+use super::constraints::{joined, tokens};
+use crate::{Block, Kind};
 
 const PHRASES: &[(&[&str], Block)] = &[
     (&["full-text", "search"], Block::Search),
@@ -9,12 +9,66 @@ const PHRASES: &[(&[&str], Block)] = &[
     (&["searching"], Block::Search),
     (&["pagination"], Block::Pagination),
     (&["paging"], Block::Pagination),
+    (&["sign-up", "and", "login"], Block::Authentication),
+    (&["user", "accounts"], Block::Authentication),
+    (&["user", "authentication"], Block::Authentication),
+    (&["user", "login"], Block::Authentication),
+    (&["authentication"], Block::Authentication),
+    (&["accounts"], Block::Authentication),
+    (&["login"], Block::Authentication),
+    (&["file", "uploads"], Block::FileUpload),
+    (&["file", "upload"], Block::FileUpload),
+    (&["photo", "upload"], Block::FileUpload),
+    (&["image", "upload"], Block::FileUpload),
+    (&["file", "attachments"], Block::FileUpload),
+    (&["attachments"], Block::FileUpload),
+    (&["live", "updates"], Block::Websocket),
+    (&["real-time", "updates"], Block::Websocket),
+    (&["realtime", "updates"], Block::Websocket),
+    (&["websocket", "updates"], Block::Websocket),
+];
+/// What a mobile backend does anyway.
+const SYNC: &[&[&str]] = &[
+    &["that", "syncs", "between", "devices"],
+    &["that", "sync", "between", "devices"],
+    &["that", "syncs", "across", "devices"],
+    &["that", "sync", "across", "devices"],
+    &["with", "offline", "sync"],
+    &["with", "sync"],
 ];
 const LEADS: &[&str] = &["with", "including", "having", "supporting"];
 const SEPARATORS: &[&str] = &[",", "and", "plus"];
+/// What login is for, said once more: "so that everybody sees only their own".
+const PURPOSE: &[&str] = &[
+    "so",
+    "that",
+    "everybody",
+    "everyone",
+    "each",
+    "every",
+    "people",
+    "user",
+    "users",
+    "person",
+    "can",
+    "sees",
+    "see",
+    "only",
+    "their",
+    "his",
+    "her",
+    "own",
+    "what",
+    "is",
+    "theirs",
+    "notes",
+    "items",
+    "data",
+    "ones",
+];
 
 /// Takes them out of the sentence. A field may be named like one: "a search term" is a field.
-pub(super) fn take(sentence: &str) -> (String, Vec<Block>) {
+pub(crate) fn take(sentence: &str, kind: Kind) -> (String, Vec<Block>) {
     let mut words: Vec<String> = sentence
         .split_inclusive(['.', ';', '!', '?'])
         .flat_map(|clause| {
@@ -25,19 +79,27 @@ pub(super) fn take(sentence: &str) -> (String, Vec<Block>) {
             if inside { tokens(clause) } else { tokens(body).into_iter().chain(end.map(String::from)).collect() }
         })
         .collect();
+    let before = words.len();
     let mut blocks = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let is = |n: usize, any: &[&str]| words.get(n).is_some_and(|word| any.contains(&word.to_lowercase().as_str()));
-        let named = PHRASES.iter().find(|(phrase, _)| phrase.iter().enumerate().all(|(i, word)| is(at + i, &[*word])));
-        let Some((phrase, block)) = named else {
+        let lower = |n: usize| words.get(n).map(|word| word.to_lowercase());
+        let is = |n: usize, any: &[&str]| lower(n).is_some_and(|word| any.contains(&word.as_str()));
+        let stands = |phrase: &[&str]| phrase.iter().enumerate().all(|(i, word)| is(at + i, &[*word]));
+        if let Some(phrase) = SYNC.iter().find(|phrase| kind == Kind::MobileBackend && stands(phrase)) {
+            words.drain(at..at + phrase.len());
+            continue;
+        }
+        let Some((phrase, block)) = PHRASES.iter().find(|(phrase, _)| stands(phrase)) else {
             at += 1;
             continue;
         };
-        let end = at + phrase.len();
+        let end = at + phrase.len() + tail(&words[at + phrase.len()..], *block);
+        // "and a file upload"
+        let begin = at - usize::from(at > 0 && is(at - 1, &["a", "an", "the"]));
         let ends = words.get(end).is_none_or(|word| ".;!?".contains(word.as_str()));
-        let lead = at > 0 && is(at - 1, LEADS);
-        let separator = at > 0 && is(at - 1, SEPARATORS);
+        let lead = begin > 0 && is(begin - 1, LEADS);
+        let separator = begin > 0 && is(begin - 1, SEPARATORS);
         if !(lead || separator) || !(ends || is(end, SEPARATORS)) {
             at += 1;
             continue;
@@ -46,7 +108,7 @@ pub(super) fn take(sentence: &str) -> (String, Vec<Block>) {
             blocks.push(*block);
         }
         // "with search, a title": the fields keep their "with".
-        let (mut from, mut to) = if lead && !ends { (at, end + 1) } else { (at - 1, end) };
+        let (mut from, mut to) = if lead && !ends { (begin, end + 1) } else { (begin - 1, end) };
         if lead && !ends && is(to, SEPARATORS) {
             to += 1;
         }
@@ -56,7 +118,32 @@ pub(super) fn take(sentence: &str) -> (String, Vec<Block>) {
         words.drain(from..to);
         at = from;
     }
-    if blocks.is_empty() { (sentence.to_owned(), blocks) } else { (words.join(" "), blocks) }
+    if words.len() == before { (sentence.to_owned(), blocks) } else { (ended(&joined(&words)), blocks) }
+}
+
+/// A full stop stands at its word again.
+fn ended(text: &str) -> String {
+    [".", ";", "!", "?"].iter().fold(text.to_owned(), |text, end| text.replace(&format!(" {end}"), end))
+}
+
+/// How many words behind the name of a block say what it is for: "a file upload for the scan".
+fn tail(words: &[String], block: Block) -> usize {
+    let is = |n: usize, any: &[&str]| words.get(n).is_some_and(|word| any.contains(&word.to_lowercase().as_str()));
+    let ends = |n: usize| words.get(n).is_none_or(|word| SEPARATORS.contains(&word.as_str()) || ".;!?".contains(word.as_str()));
+    match block {
+        Block::FileUpload if is(0, &["for", "of"]) => {
+            let name = 1 + usize::from(is(1, &["a", "an", "the", "each", "every", "their"]));
+            (name + 1..=name + 2).find(|end| ends(*end)).unwrap_or(0)
+        }
+        Block::Websocket if is(0, &["over", "via", "by", "through"]) => {
+            let name = 1 + usize::from(is(1, &["a", "the"]));
+            if is(name, &["websocket", "websockets"]) { name + 1 } else { 0 }
+        }
+        Block::Authentication if is(0, &["so"]) && is(1, &["that"]) => {
+            words.iter().take_while(|word| PURPOSE.contains(&word.to_lowercase().as_str())).count()
+        }
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -65,10 +152,17 @@ mod tests {
 
     #[test]
     fn blocks_are_taken_and_fields_stay() {
-        use Block::{Pagination, Search};
+        use Block::{Authentication, FileUpload, Pagination, Search, Websocket};
         for (sentence, left, blocks) in [
             ("API for posts with a title, with search and pagination", "API for posts with a title", vec![Search, Pagination]),
-            ("API for posts with a title and search.", "API for posts with a title .", vec![Search]),
+            ("API for posts with a title and search.", "API for posts with a title.", vec![Search]),
+            (
+                "API for notes with a text, with login so that everybody sees only their own",
+                "API for notes with a text",
+                vec![Authentication],
+            ),
+            ("API for invoices with a number and a file upload for the scan", "API for invoices with a number", vec![FileUpload]),
+            ("API for bids with a price, with live updates over a websocket", "API for bids with a price", vec![Websocket]),
             ("API for posts with search, a title and a body", "API for posts with a title and a body", vec![Search]),
             ("API for posts with paging", "API for posts", vec![Pagination]),
             (
@@ -77,7 +171,7 @@ mod tests {
                 vec![],
             ),
         ] {
-            assert_eq!(take(sentence), (left.to_owned(), blocks), "{sentence}");
+            assert_eq!(take(sentence, Kind::RestApi), (left.to_owned(), blocks), "{sentence}");
         }
     }
 }

@@ -5,12 +5,12 @@ use super::{Refusal, refuse, words};
 
 /// What is said of one field.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Constraint {
-    pub(super) choices: Vec<String>,
-    pub(super) least: Option<f64>,
-    pub(super) most: Option<f64>,
+pub(crate) struct Constraint {
+    pub(crate) choices: Vec<String>,
+    pub(crate) least: Option<f64>,
+    pub(crate) most: Option<f64>,
     /// The bounds are those of a length, in characters.
-    pub(super) length: bool,
+    pub(crate) length: bool,
 }
 
 /// Stands in a text for the constraint with the number behind it.
@@ -19,7 +19,7 @@ const CHOICES_MOST: usize = 50;
 const CHOICE_WORDS: usize = 3;
 
 /// Takes what is said of values out of a text of fields, so that its commas and "and"s part no fields; a mark is left in its place.
-pub(super) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
+pub(crate) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
     let tokens = tokens(text);
     let (mut left, mut found, mut at) = (Vec::new(), Vec::new(), 0);
     while at < tokens.len() {
@@ -37,12 +37,12 @@ pub(super) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
 }
 
 /// The constraint that a word of a text stands for.
-pub(super) fn marked(word: &str) -> Option<usize> {
+pub(crate) fn marked(word: &str) -> Option<usize> {
     word.strip_prefix(MARK)?.parse().ok()
 }
 
 /// Words, and each comma and parenthesis at their ends by itself; a slash or a dash parts nothing.
-pub(super) fn tokens(text: &str) -> Vec<String> {
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     for word in text.split_whitespace() {
         let mut rest = word;
@@ -57,6 +57,11 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
         tokens.extend(rest[core.len()..].chars().map(String::from));
     }
     tokens
+}
+
+/// Words that [`tokens`] parted, as they were.
+pub(crate) fn joined(words: &[String]) -> String {
+    words.join(" ").replace(" ,", ",").replace("( ", "(").replace(" )", ")")
 }
 
 fn number(token: Option<&String>) -> Option<f64> {

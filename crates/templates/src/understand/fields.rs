@@ -5,17 +5,17 @@ use super::{Refusal, refuse, words};
 use crate::{Field, FieldType};
 
 #[derive(Debug)]
-pub(super) struct Parsed {
-    pub(super) fields: Vec<Field>,
+pub(crate) struct Parsed {
+    pub(crate) fields: Vec<Field>,
     /// Fields of which the sentence says whether they are required.
-    pub(super) said_required: Vec<String>,
-    pub(super) not_understood: Vec<String>,
+    pub(crate) said_required: Vec<String>,
+    pub(crate) not_understood: Vec<String>,
 }
 
 const FIELDS_MOST: usize = 40;
 const WORDS_MOST: usize = 4;
 
-pub(super) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Refusal> {
+pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Refusal> {
     let mut parsed = Parsed { fields: Vec::new(), said_required: Vec::new(), not_understood: Vec::new() };
     let (text, limits) = constraints::take(text)?;
     let text = text.replace(" and ", ",").replace(" plus ", ",").replace(" as well as ", ",");
@@ -53,7 +53,7 @@ pub(super) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
 }
 
 /// "with a title … without a title"
-pub(super) fn check_excluded(fields: &[Field], without: &[String]) -> Result<(), Refusal> {
+pub(crate) fn check_excluded(fields: &[Field], without: &[String]) -> Result<(), Refusal> {
     for excluded in without {
         let name = excluded.split_whitespace().filter(|w| !words::is_filler(w)).collect::<Vec<_>>().join("_");
         if fields.iter().any(|f| f.name == name) {
@@ -64,9 +64,19 @@ pub(super) fn check_excluded(fields: &[Field], without: &[String]) -> Result<(),
 }
 
 /// One that holds any text.
-pub(super) fn text(name: &str, required: bool) -> Field {
+pub(crate) fn text(name: &str, required: bool) -> Field {
     let name = name.to_owned();
-    Field { name, field_type: FieldType::Text, required, unique: false, choices: Vec::new(), least: None, most: None }
+    Field {
+        name,
+        field_type: FieldType::Text,
+        required,
+        unique: false,
+        choices: Vec::new(),
+        least: None,
+        most: None,
+        references: None,
+        default: None,
+    }
 }
 
 struct Read {
@@ -99,13 +109,17 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
             && !words::is_filler(w)
     });
+    // "a duration in minutes"
+    if words.len() > 2 && words[words.len() - 2] == "in" && UNITS.contains(&words[words.len() - 1]) {
+        words.truncate(words.len() - 2);
+    }
     // "a rating that is from 1 to 5"; "is done" is a flag.
     if words.len() > 1 && words.last() == Some(&"is") {
         words.pop();
     }
     let given_type = given.as_deref().and_then(type_named);
     let Some((field_type, sure)) = type_of(&mut words, given_type) else { return Ok(None) };
-    if words.is_empty() || words.len() > WORDS_MOST {
+    if words.is_empty() || words.len() > WORDS_MOST || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word)) {
         return Ok(None);
     }
     let name = words.join("_").replace(['-', '\''], "_");
@@ -164,8 +178,35 @@ fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(
     Ok(())
 }
 
+/// What a number counts, which its field does not say.
+const UNITS: &[&str] = &[
+    "seconds",
+    "minutes",
+    "hours",
+    "days",
+    "weeks",
+    "months",
+    "years",
+    "meters",
+    "metres",
+    "kilometers",
+    "kilometres",
+    "km",
+    "miles",
+    "grams",
+    "kg",
+    "kilograms",
+    "euros",
+    "dollars",
+    "cents",
+    "percent",
+    "degrees",
+    "celsius",
+    "bytes",
+];
+
 /// A type said in so many words.
-pub(super) fn type_named(word: &str) -> Option<FieldType> {
+pub(crate) fn type_named(word: &str) -> Option<FieldType> {
     Some(match word {
         "text" | "string" => FieldType::Text,
         "integer" | "int" | "whole number" => FieldType::Integer,
@@ -200,7 +241,7 @@ const BOOLEANS: &[&str] = &[
 const DATES: &[&str] = &["date", "birthday", "birthdate", "deadline", "day", "anniversary"];
 const DATETIMES: &[&str] = &["time", "datetime", "timestamp"];
 const INTEGERS: &[&str] = &[
-    "count", "quantity", "age", "year", "number", "stock", "position", "priority", "pages", "size", "seats", "floor", "points", "score",
+    "count", "quantity", "age", "year", "number", "stock", "streak", "priority", "pages", "size", "seats", "floor", "points", "score",
     "minutes", "hours", "duration", "calories", "servings", "capacity", "level",
 ];
 const NUMBERS: &[&str] = &[
@@ -274,6 +315,11 @@ const TEXTS: &[&str] = &[
     "zip",
     "class",
     "instructions",
+    "position",
+    "currency",
+    "place",
+    "destination",
+    "sensor",
 ];
 
 /// The type, and whether the words say it. Takes words off that only name the type.

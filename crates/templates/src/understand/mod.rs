@@ -1,25 +1,30 @@
 //! From a sentence to an [`Understanding`], or a [`Refusal`] that says why not.
 
-mod blocks;
-mod constraints;
-mod fields;
-mod scope;
+pub(crate) mod blocks;
+pub(crate) mod constraints;
+pub(crate) mod fields;
+mod kinds;
+mod plan;
+pub(crate) mod resources;
+pub(crate) mod scope;
 mod words;
 
-use crate::{Field, FieldType, Kind, Resource, Understanding};
+use crate::migrations;
+use crate::{Block, Field, FieldType, Format, Kind, Resource, Understanding};
+use resources::Read;
 
 /// Why a sentence is not built, and what would be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{reason}. The template engine builds a REST API for one kind of thing with fields, such as \
-     \"Build a REST API for todos with a title, a done flag and a due date\". Anything else needs a model, \
+    "{reason}. The template engine builds REST APIs, web apps, mobile backends, data pipelines and microservices for kinds of thing with \
+     fields, such as \"Build a REST API for todos with a title, a done flag and a due date\". Anything else needs a model, \
      which this version cannot use yet: the worker will take the URL of an OpenAI-compatible endpoint as `agents.model`"
 )]
 pub struct Refusal {
     pub reason: String,
 }
 
-fn refuse<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { reason: reason.into() })
 }
 
@@ -37,72 +42,211 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     if sentence.chars().count() > LONGEST {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
-    let (sentence, blocks) = blocks::take(&sentence);
-    scope::check(&sentence)?;
-    let parts = scope::split(&sentence)?;
-    let resource = resource(&parts.resource)?;
-    let mut assumed = Vec::new();
-    let mut parsed = fields::parse(&parts.fields, &mut assumed)?;
-    fields::check_excluded(&parsed.fields, &parts.without)?;
-    if parsed.fields.is_empty() {
-        assumed.push("No fields were named: each gets a name".to_owned());
-        parsed.fields.push(fields::text("name", true));
-    }
-    require_one(&mut parsed.fields, &parsed.said_required, &mut assumed);
-    assumed.push("Each has an id, and the times it was created and last changed, set by the server".to_owned());
-    if blocks.contains(&crate::Block::Search) && !parsed.fields.iter().any(|field| field.field_type.is_text()) {
+    let (sentence, kind) = kinds::take(politely(&sentence))?;
+    let (sentence, blocks) = blocks::take(&sentence, kind);
+    scope::check(&sentence, kind)?;
+    let (sentence, plan) = if kind == Kind::DataPipeline { plan::take(&sentence) } else { (sentence, plan::Plan::default()) };
+    let read = resources::read(&sentence)?;
+    let (mut assumed, mut not_understood) = (Vec::new(), read.rest.clone());
+    let resources = describe(&read, &mut assumed, &mut not_understood)?;
+    if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
         return refuse("It asks for search, and no field is a text");
     }
-    assumed.push("Data is kept in SQLite; no login is needed".to_owned());
-    let mut not_understood = parts.rest;
-    not_understood.extend(parsed.not_understood);
-    Ok(Understanding {
-        kind: Kind::RestApi,
-        template: "rest-api".to_owned(),
-        resource,
-        fields: parsed.fields,
+    if kind == Kind::DataPipeline
+        && let Some(block) = blocks.iter().find(|block| !matches!(block, Block::Search | Block::Pagination))
+    {
+        return refuse(format!("It asks for {block}, which data pipelines do not have"));
+    }
+    assumed.push("Each has an id, and the times it was created and last changed, set by the server".to_owned());
+    assumed.extend(of_kind(kind, &blocks, &plan).into_iter().map(str::to_owned));
+    let every_s = (kind == Kind::DataPipeline).then(|| plan.every_s.unwrap_or(HOUR_S));
+    let formats = match plan.formats {
+        formats if kind == Kind::DataPipeline && formats.is_empty() => vec![Format::Csv, Format::Json],
+        formats => formats,
+    };
+    let mut understanding = Understanding {
+        kind,
+        template: kind.template().to_owned(),
+        title: String::new(),
+        migrations: vec![migrations::create(&resources)],
+        resources,
         blocks,
+        every_s,
+        formats,
         assumed,
         not_understood,
+    };
+    understanding.title = title(kind, &understanding.things());
+    Ok(understanding)
+}
+
+const HOUR_S: u32 = 3_600;
+
+fn politely(sentence: &str) -> &str {
+    let mut sentence = sentence.trim_end_matches(['.', '!', ' ']);
+    for polite in ["please", "thanks", "thank you"] {
+        let at = sentence.len().saturating_sub(polite.len());
+        if sentence.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(polite)) && sentence[..at].ends_with([' ', ',', '.']) {
+            sentence = sentence[..at].trim_end_matches([',', '.', ' ']);
+        }
+    }
+    sentence
+}
+
+fn of_kind(kind: Kind, blocks: &[Block], plan: &plan::Plan) -> Vec<&'static str> {
+    let mut assumed = Vec::new();
+    let login = blocks.contains(&Block::Authentication) || kind == Kind::MobileBackend;
+    assumed.push(if login {
+        "Data is kept in SQLite; everybody signs up with an e-mail address and sees only their own"
+    } else {
+        "Data is kept in SQLite; no login is needed"
+    });
+    match kind {
+        Kind::WebApp => assumed.push("Pages are rendered by the server; programs have the same under /api"),
+        Kind::MobileBackend => {
+            assumed.push("Devices sign in for a token, fetch what changed since they last asked, and send what they did offline")
+        }
+        Kind::DataPipeline => {
+            assumed.push("Files are put into the inbox, by HTTP or as files; what is wrong is kept with the reason");
+            if plan.every_s.is_none() {
+                assumed.push("It runs every hour");
+            }
+            if plan.formats.is_empty() {
+                assumed.push("It reads CSV and JSON");
+            }
+        }
+        Kind::Microservice => assumed.push("It has probes, metrics and traces, and stops gracefully"),
+        Kind::RestApi => {}
+    }
+    assumed
+}
+
+/// `Products and warehouses API`
+fn title(kind: Kind, things: &str) -> String {
+    let mut letters = things.chars();
+    let capitalised = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default();
+    match kind {
+        Kind::RestApi => format!("{capitalised} API"),
+        Kind::WebApp => capitalised,
+        Kind::MobileBackend => format!("{capitalised} backend"),
+        Kind::DataPipeline => format!("{capitalised} pipeline"),
+        Kind::Microservice => format!("{capitalised} service"),
+    }
+}
+
+/// These resources with what one more clause says of them, and what is assumed.
+pub(crate) fn of_existing(resources: &[Resource], clause: &str) -> Result<(Vec<Resource>, Vec<String>), Refusal> {
+    let read = Read::existing(resources, clause)?;
+    let (mut assumed, mut not_understood) = (Vec::new(), Vec::new());
+    let described = describe(&read, &mut assumed, &mut not_understood)?;
+    if let Some(part) = not_understood.first() {
+        return refuse(format!("\"{part}\" is not understood"));
+    }
+    Ok((described, assumed))
+}
+
+/// Whether it can be a field's.
+pub(crate) fn is_name(name: &str) -> bool {
+    words::is_plain(name) && !name.contains('-')
+}
+
+/// The resources with their fields, and what each belongs to.
+fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<String>) -> Result<Vec<Resource>, Refusal> {
+    let several = read.resources.len() > 1;
+    let mut resources: Vec<Resource> = Vec::new();
+    for described in &read.resources {
+        let (mut resource, mut said) = (described.resource.clone(), Vec::new());
+        let about = |assumption: String| if several { format!("{}: {assumption}", resource.plural) } else { assumption };
+        let mut parsed = fields::parse(&described.fields.join(", "), &mut said)?;
+        fields::check_excluded(&parsed.fields, &described.without)?;
+        if !resource.fields.is_empty() {
+            // It is there already, with what it has.
+            not_understood.extend(parsed.not_understood);
+            for field in parsed.fields {
+                if resource.field(&field.name).is_some() {
+                    return refuse(format!("{} have a {} already", resource.plural, field.name));
+                }
+                resource.fields.push(field);
+            }
+            resources.push(resource);
+            continue;
+        }
+        if parsed.fields.is_empty() {
+            said.push("No fields were named: each gets a name".to_owned());
+            parsed.fields.push(fields::text("name", true));
+        }
+        require_one(&mut parsed.fields, &parsed.said_required, &mut said);
+        assumed.extend(said.into_iter().map(about));
+        not_understood.extend(parsed.not_understood);
+        resource.fields = parsed.fields;
+        resources.push(resource);
+    }
+    let mut relations = read.relations.clone();
+    // "a product has a name and a warehouse", where warehouses are kept too.
+    for one in 0..resources.len() {
+        for to in (0..resources.len()).filter(|to| *to != one) {
+            let (name, names) = (resources[to].identifier.clone(), resources[to].plural.replace([' ', '-'], "_"));
+            let before = resources[one].fields.len();
+            resources[one].fields.retain(|field| field.name != name || field.references.is_some());
+            if resources[one].fields.len() < before && !relations.contains(&(one, to)) {
+                relations.push((one, to));
+            }
+            let before = resources[one].fields.len();
+            resources[one].fields.retain(|field| field.name != names || field.references.is_some());
+            if resources[one].fields.len() < before && !relations.contains(&(to, one)) {
+                relations.push((to, one));
+            }
+        }
+    }
+    for (one, to) in &relations {
+        let (path, name) = (resources[*to].path.clone(), resources[*to].identifier.clone());
+        let own = one == to;
+        let name = if own { format!("parent_{name}") } else { name };
+        if resources[*one].field(&name).is_some() {
+            continue;
+        }
+        let reference = Field { field_type: FieldType::Reference, references: Some(path), ..fields::text(&name, !own) };
+        resources[*one].fields.push(reference);
+    }
+    if let Some(one) = (0..resources.len()).find(|one| leads_back(*one, *one, &relations, &mut Vec::new())) {
+        return refuse(format!(
+            "The goal contradicts itself: no {} could be the first, for it belongs to what belongs to it",
+            resources[one].singular
+        ));
+    }
+    for resource in &mut resources {
+        // What has nothing but what it belongs to has a name.
+        if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
+            resource.fields.insert(0, fields::text("name", true));
+        }
+    }
+    Ok(resources)
+}
+
+fn leads_back(from: usize, to: usize, relations: &[(usize, usize)], seen: &mut Vec<usize>) -> bool {
+    let next = relations.iter().filter(|(one, other)| *one == from && one != other).map(|(_, other)| *other);
+    next.into_iter().any(|next| {
+        next == to
+            || (!seen.contains(&next) && {
+                seen.push(next);
+                leads_back(next, to, relations, seen)
+            })
     })
 }
 
-/// When nothing was said about it, the first text field must be given and the others may be.
+/// When nothing was said about it, the first text field that may hold anything must be given and the others may be.
 fn require_one(fields: &mut [Field], said: &[String], assumed: &mut Vec<String>) {
     if fields.iter().any(|f| f.required) {
         return;
     }
-    let first = fields.iter_mut().find(|f| f.field_type == FieldType::Text && !said.contains(&f.name));
-    if let Some(field) = first {
+    let open = |f: &Field| f.field_type == FieldType::Text && !said.contains(&f.name);
+    let first = fields.iter().position(|f| open(f) && f.choices.is_empty()).or_else(|| fields.iter().position(open));
+    if let Some(field) = first.map(|at| &mut fields[at]) {
         field.required = true;
         assumed.push(format!("{} is required, the other fields are optional", field.name));
     } else if said.is_empty() {
         assumed.push("All fields are optional".to_owned());
     }
-}
-
-const RESOURCE_WORDS: usize = 3;
-
-fn resource(phrase: &str) -> Result<Resource, Refusal> {
-    let words: Vec<String> = phrase.split_whitespace().map(str::to_lowercase).filter(|w| !words::is_filler(w)).collect();
-    if words.is_empty() {
-        return refuse("The goal does not say what the API is for");
-    }
-    if words.len() > RESOURCE_WORDS {
-        return refuse(format!("\"{phrase}\" is not understood as the name of one kind of thing"));
-    }
-    if let Some(odd) = words.iter().find(|w| !words::is_plain(w)) {
-        return refuse(format!("\"{odd}\" cannot be part of a name in a URL: use the letters a to z"));
-    }
-    let (last, before) = words.split_last().map(|(last, before)| (last.as_str(), before)).unwrap_or(("", &[]));
-    let join = |last: String, with: &str| before.iter().cloned().chain([last]).collect::<Vec<_>>().join(with);
-    let (singular, plural) = (words::singular(last), words::plural(&words::singular(last)));
-    Ok(Resource {
-        singular: join(singular.clone(), " "),
-        plural: join(plural.clone(), " "),
-        path: join(plural, "-").replace('_', "-"),
-        identifier: join(singular, "_").replace('-', "_"),
-    })
 }
 
 #[cfg(test)]
@@ -113,9 +257,9 @@ mod tests {
     fn shown(sentence: &str) -> String {
         match understand(sentence) {
             Ok(u) => {
-                let fields: Vec<_> =
-                    u.fields.iter().map(|f| format!("{}{}:{:?}", f.name, if f.required { "!" } else { "" }, f.field_type)).collect();
-                format!("{} [{}]", u.resource.path, fields.join(" "))
+                let field = |f: &Field| format!("{}{}:{:?}", f.name, if f.required { "!" } else { "" }, f.field_type);
+                let one = |r: &Resource| format!("{} [{}]", r.path, r.fields.iter().map(field).collect::<Vec<_>>().join(" "));
+                u.resources.iter().map(one).collect::<Vec<_>>().join(", ")
             }
             Err(refusal) => format!("refused: {}", refusal.reason),
         }
@@ -158,11 +302,10 @@ mod tests {
             ("🚀🚀🚀", "not understood"),
             ("Robert'); DROP TABLE students;--", "not understood"),
             ("Improve user retention", "not understood"),
-            ("Build a web app for todos with a title", "web app"),
-            ("Build a REST API for todos with login", "login"),
-            ("Build a REST API for todos with a title and file uploads", "file upload"),
+            ("Build a landing page for todos with a title", "landing page"),
+            ("Build a REST API for todos with a title where users can log in", "login"),
             ("Build a REST API for books and authors with a name", "several kinds of thing"),
-            ("Build a REST API for orders, each order belongs to a customer", "belongs to"),
+            ("Build a data pipeline for orders with a title, with login", "login"),
             ("Build a GraphQL API for todos", "GraphQL"),
             ("Build a REST API in Rust for todos with a title", "Rust"),
             ("Build a REST API", "what the API is for"),
@@ -184,9 +327,26 @@ mod tests {
             "Build a REST API for todos with a unique status of open or closed",
             "Build a REST API for todos with a done flag from 1 to 5",
             "Build a REST API for todos with an age (integer) of low or high",
+            "Build a REST API for hens and eggs. Each hen belongs to an egg. Each egg belongs to a hen",
         ] {
             assert!(shown(sentence).contains("contradict"), "{sentence}: {}", shown(sentence));
         }
+    }
+
+    #[test]
+    fn what_belongs_to_what_is_a_reference() {
+        check(
+            "Build a REST API for products and warehouses. Each product has a name and a warehouse. Warehouses have a name",
+            "products [name!:Text warehouse!:Reference], warehouses [name!:Text]",
+        );
+        check(
+            "Build a REST API for orders, each order belongs to a customer",
+            "orders [name!:Text customer!:Reference], customers [name!:Text]",
+        );
+        check(
+            "Build a web app for categories with a name. Each category belongs to a category",
+            "categories [name!:Text parent_category:Reference]",
+        );
     }
 
     #[test]
@@ -199,7 +359,7 @@ mod tests {
     #[test]
     fn reserved_names_do_not_collide() {
         let u = understand("Build a REST API for classes with an id, a class and a from date").unwrap();
-        let names: Vec<_> = u.fields.iter().map(|f| f.name.as_str()).collect();
+        let names: Vec<_> = u.resources[0].fields.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["class", "from_date"]);
         assert!(u.assumed.iter().any(|a| a.contains("id")));
     }
@@ -208,14 +368,14 @@ mod tests {
         #[test]
         fn no_sentence_breaks_it(sentence in "\\PC{0,300}") {
             if let Ok(u) = understand(&sentence) {
-                prop_assert!(!u.fields.is_empty());
+                prop_assert!(u.resources.iter().all(|resource| !resource.fields.is_empty()));
             }
         }
 
         #[test]
         fn names_are_always_identifiers(words in "[a-zA-Z' ,.()-]{0,60}") {
             if let Ok(u) = understand(&format!("Build a REST API for things with {words}")) {
-                for field in &u.fields {
+                for field in u.resources.iter().flat_map(|resource| &resource.fields) {
                     prop_assert!(words::is_plain(&field.name.replace('_', "")), "{:?}", field.name);
                     prop_assert!(!field.name.starts_with(|c: char| c.is_ascii_digit() || c == '_'));
                 }

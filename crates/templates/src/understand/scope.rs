@@ -1,55 +1,7 @@
-//! What kind of thing is asked for, what of it is beyond the templates, and which words say what.
+//! What is beyond the templates, and the clauses of a sentence.
 
 use super::{Refusal, refuse};
-
-/// A sentence in its parts, as given.
-pub(super) struct Parts {
-    pub(super) resource: String,
-    pub(super) fields: String,
-    /// What it shall not have.
-    pub(super) without: Vec<String>,
-    /// Clauses that say nothing to us.
-    pub(super) rest: Vec<String>,
-}
-
-/// Kinds of project that are recognised, to be refused by name.
-const OTHER_KINDS: &[&str] = &[
-    "web app",
-    "webapp",
-    "website",
-    "web site",
-    "web page",
-    "frontend",
-    "front end",
-    "front-end",
-    "landing page",
-    "dashboard",
-    "mobile app",
-    "mobile backend",
-    "android app",
-    "ios app",
-    "data pipeline",
-    "pipeline",
-    "etl",
-    "microservice",
-    "microservices",
-    "chatbot",
-    "chat bot",
-    "bot",
-    "game",
-    "desktop app",
-    "command line",
-    "command-line",
-    "cli",
-    "library",
-    "script",
-    "graphql",
-    "grpc",
-    "soap",
-    "websocket api",
-    "machine learning",
-    "blockchain",
-];
+use crate::Kind;
 
 /// Features a REST API could have and ours does not; leaving them out silently would be a lie.
 const FEATURES: &[(&str, &str)] = &[
@@ -84,10 +36,9 @@ const FEATURES: &[(&str, &str)] = &[
     ("stripe", "payments"),
     ("export", "export"),
     ("import", "import"),
-    ("belongs to", "relations (\"belongs to\")"),
-    ("belong to", "relations (\"belong to\")"),
-    ("has many", "relations (\"has many\")"),
-    ("related to", "relations (\"related to\")"),
+    ("related to", "relations (\"related to\"; say \"belongs to\")"),
+    ("many-to-many", "relations of many to many"),
+    ("many to many", "relations of many to many"),
     ("foreign key", "relations (\"foreign key\")"),
     ("rate limit", "rate limits"),
     ("caching", "caching"),
@@ -120,23 +71,14 @@ const FEATURES: &[(&str, &str)] = &[
 ];
 
 /// Refuses what is recognised as beyond the templates.
-pub(super) fn check(sentence: &str) -> Result<(), Refusal> {
+pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
     let text = padded(sentence);
-    // What comes after "with" are fields: a website can be one.
-    let kind = BEFORE_FIELDS.iter().filter_map(|b| text.find(b)).min().map_or(text.as_str(), |at| &text[..=at]);
-    let has = |phrase: &str| kind.contains(&format!(" {phrase} "));
-    if let Some(kind) = OTHER_KINDS.iter().find(|kind| has(kind)) {
-        let shown = if *kind == "graphql" { "GraphQL" } else { kind };
-        return refuse(format!("A {shown} is not something the templates build"));
-    }
     // "file uploads" is "file upload"; what follows "without" is not asked for.
     let asked = text.split(" without ").next().unwrap_or(&text);
     let asks = |phrase: &str| asked.contains(&format!(" {phrase} ")) || asked.contains(&format!(" {phrase}s "));
-    if let Some((_, name)) = FEATURES.iter().find(|(phrase, _)| asks(phrase)) {
+    let loads = |phrase: &str| kind == Kind::DataPipeline && phrase == "import";
+    if let Some((_, name)) = FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase)) {
         return refuse(format!("It asks for {name}, which the templates do not have"));
-    }
-    if ![" api ", " rest ", " crud ", " apis "].iter().any(|word| text.contains(word)) {
-        return refuse("The goal is not understood: it names no REST API");
     }
     Ok(())
 }
@@ -147,62 +89,53 @@ fn padded(sentence: &str) -> String {
     format!(" {} ", spaced.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// What introduces the resource, and the fields.
-const BEFORE_RESOURCE: &[&str] = &[
-    " api for ",
-    " apis for ",
-    " service for ",
-    " backend for ",
-    " api of ",
-    " api to manage ",
-    " api to track ",
-    " api to store ",
-    " api to keep ",
-    " api managing ",
-    " api that manages ",
-    " api that stores ",
-    " api that tracks ",
-    " api which stores ",
-    " api which manages ",
-    " rest for ",
-    " crud for ",
-    " for ",
-];
-const BEFORE_FIELDS: &[&str] =
+/// What introduces the fields.
+pub(crate) const BEFORE_FIELDS: &[&str] =
     &[" with ", " having ", " that have ", " that has ", " which have ", " which has ", " has ", " have ", " containing ", " including "];
+/// What can be done to resources: "an API that tracks …", "an API to track …".
+const VERBS: &[(&str, &str)] = &[
+    ("manage", "managing"),
+    ("keep track of", "keeping track of"),
+    ("track", "tracking"),
+    ("store", "storing"),
+    ("keep", "keeping"),
+    ("load", "loading"),
+    ("import", "importing"),
+    ("collect", "collecting"),
+    ("record", "recording"),
+    ("handle", "handling"),
+    ("serve", "serving"),
+];
 
-pub(super) fn split(sentence: &str) -> Result<Parts, Refusal> {
-    let clauses = clauses(sentence);
-    let main = clauses.iter().find(|clause| BEFORE_RESOURCE.iter().any(|b| find(clause, b).is_some())).copied();
-    let Some(main) = main else { return refuse("The goal does not say what the API is for") };
-    let rest = clauses.into_iter().filter(|clause| *clause != main && !says_no_more(clause, main)).map(str::to_owned).collect();
-    let after = BEFORE_RESOURCE.iter().find_map(|b| find(main, b).map(|at| main[at + b.len()..].to_owned()));
-    let after = after.unwrap_or_default();
-    let (after, without) = cut_without(&after);
-    let at = BEFORE_FIELDS.iter().filter_map(|b| find(&after, b).map(|at| (at, b.len()))).min();
-    let (mut resource, fields) = match at {
-        Some((at, len)) => (after[..at].to_owned(), after[at + len..].to_owned()),
-        None => (after, String::new()),
+/// The text behind what introduces the resources, in a clause that has it.
+pub(crate) fn after_lead(clause: &str) -> Option<&str> {
+    let behind = |phrase: &str| find(clause, phrase).map(|at| &clause[at + phrase.len()..]);
+    let firm = [" api for ", " apis for ", " service for ", " backend for ", " api of ", " rest for ", " crud for "];
+    let by_verb = |(verb, doing): &(&str, &str)| {
+        let third = match verb.split_once(' ') {
+            Some((first, rest)) => format!("{first}s {rest}"),
+            None => format!("{verb}s"),
+        };
+        let phrases = [format!(" api to {verb} "), format!(" api that {third} "), format!(" api which {third} "), format!(" api {doing} ")];
+        phrases.iter().find_map(|phrase| behind(phrase))
     };
-    // "people where each person has …", "todos, each with …"
-    for lead in [" where ", ", each ", ", where ", " each "] {
-        if let Some(at) = find(&resource, lead) {
-            resource.truncate(at);
-        }
-    }
-    // "todos with a title and steps with a name": whose fields the second are is not said.
-    if let Some(again) = [" with ", " having "].iter().find(|b| find(&fields, b).is_some()) {
-        return refuse(format!("It seems to ask for several kinds of thing (a second \"{}\"), and the templates build one", again.trim()));
-    }
-    let resource = resource.trim().trim_end_matches(',').to_owned();
-    if resource.contains(',') || find(&resource, " and ").is_some() || find(&resource, " or ").is_some() {
-        return refuse(format!("It asks for several kinds of thing (\"{resource}\"), and the templates build one"));
-    }
-    Ok(Parts { resource, fields, without, rest })
+    let clause_start = ["api for ", "crud for ", "api that "].iter().find_map(|phrase| {
+        let at = find(clause, phrase).filter(|at| *at == 0)?;
+        Some(&clause[at + phrase.len()..])
+    });
+    firm.iter().find_map(|phrase| behind(phrase)).or_else(|| VERBS.iter().find_map(by_verb)).or(clause_start).or_else(|| behind(" for "))
+}
+
+/// The first of these phrases, and how long it is.
+pub(crate) fn first_of(text: &str, phrases: &[&str]) -> Option<(usize, usize)> {
+    phrases
+        .iter()
+        .filter_map(|phrase| find(text, phrase).map(|at| (at, phrase.len())))
+        .min_by_key(|(at, length)| (*at, usize::MAX - length))
 }
 
 /// Parted by full stops and the like; one within a number parts nothing.
-fn clauses(sentence: &str) -> Vec<&str> {
+pub(crate) fn clauses(sentence: &str) -> Vec<&str> {
     let parts = |(at, c): (usize, char)| {
         let ends = ";!?".contains(c) || (c == '.' && sentence[at + 1..].chars().next().is_none_or(char::is_whitespace));
         ends.then_some(at)
@@ -218,7 +151,7 @@ fn clauses(sentence: &str) -> Vec<&str> {
 }
 
 /// "We want to track our books": nothing that the main clause does not say.
-fn says_no_more(clause: &str, main: &str) -> bool {
+pub(crate) fn says_no_more(clause: &str, main: &str) -> bool {
     const WISHES: &[&str] = &[
         "we", "i", "want", "need", "would", "like", "to", "track", "keep", "manage", "store", "our", "my", "please", "thanks", "hello",
         "hi",
@@ -228,7 +161,7 @@ fn says_no_more(clause: &str, main: &str) -> bool {
 }
 
 /// Takes "without a, b" off the end.
-fn cut_without(text: &str) -> (String, Vec<String>) {
+pub(crate) fn cut_without(text: &str) -> (String, Vec<String>) {
     match find(text, " without ") {
         None => (text.to_owned(), Vec::new()),
         Some(at) => {
@@ -240,6 +173,6 @@ fn cut_without(text: &str) -> (String, Vec<String>) {
 }
 
 /// Where `phrase` begins, whatever the case of its ASCII letters.
-fn find(text: &str, phrase: &str) -> Option<usize> {
+pub(crate) fn find(text: &str, phrase: &str) -> Option<usize> {
     text.as_bytes().windows(phrase.len()).position(|w| w.eq_ignore_ascii_case(phrase.as_bytes()))
 }

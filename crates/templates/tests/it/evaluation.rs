@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use titan_templates::{Field, Understanding, understand};
+use titan_templates::{Field, Resource, Understanding, understand};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +27,9 @@ struct Goal {
 }
 
 fn shown(field: &Field) -> String {
+    if let Some(path) = &field.references {
+        return format!("-> {path}");
+    }
     let mut shown = serde_json::to_value(field.field_type).unwrap().as_str().unwrap().to_owned();
     if !field.choices.is_empty() {
         shown += &format!("{{{}}}", field.choices.join("|"));
@@ -39,12 +42,12 @@ fn shown(field: &Field) -> String {
 }
 
 fn resources(understanding: &Understanding) -> BTreeMap<String, BTreeMap<String, String>> {
-    let fields = understanding.fields.iter().map(|field| (field.name.clone(), shown(field))).collect();
-    BTreeMap::from([(understanding.resource.path.clone(), fields)])
+    let fields = |resource: &Resource| resource.fields.iter().map(|field| (field.name.clone(), shown(field))).collect();
+    understanding.resources.iter().map(|resource| (resource.path.clone(), fields(resource))).collect()
 }
 
 fn blocks(understanding: &Understanding) -> Vec<String> {
-    understanding.blocks.iter().map(|block| serde_json::to_value(block).unwrap().as_str().unwrap().to_owned()).collect()
+    understanding.blocks.iter().map(|block| block.name().to_owned()).collect()
 }
 
 struct App {
@@ -93,7 +96,7 @@ impl Drop for App {
 }
 
 /// Understood and refused as it is meant to be, of those that are in scope and those that are not. It only goes up.
-const UNDERSTOOD: usize = 12;
+const UNDERSTOOD: usize = 40;
 const REFUSED: usize = 20;
 
 #[test]

@@ -63,14 +63,65 @@ fn nothing_required() {
     passes_with_coverage("Build a REST API for measurements with a temperature and an optional note");
 }
 
+/// A kind of project each, with what it may have beside its resources.
+#[test]
+fn several_resources_that_belong_to_each_other() {
+    passes_with_coverage(
+        "Build a REST API for products and warehouses, with search. Products have a name, a unique sku and an optional price of at least 0. \
+         Each product belongs to a warehouse. Warehouses have a name and a city",
+    );
+}
+
+#[test]
+fn login_files_and_live_updates() {
+    passes_with_coverage("Build a REST API for notes with a text and a due date, with login, file uploads and live updates");
+}
+
+#[test]
+fn a_web_app() {
+    passes_with_coverage(
+        "Build a web app for books and authors, with search. A book has a title, a summary, a status of read or unread, a price, a rating from 1 to 5, an owned flag and a publishing date, \
+         and belongs to an author. An author has a name, an email, a website and a start time",
+    );
+}
+
+#[test]
+fn a_web_app_with_login() {
+    passes_with_coverage("Build a web app for a reading list of books with a title, an author, and a read flag, with login");
+}
+
+#[test]
+fn a_mobile_backend() {
+    passes_with_coverage(
+        "Build a mobile backend for a habit tracker where habits have a name and a streak. A check has a day and belongs to a habit",
+    );
+}
+
+#[test]
+fn a_data_pipeline() {
+    passes_with_coverage("Build a data pipeline that loads sales from a CSV file with a product, an amount and a date every hour");
+}
+
+#[test]
+fn a_data_pipeline_with_keys() {
+    passes_with_coverage("Create a pipeline which imports customers with a name and a unique email from JSON files once a day");
+}
+
+#[test]
+fn a_microservice() {
+    passes_with_coverage("Create a micro service for stock levels with a sku and a quantity of at least 0");
+}
+
 #[test]
 fn an_operators_own_template_replaces_the_built_in_one() {
     let own = tempfile::tempdir().unwrap();
     let files = own.path().join("rest-api/files/app");
     std::fs::create_dir_all(&files).unwrap();
-    std::fs::write(files.join("name.txt.j2"), "{{ resource.plural }}\n").unwrap();
+    std::fs::write(files.join("name.txt.j2"), "{{ resources[0].plural }}\n").unwrap();
     let rendered = Library::open(Some(own.path())).unwrap().render(&understand("Build a REST API for boxes").unwrap()).unwrap();
-    assert_eq!((rendered.len(), rendered[0].path.as_str(), rendered[0].contents.as_str()), (1, "app/name.txt", "boxes\n"));
+    let files: Vec<_> = rendered.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(files, ["app/migrations/0001.json", "app/name.txt", "project.json"]);
+    assert_eq!(rendered[1].contents, "boxes\n");
 }
 
 #[test]
@@ -78,7 +129,18 @@ fn a_directory_that_is_no_library_is_refused_by_name() {
     let own = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(own.path().join("rest-apis/files")).unwrap();
     let error = Library::open(Some(own.path())).unwrap_err().to_string();
-    assert!(error.contains("rest-apis") && error.contains("rest-api"), "{error}");
+    assert!(error.contains("rest-apis") && error.contains("no files"), "{error}");
+    std::fs::write(own.path().join("rest-apis/files/a"), "").unwrap();
+    for (description, part) in [
+        ("extends = \"nothing\"", "nothing"),
+        ("extends = \"rest-apis\"", "rest-apis"),
+        ("blocks = [\"x\"]", "\"x\""),
+        ("kind = 1", "kind"),
+    ] {
+        std::fs::write(own.path().join("rest-apis/template.toml"), description).unwrap();
+        let error = Library::open(Some(own.path())).unwrap_err().to_string();
+        assert!(error.contains(part), "{description}: {error}");
+    }
     let absent = own.path().join("absent");
     assert!(Library::open(Some(&absent)).unwrap_err().to_string().contains("absent"));
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{goal, watch};
@@ -55,27 +56,97 @@ async fn show(home: &Home, running: &Running, sentence: &str) -> anyhow::Result<
 
 /// Calls the app as its users would and prints what it answers.
 async fn use_app(done: &Value) -> anyhow::Result<()> {
-    let url = text(&done["result"]["deploy"], "url");
     let understanding = &done["result"]["plan-goal"]["understanding"];
-    let path = text(&understanding["resource"], "path");
+    let prefix = if understanding["kind"] == "web-app" { "api/" } else { "" };
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
-    let fields = understanding["fields"].as_array().into_iter().flatten().map(|f| (text(f, "name"), example(f)));
-    let item: serde_json::Map<String, Value> = fields.collect();
+    let mut app = App { http, url: format!("{}{prefix}", text(&done["result"]["deploy"], "url")), token: String::new() };
     println!("\nThe app answers:");
-    let call = async |request: reqwest::RequestBuilder, shown: String| -> anyhow::Result<Value> {
-        let answer = request.send().await.with_context(|| shown.clone())?;
-        let (status, body) = (answer.status(), answer.text().await?);
-        println!("  {shown}\n    {} {body}", status.as_u16());
-        Ok(json!({ "status": status.as_u16(), "body": serde_json::from_str::<Value>(&body).unwrap_or(Value::String(body)) }))
-    };
-    let made = call(http.post(format!("{url}{path}")).json(&item), format!("POST {url}{path}  {}", Value::Object(item.clone()))).await?;
-    ensure!(made["status"] == 201, "the app did not make what was posted");
-    let listed = call(http.get(format!("{url}{path}")), format!("GET {url}{path}")).await?;
-    ensure!(listed["body"]["items"].as_array().is_some_and(|items| items.len() == 1), "the app does not list what was posted");
-    let refused = call(http.post(format!("{url}{path}")).json(&json!({})), format!("POST {url}{path}  {{}}")).await?;
-    ensure!(refused["status"].as_u64().is_some_and(|s| (200..500).contains(&s)), "the app broke on an empty item");
-    call(http.get(format!("{url}health")), format!("GET {url}health")).await?;
+    let with_login = understanding["blocks"].as_array().is_some_and(|blocks| blocks.contains(&json!("authentication")));
+    if with_login || understanding["kind"] == "mobile-backend" {
+        let who = json!({ "email": "ada@example.org", "password": "correct horse" });
+        let root = App { url: text(&done["result"]["deploy"], "url"), ..app.clone() };
+        ensure!(root.call(Method::POST, "users", Some(&who)).await?.0 == 201, "nobody can sign up");
+        app.token = text(&root.call(Method::POST, "sessions", Some(&who)).await?.1, "token");
+    }
+    let resources: Vec<Value> = understanding["resources"].as_array().cloned().unwrap_or_default();
+    let first = resources.first().context("nothing was understood")?;
+    let path = text(first, "path");
+    if understanding["kind"] == "data-pipeline" {
+        app.load(first, understanding["formats"][0] == "json").await?;
+    } else {
+        let item = app.item(first, &resources).await?;
+        ensure!(app.call(Method::POST, &path, Some(&item)).await?.0 == 201, "the app did not make what was posted");
+        let (status, _) = app.call(Method::POST, &path, Some(&json!({}))).await?;
+        ensure!((200..500).contains(&status), "the app broke on an empty item");
+    }
+    let (_, listed) = app.call(Method::GET, &path, None).await?;
+    ensure!(listed["items"].as_array().is_some_and(|items| !items.is_empty()), "the app does not list what was posted");
+    App { url: text(&done["result"]["deploy"], "url"), ..app }.call(Method::GET, "health", None).await?;
     Ok(())
+}
+
+/// A deployed app, and who is signed in to it.
+#[derive(Clone)]
+struct App {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl App {
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
+        let shown = format!("{method} {}{path}  {}", self.url, body.map(Value::to_string).unwrap_or_default());
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.with_context(|| shown.clone())?;
+        let (status, body) = (answer.status().as_u16(), answer.text().await?);
+        println!("  {}\n    {status} {body}", shown.trim_end());
+        Ok((status, serde_json::from_str(&body).unwrap_or(Value::String(body))))
+    }
+
+    /// An item with every field; what it belongs to is made.
+    async fn item(&self, resource: &Value, all: &[Value]) -> anyhow::Result<Value> {
+        let mut item = serde_json::Map::new();
+        for field in resource["fields"].as_array().into_iter().flatten() {
+            let target =
+                all.iter().find(|other| !field["references"].is_null() && other["path"] == field["references"] && *other != resource);
+            let value = match target {
+                None if field["references"].is_null() => example(field),
+                // Of its own kind there is none yet.
+                None => Value::Null,
+                Some(target) => {
+                    let parent = Box::pin(self.item(target, all)).await?;
+                    self.call(Method::POST, &text(target, "path"), Some(&parent)).await?.1["id"].clone()
+                }
+            };
+            item.insert(text(field, "name"), value);
+        }
+        Ok(Value::Object(item))
+    }
+
+    /// One row by a file.
+    async fn load(&self, resource: &Value, json: bool) -> anyhow::Result<()> {
+        let fields: Vec<&Value> = resource["fields"].as_array().into_iter().flatten().collect();
+        let (name, file) = if json {
+            let row: serde_json::Map<String, Value> = fields.iter().map(|field| (text(field, "name"), example(field))).collect();
+            ("first.json", Value::Array(vec![Value::Object(row)]).to_string())
+        } else {
+            let line = |of: fn(&Value) -> String| fields.iter().map(|field| of(field)).collect::<Vec<_>>().join(",");
+            let cell = |field: &Value| example(field).as_str().map_or_else(|| example(field).to_string(), str::to_owned);
+            ("first.csv", format!("{}\n{}\n", line(|field| text(field, "name")), line(cell)))
+        };
+        println!("  PUT {}inbox/{name}  {file:?}", self.url);
+        let put = self.http.put(format!("{}inbox/{name}", self.url)).body(file).send().await?;
+        ensure!(put.status() == 202, "the app did not take the file: {}", put.text().await?);
+        let (_, run) = self.call(Method::POST, "runs", Some(&json!({}))).await?;
+        ensure!(run["loaded"] == 1, "the app did not load the row");
+        Ok(())
+    }
 }
 
 /// A value that the field may hold.

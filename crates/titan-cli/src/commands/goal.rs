@@ -149,15 +149,25 @@ pub(super) fn understood(understanding: &Value) -> Vec<String> {
         says.extend((!choices.is_empty()).then(|| format!("one of {}", choices.join(" | "))));
         let bounds = [("least", "at least"), ("most", "at most")].into_iter().filter(|(bound, _)| !f[*bound].is_null());
         says.extend(bounds.map(|(bound, words)| format!("{words} {}", f[bound])));
+        if let Some(path) = f["references"].as_str() {
+            says[0] = format!("one of the {path}");
+        }
         format!("{} ({})", text(f, "name"), says.join(", "))
     };
-    let fields = understanding["fields"].as_array().into_iter().flatten().map(field).collect::<Vec<_>>().join(", ");
+    let resource = |r: &Value| {
+        let fields = r["fields"].as_array().into_iter().flatten().map(field).collect::<Vec<_>>().join(", ");
+        format!("{}: {fields}", text(r, "plural"))
+    };
+    let mut resources = understanding["resources"].as_array().into_iter().flatten().map(resource);
     let texts =
         |name: &str| understanding[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
-    let mut lines =
-        vec![format!("Understood  {} for {}: {fields}", text(understanding, "kind"), text(&understanding["resource"], "plural"))];
+    let mut lines = vec![format!("Understood  {} for {}", text(understanding, "kind"), resources.next().unwrap_or_default())];
+    lines.extend(resources.map(|resource| format!("        and {resource}")));
     let blocks = texts("blocks");
     lines.extend((!blocks.is_empty()).then(|| format!("With        {}", blocks.join(", "))));
+    lines.extend(
+        understanding["every_s"].as_u64().map(|every_s| format!("Every       {every_s} s, from {}", texts("formats").join(" and "))),
+    );
     lines.extend(texts("assumed").into_iter().map(|a| format!("Assumed     {a}")));
     lines.extend(texts("not_understood").into_iter().map(|n| format!("Left out    {n}")));
     lines

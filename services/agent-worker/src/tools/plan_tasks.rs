@@ -20,7 +20,7 @@ pub(crate) async fn run(
 ) -> Result<Value> {
     let playbook = Playbook::load(playbook).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
     let variables = BTreeMap::from([
-        ("resource", understanding.resource.plural.clone()),
+        ("resource", understanding.things()),
         ("kind", understanding.kind.to_string()),
         ("environment", environment.to_owned()),
     ]);

@@ -51,7 +51,9 @@ def built_from_values(node):
     if isinstance(node, ast.JoinedStr):
         first = node.values[0] if node.values else None
         text = first.value if isinstance(first, ast.Constant) else ""
-        return bool(SQL.match(str(text))) and any(isinstance(v, ast.FormattedValue) for v in node.values)
+        # A name of a table or a column cannot be bound; what `quoted` gives is one name, whatever is in it.
+        name = lambda value: isinstance(value, ast.Call) and dotted(value.func) == "quoted"
+        return bool(SQL.match(str(text))) and any(isinstance(v, ast.FormattedValue) and not name(v.value) for v in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mod, ast.Add)):
         left = node.left
         while isinstance(left, ast.BinOp):

@@ -1,5 +1,7 @@
 """This API as an OpenAPI 3.1 document, made from the schema."""
-from app.schema import FIELDS, PATH, PLURAL, SEARCH, SINGULAR
+from app.blocks import hooks
+from app.operations import operation, query, ref
+from app.schema import PREFIX, RESOURCES, SEARCH, TITLE, WRITABLE
 from app.validation import INTEGER_MOST, TEXT_MOST
 
 JSON_TYPES = {
@@ -11,6 +13,7 @@ JSON_TYPES = {
     "datetime": {"type": "string", "format": "date-time"},
     "email": {"type": "string", "format": "email"},
     "url": {"type": "string", "format": "uri"},
+    "reference": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST},
 }
 
 
@@ -23,61 +26,50 @@ def nullable(field):
         schema[most] = int(field.most) if most == "maxLength" else field.most
     if field.choices:
         schema = {"type": "string", "enum": [*field.choices, *([] if field.required else [None])]}
+    if field.references:
+        schema["description"] = f"id of one of /{field.references}"
     if not field.required:
         schema["type"] = [schema["type"], "null"]
     return schema
 
 
 def document():
-    fields = {field.name: nullable(field) for field in FIELDS}
-    required = [field.name for field in FIELDS if field.required]
-    times = {name: {"type": "string", "format": "date-time"} for name in ("created_at", "updated_at")}
-    schemas = {
-        "Input": {"type": "object", "properties": fields, "required": required, "additionalProperties": False},
-        "Patch": {"type": "object", "properties": fields, "additionalProperties": False},
-        "Item": {"type": "object", "properties": {"id": {"type": "integer"}, **fields, **times}, "required": ["id", *fields, *times]},
-        "Error": {"type": "object", "properties": {"error": {"type": "object"}}, "required": ["error"]},
-    }
-    words = [{"name": "q", "in": "query", "description": "words that its texts have", "schema": {"type": "string"}}] if SEARCH else []
-    page = {"items": {"type": "array", "items": ref("Item")}, "next": {"type": ["integer", "null"]}}
-    schemas["Page"] = {"type": "object", "properties": page, "required": ["items", "next"]}
-    return {
+    result = {
         "openapi": "3.1.0",
-        "info": {"title": f"{PLURAL.title()} API", "version": "1.0.0"},
-        "components": {"schemas": schemas},
-        "paths": {
-            f"/{PATH}": {
-                "get": operation(f"List {PLURAL}", {"200": "Page", "400": "Error"}, parameters=[query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0), *words]),
-                "post": operation(f"Make a {SINGULAR}", {"201": "Item", "400": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Input"),
-            },
-            f"/{PATH}/{{id}}": {
-                "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST}}],
-                "get": operation(f"Read a {SINGULAR}", {"200": "Item", "404": "Error"}),
-                "put": operation(f"Replace a {SINGULAR}", {"200": "Item", "400": "Error", "404": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Input"),
-                "patch": operation(f"Change a {SINGULAR}", {"200": "Item", "400": "Error", "404": "Error", "409": "Error", "413": "Error", "422": "Error"}, body="Patch"),
-                "delete": operation(f"Delete a {SINGULAR}", {"204": None, "404": "Error"}),
-            },
-        },
+        "info": {"title": TITLE, "version": "1.0.0"},
+        "components": {"schemas": {"Error": {"type": "object", "properties": {"error": {"type": "object"}}, "required": ["error"]}}},
+        "paths": {},
     }
-
-
-def ref(name):
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def query(name, least, most, default):
-    return {"name": name, "in": "query", "schema": {"type": "integer", "minimum": least, "maximum": most, "default": default}}
-
-
-def operation(summary, answers, body=None, parameters=None):
-    responses = {}
-    for status, schema in answers.items():
-        responses[status] = {"description": "Deleted" if schema is None else schema}
-        if schema is not None:
-            responses[status]["content"] = {"application/json": {"schema": ref(schema)}}
-    result = {"summary": summary, "responses": responses}
-    if body is not None:
-        result["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
-    if parameters is not None:
-        result["parameters"] = parameters
+    for resource in RESOURCES:
+        describe(result, resource)
+    for block in hooks("describe"):
+        block(result)
     return result
+
+
+def describe(result, resource):
+    name = "".join(part.title() for part in resource.table.split("_"))
+    fields = {field.name: nullable(field) for field in resource.fields}
+    required = [field.name for field in resource.fields if field.required]
+    times = {name: {"type": "string", "format": "date-time"} for name in ("created_at", "updated_at")}
+    page = {"items": {"type": "array", "items": ref(name)}, "next": {"type": ["integer", "null"]}}
+    schemas = result["components"]["schemas"]
+    schemas[name] = {"type": "object", "properties": {"id": {"type": "integer"}, **fields, **times}, "required": ["id", *fields, *times]}
+    schemas[f"{name}Page"] = {"type": "object", "properties": page, "required": ["items", "next"]}
+    parameters = [query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0)]
+    parameters += [query(field.name, 1, INTEGER_MOST) for field in resource.fields if field.references]
+    if SEARCH:
+        parameters.append({"name": "q", "in": "query", "description": "words that its texts have", "schema": {"type": "string"}})
+    number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST}}
+    many = {"get": operation(f"List {resource.plural}", {"200": f"{name}Page", "400": "Error"}, parameters=parameters)}
+    one = {"parameters": [number], "get": operation(f"Read a {resource.singular}", {"200": name, "404": "Error"})}
+    if WRITABLE:
+        schemas[f"{name}Input"] = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
+        schemas[f"{name}Patch"] = {"type": "object", "properties": fields, "additionalProperties": False}
+        bad = {status: "Error" for status in ("400", "409", "411", "413", "422")}
+        many["post"] = operation(f"Make a {resource.singular}", {"201": name, **bad}, f"{name}Input")
+        one["put"] = operation(f"Replace a {resource.singular}", {"200": name, "404": "Error", **bad}, f"{name}Input")
+        one["patch"] = operation(f"Change a {resource.singular}", {"200": name, "404": "Error", **bad}, f"{name}Patch")
+        one["delete"] = operation(f"Delete a {resource.singular}", {"204": None, "404": "Error", "409": "Error"})
+    result["paths"][f"{PREFIX}/{resource.path}"] = many
+    result["paths"][f"{PREFIX}/{resource.path}/{{id}}"] = one

@@ -4,6 +4,8 @@ import math
 import re
 import urllib.parse
 
+from app.errors import Invalid
+
 TEXT_MOST = 10_000
 # Every JSON reader represents these exactly.
 INTEGER_MOST = 2**53 - 1
@@ -82,6 +84,12 @@ def url(value):
     return value.strip()
 
 
+def reference(value):
+    if integer(value) < 1:
+        raise ValueError("must be an id")
+    return value
+
+
 TYPES = {
     "text": text,
     "integer": integer,
@@ -91,7 +99,27 @@ TYPES = {
     "datetime": moment,
     "email": email,
     "url": url,
+    "reference": reference,
 }
+
+
+def from_text(field, text):
+    """What somebody typed, or a file has, as the API takes it; what cannot be is left as it is, for `check` to say why."""
+    text = text.strip()
+    if field.type == "boolean":
+        return {"on": True, "true": True, "yes": True, "1": True, "": False, "off": False, "false": False, "no": False, "0": False}.get(text.lower(), text)
+    if not text:
+        return None
+    try:
+        if field.type in ("integer", "reference"):
+            return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else float(text)
+        if field.type == "number":
+            return float(text)
+    except ValueError:
+        return text
+    if field.type == "datetime" and re.fullmatch(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?", text):
+        return text.replace(" ", "T") + "Z"
+    return text
 
 
 def limited(field, value):
@@ -104,14 +132,6 @@ def limited(field, value):
     if field.most is not None and size > field.most:
         raise ValueError(f"must be at most {field.most:g}{unit}")
     return value
-
-
-class Invalid(Exception):
-    """What is wrong, by field."""
-
-    def __init__(self, fields):
-        super().__init__("; ".join(f"{name} {problem}" for name, problem in fields.items()))
-        self.fields = fields
 
 
 def check(body, fields, partial=False):

@@ -2,7 +2,7 @@
 import datetime
 import itertools
 
-from app.schema import FIELDS
+from app.validation import INTEGER_MOST
 
 GOOD = {
     "text": ["Milk", "Größe 😀", "'; DROP TABLE x; --"],
@@ -13,6 +13,7 @@ GOOD = {
     "datetime": ["2026-12-24T18:00:00Z", "2026-12-24T18:00:00+02:00"],
     "email": ["ada@example.org"],
     "url": ["https://example.org/a?b=c"],
+    "reference": [1],
 }
 BAD = {
     "text": ["", "   ", 3, ["a"], "a" * 10_001, "\ud800"],
@@ -23,6 +24,7 @@ BAD = {
     "datetime": ["2026-12-24", "yesterday", "2026-12-24T18:00:00", 5],
     "email": ["ada", "a b@c.de", 5],
     "url": ["example.org", "ftp://example.org", "http://[", "https://a b", 5],
+    "reference": ["1", 0, True, 2**60, INTEGER_MOST],
 }
 
 
@@ -62,8 +64,3 @@ def bad(field):
     if field.most is not None:
         values.append("a" * (int(field.most) + 1) if field.type == "text" else field.most + 1)
     return values
-
-
-def item(choice=0):
-    """An item with every field."""
-    return {field.name: good(field, choice) for field in FIELDS}

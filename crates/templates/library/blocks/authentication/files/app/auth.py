@@ -1,0 +1,181 @@
+"""People sign up and sign in; everybody sees only what is theirs. Passwords are kept as scrypt hashes, tokens as SHA-256."""
+import datetime
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+import time
+
+from app.errors import HttpError, Invalid
+from app.messages import Answer
+from app.operations import operation
+from app.times import now
+from app.validation import TYPES
+
+PASSWORD_LEAST, PASSWORD_MOST = 8, 200
+SESSION_S = 30 * 86_400
+# Wrong passwords of one account in a minute.
+WRONG_MOST = 10
+# What everybody may call. Pages send who is not signed in to the form.
+OPEN = {("GET", "/health"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("POST", "/users"), ("POST", "/sessions")}
+COOKIE = "session"
+
+
+class Wrong:
+    """Counts wrong passwords, so that nobody tries them all."""
+
+    def __init__(self):
+        self.lock, self.times = threading.Lock(), {}
+
+    def check(self, email):
+        with self.lock:
+            recent = [at for at in self.times.get(email, ()) if at > time.monotonic() - 60]
+            self.times[email] = recent
+            if len(recent) >= WRONG_MOST:
+                raise HttpError(429, "too_many", "too many wrong passwords; try again in a minute", headers={"Retry-After": "60"})
+
+    def add(self, email):
+        with self.lock:
+            self.times.setdefault(email, []).append(time.monotonic())
+
+
+WRONG = Wrong()
+
+
+def tables(connection):
+    connection.execute("CREATE TABLE IF NOT EXISTS _user (id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT NOT NULL UNIQUE, password BLOB NOT NULL, created_at TEXT NOT NULL)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS _session (token BLOB PRIMARY KEY, user INTEGER NOT NULL REFERENCES _user(id), expires_at TEXT NOT NULL, created_at TEXT NOT NULL)"
+    )
+
+
+def hashed(password, salt):
+    return salt + hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1, maxmem=64 << 20)
+
+
+def digest(token):
+    return hashlib.sha256(token.encode()).digest()
+
+
+def credentials(body):
+    """The e-mail address and the password of a JSON object."""
+    if not isinstance(body, dict):
+        raise Invalid({"body": "must be a JSON object"})
+    problems = {name: "is not a field" for name in body if name not in ("email", "password")}
+    email, password = body.get("email"), body.get("password")
+    try:
+        email = TYPES["email"](email).lower()
+    except ValueError as error:
+        problems["email"] = str(error)
+    if not isinstance(password, str) or not PASSWORD_LEAST <= len(password) <= PASSWORD_MOST:
+        problems["password"] = f"must be {PASSWORD_LEAST} to {PASSWORD_MOST} characters"
+    elif any("\ud800" <= c <= "\udfff" for c in password):
+        problems["password"] = "must be valid Unicode"
+    if problems:
+        raise Invalid(problems)
+    return email, password
+
+
+def sign_up(application, email, password):
+    kept = hashed(password, os.urandom(16))
+    with application.store.transaction() as connection:
+        if connection.execute("SELECT 1 FROM _user WHERE email = ?", (email,)).fetchone():
+            raise HttpError(409, "taken", "this e-mail address has an account", {"email": "is taken"})
+        cursor = connection.execute("INSERT INTO _user (email, password, created_at) VALUES (?, ?, ?)", (email, kept, now()))
+        return {"id": cursor.lastrowid, "email": email}
+
+
+def sign_in(application, email, password):
+    """A new session; the token is shown this once."""
+    WRONG.check(email)
+    with application.store.lock:
+        user = application.store.connection.execute("SELECT id, password FROM _user WHERE email = ?", (email,)).fetchone()
+    # As long for somebody who is not there.
+    kept = user["password"] if user else b"\0" * 80
+    if not hmac.compare_digest(hashed(password, kept[:16]), kept) or not user:
+        WRONG.add(email)
+        raise HttpError(401, "unauthenticated", "the e-mail address or the password is wrong")
+    token = secrets.token_urlsafe(32)
+    expires = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=SESSION_S)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    with application.store.transaction() as connection:
+        connection.execute("DELETE FROM _session WHERE expires_at < ?", (now(),))
+        connection.execute("INSERT INTO _session VALUES (?, ?, ?, ?)", (digest(token), user["id"], expires, now()))
+    return {"token": token, "expires_at": expires}
+
+
+def sign_out(application, session):
+    with application.store.transaction() as connection:
+        connection.execute("DELETE FROM _session WHERE token = ?", (session,))
+
+
+def cookie(request, name=COOKIE):
+    for part in (request.headers.get("Cookie") or "").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value
+    return None
+
+
+def admit(application, request):
+    kind, _, token = (request.headers.get("Authorization") or "").partition(" ")
+    token = token.strip() if kind.lower() == "bearer" else cookie(request)
+    if token:
+        with application.store.lock:
+            session = application.store.connection.execute("SELECT user FROM _session WHERE token = ? AND expires_at > ?", (digest(token), now())).fetchone()
+        if session:
+            request.owner, request.session = session["user"], digest(token)
+            # A page's form says by a field of its own that it is from here; so a request by cookie alone changes nothing else.
+            request.by_cookie = kind.lower() != "bearer"
+    if request.owner is None and not is_open(request):
+        raise HttpError(401, "unauthenticated", "sign in first: POST /sessions", headers={"WWW-Authenticate": "Bearer"})
+    if getattr(request, "by_cookie", False) and request.method not in ("GET", "HEAD") and not is_open(request):
+        raise HttpError(401, "unauthenticated", "the API takes a token, not a cookie", headers={"WWW-Authenticate": "Bearer"})
+
+
+def is_open(request):
+    """Needs no login; blocks know what else of theirs does not. Pages look after themselves."""
+    from app.blocks import hooks
+
+    method = "GET" if request.method == "HEAD" else request.method
+    return (method, request.path) in OPEN or any(of_block(request) for of_block in hooks("is_open") if of_block is not is_open)
+
+
+def routes(application):
+    def leave(request, match):
+        sign_out(application, request.session)
+        return Answer(204)
+
+    def me(request, match):
+        with application.store.lock:
+            user = application.store.connection.execute("SELECT id, email, created_at FROM _user WHERE id = ?", (request.owner,)).fetchone()
+        return Answer(200, dict(user))
+
+    return [
+        ("POST", "/users", lambda request, match: Answer(201, sign_up(application, *credentials(request.json())))),
+        ("GET", "/users/me", me),
+        ("POST", "/sessions", lambda request, match: Answer(201, sign_in(application, *credentials(request.json())))),
+        ("DELETE", "/sessions/current", leave),
+    ]
+
+
+def describe(document):
+    schemas, bad = document["components"]["schemas"], {status: "Error" for status in ("400", "401", "411", "413", "422")}
+    schemas["Credentials"] = {
+        "type": "object",
+        "properties": {"email": {"type": "string", "format": "email"}, "password": {"type": "string", "minLength": PASSWORD_LEAST, "maxLength": PASSWORD_MOST}},
+        "required": ["email", "password"],
+        "additionalProperties": False,
+    }
+    schemas["User"] = {"type": "object", "properties": {"id": {"type": "integer"}, "email": {"type": "string"}}, "required": ["id", "email"]}
+    schemas["Session"] = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    for path in document["paths"].values():
+        for of, method in path.items():
+            if of != "parameters":
+                method["responses"].setdefault("401", operation("", {"401": "Error"})["responses"]["401"])
+    document["paths"]["/users"] = {"post": {**operation("Sign up", {"201": "User", "409": "Error", **bad}, "Credentials"), "security": []}}
+    document["paths"]["/users/me"] = {"get": operation("Who is signed in", {"200": "User", "401": "Error"})}
+    document["paths"]["/sessions"] = {"post": {**operation("Sign in", {"201": "Session", "429": "Error", **bad}, "Credentials"), "security": []}}
+    document["paths"]["/sessions/current"] = {"delete": operation("Sign out", {"204": None, "401": "Error"})}

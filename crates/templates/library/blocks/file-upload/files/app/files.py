@@ -1,0 +1,125 @@
+"""Files that are kept with an item: `PUT /<resource>/<id>/files/<name>`, by the SHA-256 of what is in them."""
+import hashlib
+import os
+import re
+import urllib.parse
+
+from app.errors import HttpError, Missing
+from app.messages import Answer
+from app.operations import operation
+from app.schema import PREFIX, RESOURCES
+from app.times import now
+from app.validation import INTEGER_MOST
+
+FILE_MOST = 10 << 20
+NAME = r"([A-Za-z0-9%._~ -]{1,300})"
+TYPE = re.compile(r"[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,100}")
+
+
+def tables(connection):
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS _file (resource TEXT NOT NULL, item INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL, size INTEGER NOT NULL, "
+        "sha256 TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (resource, item, name))"
+    )
+
+
+def changing(connection, what, resource, item):
+    """A file goes with its item; what is in it may be another one's too, and stays."""
+    if what == "deleted":
+        connection.execute("DELETE FROM _file WHERE resource = ? AND item = ?", (resource.table, item["id"]))
+
+
+def routes(application):
+    return [route for resource in RESOURCES for route in of(application, resource)]
+
+
+def of(application, resource):
+    directory = application.store.directory / "files"
+    base = re.escape(f"{PREFIX}/{resource.path}") + "/([0-9]{1,16})/files"
+
+    def place(request, match):
+        """That the item is there, and the caller's."""
+        number = int(match[1])
+        if number > INTEGER_MOST:
+            raise Missing(resource.singular)
+        application.store.get(resource, request.owner, number)
+        return number
+
+    def named(match):
+        name = urllib.parse.unquote(match[2], errors="replace").strip()
+        if not name or name in (".", "..") or len(name) > 100 or any(c in '/\\"' or not c.isprintable() for c in name):
+            raise HttpError(422, "invalid", "a file's name is 1 to 100 characters, without slashes and quotes", {"name": "is not a name"})
+        return name
+
+    def listed(request, match):
+        number = place(request, match)
+        with application.store.lock:
+            rows = application.store.connection.execute(
+                "SELECT name, type, size, sha256, created_at FROM _file WHERE resource = ? AND item = ? ORDER BY name", (resource.table, number)
+            ).fetchall()
+        return Answer(200, {"items": [dict(row) for row in rows]})
+
+    def put(request, match):
+        number, name = place(request, match), named(match)
+        kind = (request.headers.get("Content-Type") or "application/octet-stream").split(";")[0].strip().lower()
+        if not TYPE.fullmatch(kind):
+            raise HttpError(422, "invalid", "Content-Type is not a media type", {"Content-Type": "is not a media type"})
+        data = request.body(FILE_MOST)
+        digest = hashlib.sha256(data).hexdigest()
+        keep(directory, digest, data)
+        row = {"name": name, "type": kind, "size": len(data), "sha256": digest, "created_at": now()}
+        with application.store.transaction() as connection:
+            application.store.get(resource, request.owner, number)
+            known = connection.execute("SELECT 1 FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
+            connection.execute("INSERT OR REPLACE INTO _file VALUES (?, ?, ?, ?, ?, ?, ?)", (resource.table, number, *row.values()))
+        return Answer(200 if known else 201, row)
+
+    def find(request, match):
+        number, name = place(request, match), named(match)
+        with application.store.lock:
+            row = application.store.connection.execute("SELECT * FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
+        if row is None:
+            raise Missing("file")
+        return row
+
+    def get(request, match):
+        row = find(request, match)
+        # As a download: what somebody uploaded is not run in a page of ours.
+        disposition = "attachment; filename*=UTF-8''" + urllib.parse.quote(row["name"])
+        return Answer(200, (directory / row["sha256"]).read_bytes(), {"Content-Disposition": disposition, "ETag": f'"{row["sha256"]}"'}, row["type"])
+
+    def delete(request, match):
+        row = find(request, match)
+        with application.store.transaction() as connection:
+            connection.execute("DELETE FROM _file WHERE resource = ? AND item = ? AND name = ?", (row["resource"], row["item"], row["name"]))
+        return Answer(204)
+
+    return [("GET", base, listed), ("PUT", f"{base}/{NAME}", put), ("GET", f"{base}/{NAME}", get), ("DELETE", f"{base}/{NAME}", delete)]
+
+
+def keep(directory, digest, data):
+    """Whole or not at all."""
+    directory.mkdir(exist_ok=True)
+    temporary = directory / f"{digest}.{os.getpid()}.{os.urandom(4).hex()}"
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, directory / digest)
+
+
+def describe(document):
+    schemas = document["components"]["schemas"]
+    texts = {name: {"type": "string"} for name in ("name", "type", "sha256", "created_at")}
+    schemas["File"] = {"type": "object", "properties": {**texts, "size": {"type": "integer"}}, "required": [*texts, "size"]}
+    schemas["Files"] = {"type": "object", "properties": {"items": {"type": "array", "items": {"$ref": "#/components/schemas/File"}}}, "required": ["items"]}
+    number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST}}
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 100}}
+    for resource in RESOURCES:
+        base = f"{PREFIX}/{resource.path}/{{id}}/files"
+        put = operation("Keep a file", {status: "File" for status in ("200", "201")} | {status: "Error" for status in ("400", "404", "411", "413", "422")})
+        put["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        get = operation("Read a file", {"404": "Error", "422": "Error"})
+        get["responses"]["200"] = {"description": "The file", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        document["paths"][base] = {"parameters": [number], "get": operation("List files", {"200": "Files", "404": "Error"})}
+        document["paths"][f"{base}/{{name}}"] = {"parameters": [number, name], "put": put, "get": get, "delete": operation("Delete a file", {"204": None, "404": "Error", "422": "Error"})}

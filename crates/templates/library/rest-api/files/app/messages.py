@@ -1,0 +1,55 @@
+"""What comes in and what goes out."""
+import json
+import re
+import urllib.parse
+
+from app.errors import HttpError
+
+BODY_MOST = 1 << 20
+
+
+class Request:
+    """`read` gives the body; `owner` is whose items it is about."""
+
+    def __init__(self, method, target, headers, read):
+        self.method, self.headers, self.read = method, headers, read
+        self.path, _, query = target.partition("?")
+        self.query = urllib.parse.parse_qs(query, keep_blank_values=True)
+        self.owner, self.session = None, None
+
+    def body(self, most=BODY_MOST):
+        length = self.headers.get("Content-Length")
+        if length is None or not re.fullmatch(r"[0-9]{1,12}", length, re.ASCII):
+            raise HttpError(411, "length_required", "a body with a Content-Length is needed")
+        if int(length) > most:
+            raise HttpError(413, "too_large", f"the body must be at most {most} bytes")
+        return self.read(int(length))
+
+    def json(self):
+        try:
+            return json.loads(self.body().decode("utf-8"), object_pairs_hook=duplicate_free, parse_constant=no_constant)
+        except (ValueError, RecursionError) as error:
+            raise HttpError(400, "not_json", f"the body is not JSON: {error}") from None
+
+
+class Answer:
+    """The body is JSON unless it has a type of its own; `upgrade` takes the connection over once it is sent."""
+
+    def __init__(self, status, body=None, headers=None, content_type="application/json", upgrade=None):
+        self.status, self.body, self.headers, self.content_type, self.upgrade = status, body, headers or {}, content_type, upgrade
+
+    def data(self):
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body or b""
+        return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False).encode()
+
+
+def duplicate_free(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a field is given twice")
+    return result
+
+
+def no_constant(name):
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,31 @@
+"""What a resource is made of."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Field:
+    """The types are those of `app.validation.TYPES`."""
+
+    name: str
+    type: str
+    required: bool = False
+    unique: bool = False
+    # The only values there are; empty: any.
+    choices: tuple = ()
+    # Of numbers their bounds, of texts those of their length.
+    least: "int | float | None" = None
+    most: "int | float | None" = None
+    # Path of the resource it is the id of.
+    references: "str | None" = None
+
+
+@dataclass(frozen=True)
+class Resource:
+    singular: str
+    plural: str
+    path: str
+    table: str
+    fields: tuple
+
+    def field(self, name):
+        return next((field for field in self.fields if field.name == name), None)

@@ -1,0 +1,606 @@
+//! From a sentence about a project that is there to what it becomes: "add a priority from 1 to 5 and rename title to name".
+
+use crate::migrations::{self, Step};
+use crate::understand::{Refusal, blocks, constraints, fields, of_existing, refuse, resources, scope, understand};
+use crate::{Block, Field, FieldType, Resource, Understanding};
+
+/// What a project becomes, and what that changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Modification {
+    pub after: Understanding,
+    /// Each a sentence for people.
+    pub changes: Vec<String>,
+}
+
+/// Reads what is to change. A sentence that asks for a whole project anew makes it that; what it keeps keeps its data.
+///
+/// # Errors
+/// It is not understood, names what is not there, or cannot be.
+pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Refusal> {
+    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(built) = anew(&sentence) {
+        let mut after = built?;
+        if after.kind != before.kind {
+            return refuse(format!("The project is a {} and the goal asks for a {}; make a new project for it", before.kind, after.kind));
+        }
+        let steps = migrations::between(&before.resources, &after.resources);
+        let changes = steps.iter().map(ToString::to_string).collect();
+        after.migrations = before.migrations.clone();
+        after.migrations.extend((!steps.is_empty()).then_some(steps));
+        return Ok(Modification { after, changes });
+    }
+    let mut project = Project { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
+    for clause in clauses(&sentence) {
+        project.change(&clause)?;
+    }
+    let Project { mut after, steps, changes, assumed } = project;
+    if changes.is_empty() {
+        return refuse("It changes nothing");
+    }
+    after.assumed = assumed;
+    after.not_understood = Vec::new();
+    after.migrations.extend((!steps.is_empty()).then_some(steps));
+    Ok(Modification { after, changes })
+}
+
+/// "Build a REST API for todos with …" asks for all of it; "Build the search" does not.
+fn anew(sentence: &str) -> Option<Result<Understanding, Refusal>> {
+    let first = sentence.split(' ').next().unwrap_or_default().to_lowercase();
+    if VERBS.contains(&first.as_str()) {
+        return None;
+    }
+    match understand(sentence) {
+        Err(_) if !["build", "create", "i", "we", "an", "rest"].contains(&first.as_str()) => None,
+        read => Some(read),
+    }
+}
+
+const VERBS: &[&str] = &[
+    "add", "also", "rename", "call", "remove", "delete", "drop", "make", "change", "turn", "set", "allow", "limit", "require", "let",
+    "each", "every", "include",
+];
+
+/// "Add a note, rename title to name and remove the date" are three.
+fn clauses(sentence: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for clause in scope::clauses(sentence) {
+        let words: Vec<&str> = clause.split(' ').collect();
+        let mut from = 0;
+        for at in 1..words.len() {
+            let before = words[at - 1].to_lowercase();
+            let begins = VERBS.contains(&words[at].to_lowercase().as_str())
+                && !["each", "every", "also"].contains(&words[at].to_lowercase().as_str());
+            if begins && (["and", "then", "please"].contains(&before.as_str()) || before.ends_with(',')) {
+                found.push(words[from..at].join(" "));
+                from = at;
+            }
+        }
+        found.push(words[from..].join(" "));
+    }
+    let trimmed = |clause: &String| {
+        let mut clause = clause.trim().trim_end_matches([',', '.', ' ']).to_owned();
+        for word in [" and then", " and", " then", " please"] {
+            if let Some(shorter) = clause.strip_suffix(word) {
+                clause = shorter.trim_end_matches([',', ' ']).to_owned();
+            }
+        }
+        clause.strip_prefix("please ").or(clause.strip_prefix("Please ")).map(str::to_owned).unwrap_or(clause)
+    };
+    found.iter().map(trimmed).filter(|clause| !clause.is_empty()).collect()
+}
+
+struct Project {
+    after: Understanding,
+    steps: Vec<Step>,
+    changes: Vec<String>,
+    assumed: Vec<String>,
+}
+
+/// Where a field is: its resource, and itself.
+type Place = (usize, usize);
+
+impl Project {
+    fn change(&mut self, clause: &str) -> Result<(), Refusal> {
+        let (verb, rest) = clause.split_once(' ').unwrap_or((clause, ""));
+        let rest = without_article(rest.trim());
+        match verb.to_lowercase().as_str() {
+            "add" | "also" | "include" => self.add(rest.strip_prefix("add ").unwrap_or(rest)),
+            "rename" | "call" => self.rename(rest),
+            "remove" | "delete" | "drop" => self.remove(rest),
+            "make" | "change" | "turn" | "set" | "allow" | "limit" | "require" | "let" => self.restrict(verb, rest),
+            _ => self.say(clause),
+        }
+    }
+
+    /// Goes to these resources, with what that does to the data.
+    fn become_of(&mut self, resources: Vec<Resource>) {
+        self.steps.extend(migrations::between(&self.after.resources, &resources));
+        self.after.resources = resources;
+    }
+
+    fn add(&mut self, what: &str) -> Result<(), Refusal> {
+        if let Some(added) = block(what) {
+            if self.after.blocks.contains(&added) {
+                return refuse(format!("The project has {added} already"));
+            }
+            if added == Block::Authentication {
+                return refuse(
+                    "Login cannot be added to what is there: nobody would own the items there are. Build a new project with login",
+                );
+            }
+            self.after.blocks.push(added);
+            self.changes.push(format!("{added} is added"));
+            return Ok(());
+        }
+        // "a note to todos"
+        for (at, _) in what.match_indices(" to ").collect::<Vec<_>>().into_iter().rev() {
+            let target = without_article(what[at + 4..].trim());
+            if let Some(one) = self.resource(target) {
+                return self.add_fields(one, &what[..at]);
+            }
+            // "archived to status"
+            if let Some(place) = self.field(target)?.filter(|(one, n)| !self.after.resources[*one].fields[*n].choices.is_empty()) {
+                return self.add_choices(place, &what[..at]);
+            }
+        }
+        // "warehouses with a name and a city"
+        let named = scope::first_of(what, &[" with ", " that have ", " that has ", " having ", " which have "]);
+        if let Some(resource) = named
+            .and_then(|(at, _)| resources::resource(&what[..at]).ok())
+            .filter(|r| self.resource(&r.singular).is_none() && is_many(what, r))
+        {
+            return self.say(&format!("{} have {}", resource.plural, named.map_or("", |(at, length)| &what[at + length..])));
+        }
+        match self.after.resources.len() {
+            1 => self.add_fields(0, what),
+            _ => refuse(format!("It does not say to which: \"add {what} to {}\"", self.after.resources[0].plural)),
+        }
+    }
+
+    fn add_fields(&mut self, one: usize, text: &str) -> Result<(), Refusal> {
+        let (text, default) = take_default(text);
+        let mut said = Vec::new();
+        let parsed = fields::parse(&text, &mut said)?;
+        if parsed.fields.is_empty() || !parsed.not_understood.is_empty() {
+            return refuse(format!("\"{text}\" is not understood as fields of {}", self.after.resources[one].plural));
+        }
+        self.assumed.extend(said);
+        let mut resources = self.after.resources.clone();
+        let plural = resources[one].plural.clone();
+        for mut field in parsed.fields {
+            if resources[one].field(&field.name).is_some() {
+                return refuse(format!("{plural} have a {} already", field.name));
+            }
+            if let Some(default) = &default {
+                field.default = Some(value_of(&field, default)?);
+            } else if field.required && field.field_type != FieldType::Boolean {
+                let name = &field.name;
+                return refuse(format!("{plural} that are there have no {name}: say \"with a default of …\", or let it be optional"));
+            }
+            self.changes.push(format!("{plural} get {} ({})", field.name, field.field_type));
+            resources[one].fields.push(field);
+        }
+        self.become_of(resources);
+        Ok(())
+    }
+
+    fn add_choices(&mut self, (one, n): Place, text: &str) -> Result<(), Refusal> {
+        let mut resources = self.after.resources.clone();
+        let field = &mut resources[one].fields[n];
+        for choice in text.replace(" and ", ",").replace(" or ", ",").split(',').map(|c| c.trim().trim_matches(['"', '\'']).to_owned()) {
+            if !choice.is_empty() && !field.choices.contains(&choice) {
+                field.choices.push(choice);
+            }
+        }
+        self.changes.push(format!("{} may be {}", field.name, field.choices.join(", ")));
+        self.become_of(resources);
+        Ok(())
+    }
+
+    /// "title to name", "todos to tasks", "the title of todos to name"
+    fn rename(&mut self, what: &str) -> Result<(), Refusal> {
+        let Some((old, new)) = what.split_once(" to ").or_else(|| what.split_once(" as ")).or_else(|| what.split_once(" into ")) else {
+            return refuse(format!("\"rename {what}\" does not say to what"));
+        };
+        let (old, new) = (old.trim(), without_article(new.trim()));
+        if let Some(one) = self.resource(old) {
+            return self.rename_resource(one, new);
+        }
+        // "title to name in todos"
+        let (new, old) = match new.split_once(" in ").or_else(|| new.split_once(" of ")) {
+            Some((new, of)) => (new, format!("{old} of {of}")),
+            None => (new, old.to_owned()),
+        };
+        let Some((one, n)) = self.field(&old)? else { return self.unknown(&old) };
+        let name = name_of(new).ok_or_else(|| Refusal { reason: format!("\"{new}\" cannot be a field's name: use the letters a to z") })?;
+        let resource = &mut self.after.resources[one];
+        if resource.field(&name).is_some() || ["id", "created_at", "updated_at", "owner"].contains(&name.as_str()) {
+            return refuse(format!("{} have a {name} already", resource.plural));
+        }
+        let (table, from) = (resource.identifier.clone(), std::mem::replace(&mut resource.fields[n].name, name.clone()));
+        let unique = resource.fields[n].unique;
+        self.changes.push(format!("{from} of {} is called {name}", resource.plural));
+        self.steps.extend(unique.then(|| migrations::unique(&table, &from, false)));
+        self.steps.push(Step::RenameColumn { table: table.clone(), from, to: name.clone() });
+        self.steps.extend(unique.then(|| migrations::unique(&table, &name, true)));
+        Ok(())
+    }
+
+    fn rename_resource(&mut self, one: usize, new: &str) -> Result<(), Refusal> {
+        let renamed = resources::resource(new)?;
+        if self.resource(&renamed.singular).is_some() {
+            return refuse(format!("There are {} already", renamed.plural));
+        }
+        let old = self.after.resources[one].clone();
+        let unique: Vec<&Field> = old.fields.iter().filter(|field| field.unique).collect();
+        self.steps.extend(unique.iter().map(|field| migrations::unique(&old.identifier, &field.name, false)));
+        self.steps.push(Step::RenameTable { from: old.identifier.clone(), to: renamed.identifier.clone() });
+        self.steps.extend(unique.iter().map(|field| migrations::unique(&renamed.identifier, &field.name, true)));
+        self.changes.push(format!("{} are called {}; their place is /{}", old.plural, renamed.plural, renamed.path));
+        for field in self.after.resources.iter_mut().flat_map(|resource| &mut resource.fields) {
+            if field.references.as_ref() == Some(&old.path) {
+                field.references = Some(renamed.path.clone());
+            }
+        }
+        self.after.resources[one] = Resource { fields: old.fields, ..renamed };
+        Ok(())
+    }
+
+    fn remove(&mut self, what: &str) -> Result<(), Refusal> {
+        if let Some(gone) = block(what) {
+            if !self.after.blocks.contains(&gone) {
+                return refuse(format!("The project has no {gone}"));
+            }
+            if gone == Block::Authentication {
+                return refuse("Login cannot be removed: everybody would see what is somebody's own");
+            }
+            self.after.blocks.retain(|block| *block != gone);
+            self.changes.push(format!("{gone} is removed"));
+            return Ok(());
+        }
+        let mut resources = self.after.resources.clone();
+        let what = what.replace(" from ", " of ");
+        let (names, of) = what.split_once(" of ").map_or((what.as_str(), None), |(names, of)| (names, Some(of)));
+        if let Some(one) = self.resource(names).filter(|_| of.is_none()) {
+            let gone = resources.remove(one);
+            if resources.is_empty() {
+                return refuse("Nothing would be left of the project");
+            }
+            if let Some(other) =
+                resources.iter().find(|other| other.fields.iter().any(|field| field.references.as_ref() == Some(&gone.path)))
+            {
+                return refuse(format!(
+                    "{} belong to {}; remove that first: \"remove the {} from {}\"",
+                    other.plural, gone.plural, gone.singular, other.plural
+                ));
+            }
+            self.changes.push(format!("{} are removed; what is kept of them comes back with a way back", gone.plural));
+            self.become_of(resources);
+            return Ok(());
+        }
+        for name in names.replace(" and ", ",").split(',').map(|name| without_article(name.trim())).filter(|name| !name.is_empty()) {
+            let named = of.map_or(name.to_owned(), |of| format!("{name} of {of}"));
+            let Some((one, _)) = self.field(&named)? else { return self.unknown(&named) };
+            let field_name = name_of(name).unwrap_or_default();
+            let resource = &mut resources[one];
+            resource.fields.retain(|field| field.name != field_name);
+            if resource.fields.is_empty() {
+                return refuse(format!("{} would have no field left", resource.plural));
+            }
+            self.changes.push(format!("{field_name} of {} is removed; its values come back with a way back", resource.plural));
+        }
+        self.become_of(resources);
+        Ok(())
+    }
+
+    /// "the price a whole number", "email unique", "status to open or closed", "the title to at most 80 characters"
+    fn restrict(&mut self, verb: &str, what: &str) -> Result<(), Refusal> {
+        let words: Vec<&str> = what.split(' ').collect();
+        // The longest beginning that names a field.
+        let found = (1..=words.len()).rev().find_map(|n| match self.field(&words[..n].join(" ")) {
+            Ok(Some(place)) => Some(Ok((place, n))),
+            Ok(None) => None,
+            Err(refusal) => Some(Err(refusal)),
+        });
+        let ((one, n), length) = match found {
+            Some(found) => found?,
+            None => return self.unknown(what),
+        };
+        let mut said: Vec<&str> = words[length..].to_vec();
+        while said.first().is_some_and(|word| {
+            ["to", "be", "a", "an", "into", "as", "field", "is", "only", "now", "from"].contains(word)
+                && !(*word == "from" && said.len() > 2)
+        }) {
+            said.remove(0);
+        }
+        let text = said.join(" ");
+        let was = self.after.resources[one].fields[n].clone();
+        let field = restricted(&was, &text, verb)?;
+        if field == was {
+            return refuse(format!("{} is that already", was.name));
+        }
+        let mut resources = self.after.resources.clone();
+        self.changes.push(format!("{} of {}: {}", was.name, resources[one].plural, difference(&was, &field)));
+        resources[one].fields[n] = field;
+        self.become_of(resources);
+        Ok(())
+    }
+
+    /// "Each product belongs to a warehouse", "warehouses have a name".
+    fn say(&mut self, clause: &str) -> Result<(), Refusal> {
+        let (read, assumed) = of_existing(&self.after.resources, clause)?;
+        let before = self.after.resources.clone();
+        for new in read.iter().filter(|new| before.iter().all(|old| old.identifier != new.identifier)) {
+            self.changes.push(format!("{} are kept, at /{}", new.plural, new.path));
+        }
+        let mut resources = read;
+        for (old, new) in before.iter().zip(&mut resources) {
+            for field in new.fields.iter_mut().filter(|field| old.field(&field.name).is_none()) {
+                // What is there belongs to nothing yet.
+                field.required = false;
+                self.changes.push(format!(
+                    "{} get {} ({})",
+                    old.plural,
+                    field.name,
+                    field.references.as_ref().map_or(field.field_type.to_string(), |path| format!("one of {path}"))
+                ));
+            }
+        }
+        if resources == before {
+            return refuse(format!("\"{clause}\" is not understood as a change"));
+        }
+        self.assumed.extend(assumed);
+        self.become_of(resources);
+        Ok(())
+    }
+
+    fn resource(&self, name: &str) -> Option<usize> {
+        let named = resources::resource(name.strip_prefix("each ").or(name.strip_prefix("every ")).unwrap_or(name)).ok()?;
+        self.after.resources.iter().position(|resource| resource.singular == named.singular)
+    }
+
+    /// "title", "the title field", "title of todos". None: there is none; it is refused when several resources have it.
+    fn field(&self, text: &str) -> Result<Option<Place>, Refusal> {
+        let text = without_article(text).trim_end_matches(" field");
+        let (name, of) = match text.split_once(" of ").or_else(|| text.split_once(" in ")) {
+            Some((name, of)) => match self.resource(without_article(of)) {
+                Some(one) => (name, Some(one)),
+                None => return Ok(None),
+            },
+            None => (text, None),
+        };
+        let Some(name) = name_of(name) else { return Ok(None) };
+        let has = |(one, resource): (usize, &Resource)| resource.fields.iter().position(|field| field.name == name).map(|n| (one, n));
+        let places: Vec<Place> =
+            self.after.resources.iter().enumerate().filter(|(one, _)| of.is_none_or(|of| of == *one)).filter_map(has).collect();
+        match places.as_slice() {
+            [] => Ok(None),
+            [place] => Ok(Some(*place)),
+            _ => {
+                let of: Vec<&str> = places.iter().map(|(one, _)| self.after.resources[*one].plural.as_str()).collect();
+                refuse(format!("There is a {name} of {}: say which, such as \"{name} of {}\"", of.join(" and of "), of[0]))
+            }
+        }
+    }
+
+    fn unknown(&self, what: &str) -> Result<(), Refusal> {
+        let fields = |resource: &Resource| {
+            let names: Vec<&str> = resource.fields.iter().map(|field| field.name.as_str()).collect();
+            format!("{} have {}", resource.plural, names.join(", "))
+        };
+        let known: Vec<String> = self.after.resources.iter().map(fields).collect();
+        refuse(format!("The project has no \"{what}\": {}", known.join("; ")))
+    }
+}
+
+fn without_article(text: &str) -> &str {
+    ["the ", "a ", "an "].iter().find_map(|article| text.strip_prefix(article)).unwrap_or(text).trim()
+}
+
+/// "Due date" → `due_date`
+fn name_of(text: &str) -> Option<String> {
+    let name = without_article(text).trim_end_matches(" field").trim_matches(['"', '\'']).to_lowercase().replace([' ', '-'], "_");
+    (crate::understand::is_name(&name)).then_some(name)
+}
+
+/// A block by its name alone.
+fn block(what: &str) -> Option<Block> {
+    let (left, blocks) = blocks::take(&format!("API for things with a name, with {}", what.trim()), crate::Kind::RestApi);
+    (left == "API for things with a name").then(|| blocks.first().copied()).flatten()
+}
+
+fn is_many(what: &str, resource: &Resource) -> bool {
+    let lower = what.to_lowercase();
+    lower.starts_with(&resource.plural) || lower.starts_with("resource ") || lower.starts_with(&format!("{} resource", resource.singular))
+}
+
+/// "… with a default of 3" → what comes before, and the default.
+fn take_default(text: &str) -> (String, Option<String>) {
+    for phrase in [" with a default of ", " with default ", " defaulting to ", " that defaults to ", " (default "] {
+        if let Some((before, default)) = text.split_once(phrase) {
+            return (before.to_owned(), Some(default.trim_end_matches(')').trim_matches(['"', '\'']).to_owned()));
+        }
+    }
+    (text.to_owned(), None)
+}
+
+fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
+    let wrong = || Refusal { reason: format!("The default {text:?} cannot be a {} of {}", field.field_type, field.name) };
+    let value = match field.field_type {
+        FieldType::Integer => text.parse::<i64>().map_err(|_| wrong())?.into(),
+        FieldType::Number => text.parse::<f64>().map_err(|_| wrong())?.into(),
+        FieldType::Boolean => i32::from(["yes", "true", "on"].contains(&text)).into(),
+        _ => serde_json::Value::from(text),
+    };
+    let bounds = field.least.is_none_or(|least| value.as_f64().is_none_or(|n| n >= least))
+        && field.most.is_none_or(|most| value.as_f64().is_none_or(|n| n <= most));
+    let fits = (field.choices.is_empty() || field.choices.iter().any(|choice| choice == text)) && bounds && !field.unique;
+    if fits { Ok(value) } else { Err(wrong()) }
+}
+
+/// The field with what is said of it.
+fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
+    let mut field = was.clone();
+    match text {
+        "required" | "mandatory" => field.required = true,
+        "" if verb.eq_ignore_ascii_case("require") => field.required = true,
+        "optional" | "not required" => field.required = false,
+        "unique" => field.unique = true,
+        "not unique" | "no longer unique" => field.unique = false,
+        _ => {
+            // As if it were named anew: "a priority from 1 to 5", "a status of open or closed", "a price (number)".
+            let choices = text.contains(" or ") || text.contains('/');
+            let named = match fields::type_named(text) {
+                Some(_) => format!("{} ({text})", was.name.replace('_', " ")),
+                None if choices && !text.starts_with("of ") => {
+                    format!("{} of {}", was.name.replace('_', " "), text.trim_start_matches("one of "))
+                }
+                None => format!("{} {text}", was.name.replace('_', " ")),
+            };
+            let (_, limits) = constraints::take(&named)?;
+            let parsed = fields::parse(&named, &mut Vec::new())?;
+            let Some(read) =
+                parsed.fields.first().filter(|read| read.name == was.name && (fields::type_named(text).is_some() || !limits.is_empty()))
+            else {
+                return refuse(format!("\"{text}\" is not understood as what {} may hold", was.name));
+            };
+            if fields::type_named(text).is_some() {
+                field.field_type = read.field_type;
+                (field.choices, field.least, field.most) = (Vec::new(), None, None);
+            } else if !read.choices.is_empty() {
+                (field.field_type, field.choices) = (FieldType::Text, read.choices.clone());
+            } else {
+                // A range says what it is of only where it was not that before.
+                if !matches!((was.field_type, limits[0].length), (FieldType::Integer | FieldType::Number, false) | (FieldType::Text, true))
+                {
+                    field.field_type = read.field_type;
+                }
+                (field.least, field.most) = (read.least, read.most);
+            }
+        }
+    }
+    Ok(field)
+}
+
+fn difference(was: &Field, now: &Field) -> String {
+    let mut said = Vec::new();
+    if was.field_type != now.field_type {
+        said.push(format!("is a {} (it was a {})", now.field_type, was.field_type));
+    }
+    if was.required != now.required {
+        said.push(if now.required { "is required" } else { "is optional" }.to_owned());
+    }
+    if was.unique != now.unique {
+        said.push(if now.unique { "is unique" } else { "may be there twice" }.to_owned());
+    }
+    if was.choices != now.choices && !now.choices.is_empty() {
+        said.push(format!("is one of {}", now.choices.join(", ")));
+    }
+    let bounds = [("at least", was.least, now.least), ("at most", was.most, now.most)];
+    said.extend(
+        bounds.into_iter().filter(|(_, was, now)| was != now).filter_map(|(words, _, now)| now.map(|now| format!("is {words} {now}"))),
+    );
+    said.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODOS: &str =
+        "Build a REST API for todos with a title, a done flag, a status of open or closed, a priority from 1 to 9 and a price";
+    const SHOP: &str = "Build a REST API for products and warehouses. Products have a name and a unique sku. Each product belongs to a warehouse. Warehouses have a name";
+
+    /// The steps, or why not.
+    fn steps(project: &str, sentence: &str) -> String {
+        match modify(&understand(project).unwrap(), sentence) {
+            Ok(Modification { after, .. }) => {
+                let steps = after.migrations.get(1).map(|steps| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+                steps.unwrap_or_else(|| "no step".to_owned())
+            }
+            Err(refusal) => format!("refused: {}", refusal.reason),
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_done() {
+        for (project, sentence, expected) in [
+            (TODOS, "Add a note", "todo gets note"),
+            (TODOS, "add a due date and a tag to todos", "todo gets due_date; todo gets tag"),
+            (TODOS, "Add a unique code", "todo gets code; todo: code is unique"),
+            (TODOS, "Add a required owner with a default of nobody", "todo gets owner"),
+            (TODOS, "Rename title to name", "todo: title is called name"),
+            (TODOS, "rename todos to tasks", "todo is called task"),
+            (TODOS, "Remove the price", "todo loses price"),
+            (TODOS, "Make the price a whole number", "todo: price becomes a whole number"),
+            (TODOS, "make title unique", "todo: title is unique"),
+            (TODOS, "Change the priority to be from 1 to 5", "todo: priority is checked"),
+            (TODOS, "change priority from 1 to 20", "no step"),
+            (TODOS, "Allow status to be open, closed or archived", "no step"),
+            (TODOS, "Add archived to status", "no step"),
+            (TODOS, "Limit the title to at most 80 characters", "todo: title is checked"),
+            (TODOS, "make priority required", "todo: priority is checked"),
+            (TODOS, "make title optional", "no step"),
+            (TODOS, "Add search", "no step"),
+            (
+                TODOS,
+                "Add a note, rename title to name and remove the price",
+                "todo gets note; todo: title is called name; todo loses price",
+            ),
+            (TODOS, "Add lists with a name. Each todo belongs to a list", "list is kept; todo gets list"),
+            (SHOP, "rename sku to code", "product: sku may be there twice; product: sku is called code; product: code is unique"),
+            (SHOP, "rename name to title in products", "product: name is called title"),
+            (SHOP, "Remove the warehouse from products and remove warehouses", "product loses warehouse; warehouse is kept no more"),
+            (SHOP, "rename warehouses to stores", "warehouse is called store"),
+            (
+                TODOS,
+                "Build a REST API for todos with a title and a note",
+                "todo loses done; todo loses status; todo loses priority; todo loses price; todo gets note",
+            ),
+        ] {
+            assert_eq!(steps(project, sentence), expected, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (project, sentence, part) in [
+            (TODOS, "Remove the deadline", "no \"deadline\""),
+            (TODOS, "Add a title", "already"),
+            (TODOS, "Add a required owner", "default"),
+            (TODOS, "Add a priority2 from 1 to 5 with a default of 9", "default"),
+            (TODOS, "Rename title to prénom", "a to z"),
+            (TODOS, "Remove todos", "Nothing would be left"),
+            (TODOS, "Make title optional and make title shiny", "not understood"),
+            (TODOS, "Add login", "Login"),
+            (TODOS, "Improve it", "not understood"),
+            (TODOS, "", "changes nothing"),
+            (TODOS, "Build a web app for todos with a title", "new project"),
+            (SHOP, "remove warehouses", "belong to"),
+            (SHOP, "rename name to title", "say which"),
+            (SHOP, "add a note", "does not say to which"),
+        ] {
+            let refused = steps(project, sentence);
+            assert!(refused.starts_with("refused") && refused.contains(part), "{sentence}: {refused}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_another_sentence_breaks_it() {
+        let project = understand(TODOS).unwrap();
+        for sentence in [
+            "add",
+            "add to",
+            "rename to",
+            "rename a to",
+            "make",
+            "change the title to",
+            "remove of",
+            "allow status to be",
+            "🚀",
+            "add 🚀 to todos",
+        ] {
+            assert!(modify(&project, sentence).is_err(), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Which kinds of thing are to be kept, what is said of each, and which belongs to which.
+
+use super::constraints::{joined, tokens};
+use super::scope::{self, find};
+use super::{Refusal, refuse, words};
+use crate::Resource;
+
+/// What the sentence says, resource by resource.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) resources: Vec<Described>,
+    /// (one that belongs, to which), by their places.
+    pub(super) relations: Vec<(usize, usize)>,
+    /// Clauses that say nothing to us.
+    pub(super) rest: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Described {
+    pub(super) resource: Resource,
+    /// Texts that name fields.
+    pub(super) fields: Vec<String>,
+    /// What it shall not have.
+    pub(super) without: Vec<String>,
+}
+
+const RESOURCES_MOST: usize = 20;
+const NAME_WORDS: usize = 3;
+
+/// What a thing holds that is named instead of it: "a guest book" is for entries.
+const CONTAINERS: &[(&str, &str)] = &[
+    ("guest book", "entries"),
+    ("guestbook", "entries"),
+    ("address book", "contacts"),
+    ("phone book", "contacts"),
+    ("log book", "entries"),
+    ("logbook", "entries"),
+    ("diary", "entries"),
+    ("journal", "entries"),
+    ("shopping list", "items"),
+    ("grocery list", "items"),
+    ("wish list", "items"),
+    ("packing list", "items"),
+    ("to-do list", "todos"),
+    ("todo list", "todos"),
+    ("task list", "tasks"),
+    ("reading list", "books"),
+    ("blog", "posts"),
+];
+
+/// What ends the names of resources where nothing is said of them yet.
+const LEADS: &[&str] =
+    &[" where ", ", where ", ", each ", ", every ", " each ", ", a ", ", an ", ", the ", " that belong to ", " that belongs to "];
+
+pub(super) fn read(sentence: &str) -> Result<Read, Refusal> {
+    let clauses = scope::clauses(sentence);
+    let main = clauses.iter().find(|clause| scope::after_lead(clause).is_some()).copied();
+    let Some(main) = main else { return refuse("The goal does not say what the API is for") };
+    let (after, without) = scope::cut_without(scope::after_lead(main).unwrap_or_default());
+    let (phrase, said) = head(&after);
+    let mut read = Read::default();
+    read.name(phrase.trim().trim_end_matches(','), said.as_deref())?;
+    if let Some(said) = said {
+        let only = read.resources.len() == 1;
+        let begins_with_fields = said.starts_with(FIELDS);
+        if begins_with_fields && !only {
+            return refuse(format!("It names several kinds of thing (\"{}\"), and does not say whose the fields are", phrase.trim()));
+        }
+        read.statements(said.trim_start_matches(FIELDS), Some(0), begins_with_fields)?;
+    }
+    read.resources[0].without = without;
+    for clause in clauses.into_iter().filter(|clause| *clause != main && !scope::says_no_more(clause, main)) {
+        if !read.statements(clause, None, false)? {
+            read.rest.push(clause.to_owned());
+        }
+    }
+    if read.resources.len() > RESOURCES_MOST {
+        return refuse(format!("It names {} kinds of thing; the templates take {RESOURCES_MOST}", read.resources.len()));
+    }
+    Ok(read)
+}
+
+/// Stands before a text that says fields of what came before.
+const FIELDS: char = '\u{E001}';
+
+/// The names of resources, and what is said of them in the same clause.
+fn head(after: &str) -> (String, Option<String>) {
+    let fields = scope::first_of(after, scope::BEFORE_FIELDS);
+    let lead = scope::first_of(after, LEADS);
+    match (fields, lead) {
+        (Some((at, length)), lead) if lead.is_none_or(|(lead, _)| at < lead) => {
+            (after[..at].to_owned(), Some(format!("{FIELDS}{}", &after[at + length..])))
+        }
+        (_, Some((at, _))) => {
+            let said = after[at..].trim_start_matches([',', ' ']);
+            let said = said.strip_prefix("where ").or(said.strip_prefix("that ")).unwrap_or(said);
+            (after[..at].to_owned(), Some(said.to_owned()))
+        }
+        _ => (after.to_owned(), None),
+    }
+}
+
+impl Read {
+    /// What one clause says of resources that are there.
+    pub(super) fn existing(resources: &[Resource], clause: &str) -> Result<Self, Refusal> {
+        let described = resources.iter().map(|resource| Described { resource: resource.clone(), fields: Vec::new(), without: Vec::new() });
+        let mut read = Self { resources: described.collect(), ..Self::default() };
+        if read.statements(clause, None, false)? { Ok(read) } else { refuse(format!("\"{clause}\" is not understood as a change")) }
+    }
+
+    /// "products and warehouses", "authors and their posts", "a shopping list".
+    fn name(&mut self, phrase: &str, said: Option<&str>) -> Result<(), Refusal> {
+        if find(phrase, " or ").is_some() {
+            return refuse(format!("\"{phrase}\" is not understood as the names of kinds of thing"));
+        }
+        let mut contained = phrase.to_owned();
+        // "a reading list of books", "a list of plants"
+        if let Some(at) =
+            find(phrase, " of ").filter(|at| phrase[..*at].to_lowercase().ends_with("list") || phrase[..*at].ends_with("collection"))
+        {
+            phrase[at + 4..].clone_into(&mut contained);
+        } else if let Some(things) = container(phrase) {
+            // "a shopping list where items have a name": they are named.
+            let subject = said.filter(|said| !said.starts_with(FIELDS)).and_then(subject_of);
+            contained = subject.unwrap_or(things.to_owned());
+        } else if words::is_article(phrase.split(' ').next().unwrap_or_default())
+            && let Some(subject) = said.filter(|said| !said.starts_with(FIELDS)).and_then(subject_of)
+        {
+            // "a habit tracker where habits have a name"
+            contained = subject;
+        }
+        let parts = contained.replace(" and ", ",").replace(" as well as ", ",");
+        for part in parts.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let theirs = part.strip_prefix("their ").or(part.strip_prefix("its "));
+            let at = self.place(theirs.unwrap_or(part))?;
+            if theirs.is_some() && at > 0 {
+                self.relate(at, at - 1);
+            }
+        }
+        if self.resources.is_empty() { refuse("The goal does not say what the API is for") } else { Ok(()) }
+    }
+
+    /// Where the resource of this name is; it is added where it is not.
+    fn place(&mut self, name: &str) -> Result<usize, Refusal> {
+        let resource = resource(name)?;
+        if let Some(at) = self.find(&resource.singular) {
+            return Ok(at);
+        }
+        self.resources.push(Described { resource, fields: Vec::new(), without: Vec::new() });
+        Ok(self.resources.len() - 1)
+    }
+
+    fn find(&self, singular: &str) -> Option<usize> {
+        self.resources.iter().position(|described| described.resource.singular == singular)
+    }
+
+    fn relate(&mut self, one: usize, to: usize) {
+        if !self.relations.contains(&(one, to)) {
+            self.relations.push((one, to));
+        }
+    }
+
+    /// Reads "each product has a name and belongs to a warehouse, a warehouse has a name". `subject`: whom it is about from its
+    /// beginning, whose fields come at once where `fields`. False, and nothing is read, when it is about nothing that is known.
+    fn statements(&mut self, text: &str, mut subject: Option<usize>, fields: bool) -> Result<bool, Refusal> {
+        let words = tokens(text);
+        let mut verb = fields.then_some(Verb::Has);
+        let (mut object, mut at, mut any): (Vec<String>, usize, bool) = (Vec::new(), 0, fields);
+        while at < words.len() {
+            let begins = at == 0 || [",", "and", "but", "while", "where", "which"].contains(&words[at - 1].to_lowercase().as_str());
+            if let Some((name, next, behind)) = begins.then(|| self.subject_at(&words, at, subject, any)).flatten() {
+                self.say(subject, verb, &std::mem::take(&mut object))?;
+                subject = Some(match name {
+                    Some(name) => self.place(&name)?,
+                    None => subject.unwrap_or(0),
+                });
+                (verb, at, any) = (Some(next), behind, true);
+                continue;
+            }
+            // "ingredients of a recipe with a name"
+            if verb == Some(Verb::Has) && ["with", "having"].contains(&words[at].to_lowercase().as_str()) {
+                let Some((kept, one, of)) = self.part_of(&object) else {
+                    return refuse(format!(
+                        "It seems to ask for several kinds of thing (a second \"{}\"), and does not say whose the fields are",
+                        words[at]
+                    ));
+                };
+                self.say(subject, verb, &kept)?;
+                let one = self.place(&one)?;
+                self.relate(one, of);
+                (subject, object) = (Some(one), Vec::new());
+                at += 1;
+                continue;
+            }
+            object.push(words[at].clone());
+            at += 1;
+        }
+        if any {
+            self.say(subject, verb, &object)?;
+        }
+        Ok(any)
+    }
+
+    /// A subject with its verb at this place: its name (none: the same as before), the verb, and where what is said begins. `going`: a
+    /// verb alone goes on with what was said.
+    fn subject_at(&self, words: &[String], at: usize, current: Option<usize>, going: bool) -> Option<(Option<String>, Verb, usize)> {
+        let lower: Vec<String> = words[at..].iter().take(8).map(|word| word.to_lowercase()).collect();
+        if let Some((verb, length)) = verb_at(&lower).filter(|_| current.is_some() && (going || at == 0)) {
+            return Some((None, verb, at + length));
+        }
+        let determined = usize::from(["a", "an", "each", "every", "the", "all"].contains(&lower.first()?.as_str()));
+        for length in 1..=NAME_WORDS {
+            let Some((verb, verb_length)) = lower.get(determined + length..).and_then(verb_at) else { continue };
+            let name = words[at + determined..at + determined + length].join(" ");
+            let behind = at + determined + length + verb_length;
+            // "each has", "it has", "they have"
+            if ["it", "they", "one", "each", "everyone"].contains(&name.to_lowercase().as_str()) {
+                return Some((None, verb, behind));
+            }
+            let known = resource(&name).ok().filter(|resource| self.find(&resource.singular).is_some());
+            // One that was not named before, at the beginning of a clause: "Warehouses have a name".
+            let new = || {
+                at == 0
+                    && current.is_none()
+                    && resource(&name).is_ok_and(|r| determined > 0 || r.plural == name.to_lowercase())
+                    && !is_people(&name)
+            };
+            return (known.is_some() || new()).then_some((Some(name), verb, behind));
+        }
+        // "each with a name": of whom it was about.
+        (lower.len() > 1 && lower[0] == "each" && ["with", "having"].contains(&lower[1].as_str())).then_some((None, Verb::Has, at + 2))
+    }
+
+    /// What comes before it, its name, and what it is part of: "a title and ingredients of a recipe".
+    fn part_of(&self, object: &[String]) -> Option<(Vec<String>, String, usize)> {
+        let begin = object.iter().rposition(|word| [",", "and"].contains(&word.as_str())).map_or(0, |at| at + 1);
+        let phrase = object[begin..].join(" ");
+        let (one, of) = phrase.split_once(" of ")?;
+        let of = of.trim_start_matches("a ").trim_start_matches("an ").trim_start_matches("the ").trim_start_matches("each ");
+        let of = self.find(&resource(of).ok()?.singular)?;
+        let kept = object[..begin.saturating_sub(1)].to_vec();
+        Some((kept, one.to_owned(), of))
+    }
+
+    fn say(&mut self, subject: Option<usize>, verb: Option<Verb>, object: &[String]) -> Result<(), Refusal> {
+        let (Some(subject), Some(verb)) = (subject, verb) else { return Ok(()) };
+        let joined = joined(object);
+        let text = trimmed(&joined);
+        if text.is_empty() {
+            return Ok(());
+        }
+        if verb == Verb::Has {
+            self.resources[subject].fields.push(text.to_owned());
+            return Ok(());
+        }
+        let things = text.replace(" and ", ",");
+        for thing in things.split(',').map(trimmed).filter(|thing| !thing.is_empty()) {
+            let other = self.place(thing)?;
+            let (one, to) = if verb == Verb::HasMany { (other, subject) } else { (subject, other) };
+            self.relate(one, to);
+        }
+        Ok(())
+    }
+}
+
+fn trimmed(text: &str) -> &str {
+    let mut text = text.trim();
+    loop {
+        let shorter = text.trim_end_matches([',', ' ', '.']);
+        let shorter =
+            [" and", " but", " while", " where", " which"].iter().fold(shorter, |text, word| text.strip_suffix(word).unwrap_or(text));
+        let shorter = if ["and", "but"].contains(&shorter) { "" } else { shorter };
+        if shorter == text {
+            return text;
+        }
+        text = shorter;
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Has,
+    HasMany,
+    BelongsTo,
+}
+
+/// A verb at the beginning, and how many words it is.
+fn verb_at(words: &[String]) -> Option<(Verb, usize)> {
+    const PHRASES: &[(&[&str], Verb)] = &[
+        (&["has", "many"], Verb::HasMany),
+        (&["have", "many"], Verb::HasMany),
+        (&["has", "several"], Verb::HasMany),
+        (&["have", "several"], Verb::HasMany),
+        (&["belongs", "to"], Verb::BelongsTo),
+        (&["belong", "to"], Verb::BelongsTo),
+        (&["is", "part", "of"], Verb::BelongsTo),
+        (&["are", "part", "of"], Verb::BelongsTo),
+        (&["has"], Verb::Has),
+        (&["have"], Verb::Has),
+    ];
+    let is = |phrase: &[&str]| phrase.len() <= words.len() && phrase.iter().zip(words).all(|(a, b)| a == b);
+    PHRASES.iter().find(|(phrase, _)| is(phrase)).map(|(phrase, verb)| (*verb, phrase.len()))
+}
+
+fn is_people(name: &str) -> bool {
+    ["we", "i", "you", "everybody", "everyone", "nobody", "people", "users who", "this", "that"].contains(&name.to_lowercase().as_str())
+}
+
+/// "items have a name" is about items.
+fn subject_of(said: &str) -> Option<String> {
+    let words = tokens(said);
+    let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let determined = usize::from(["a", "an", "each", "every", "the", "all"].contains(&lower.first()?.as_str()));
+    let length = (1..=NAME_WORDS).find(|length| lower.get(determined + length..).and_then(verb_at).is_some())?;
+    let name = words[determined..determined + length].join(" ");
+    (resource(&name).is_ok() && !["it", "they", "one"].contains(&name.as_str())).then_some(name)
+}
+
+fn container(phrase: &str) -> Option<&'static str> {
+    let lower = phrase.to_lowercase();
+    let name = lower.split(' ').filter(|word| !words::is_filler(word)).collect::<Vec<_>>().join(" ");
+    let bare = lower.split_once(' ').filter(|(article, _)| words::is_filler(article)).map_or(lower.as_str(), |(_, rest)| rest);
+    CONTAINERS.iter().find(|(container, _)| bare == *container || name == *container).map(|(_, things)| *things)
+}
+
+/// A resource by its name in words, one or many.
+pub(crate) fn resource(phrase: &str) -> Result<Resource, Refusal> {
+    let lower = || phrase.split_whitespace().map(str::to_lowercase);
+    let mut words: Vec<String> = lower().filter(|w| !words::is_filler(w)).collect();
+    if words.is_empty() {
+        // "a todo belongs to a list": they are what is kept.
+        words.extend(lower().filter(|word| ["list", "lists"].contains(&word.as_str())).last());
+    }
+    if words.is_empty() {
+        return refuse("The goal does not say what the API is for");
+    }
+    if words.len() > NAME_WORDS {
+        return refuse(format!("\"{phrase}\" is not understood as the name of one kind of thing"));
+    }
+    if let Some(odd) = words.iter().find(|w| !words::is_plain(w)) {
+        return refuse(format!("\"{odd}\" cannot be part of a name in a URL: use the letters a to z"));
+    }
+    let (last, before) = words.split_last().map(|(last, before)| (last.as_str(), before)).unwrap_or(("", &[]));
+    let join = |last: String, with: &str| before.iter().cloned().chain([last]).collect::<Vec<_>>().join(with);
+    let (singular, plural) = (words::singular(last), words::plural(&words::singular(last)));
+    Ok(Resource {
+        singular: join(singular.clone(), " "),
+        plural: join(plural.clone(), " "),
+        path: join(plural, "-").replace('_', "-"),
+        identifier: join(singular, "_").replace('-', "_"),
+        fields: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each resource with its fields' texts, and what it belongs to.
+    fn shown(sentence: &str) -> String {
+        match read(sentence) {
+            Err(refusal) => format!("refused: {}", refusal.reason),
+            Ok(read) => {
+                let of = |at: usize| {
+                    read.relations
+                        .iter()
+                        .filter(move |(one, _)| *one == at)
+                        .map(|(_, to)| format!(" -> {}", read.resources[*to].resource.path))
+                };
+                let one =
+                    |(at, d): (usize, &Described)| format!("{} ({}){}", d.resource.path, d.fields.join(" | "), of(at).collect::<String>());
+                read.resources.iter().enumerate().map(one).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_said_of_somebody() {
+        for (sentence, expected) in [
+            ("Build a API for todos with a title and a date", "todos (a title and a date)"),
+            ("API for people where each person has a name, a birthday", "people (a name, a birthday)"),
+            (
+                "API for products and warehouses. Products have a name and a sku. Each product belongs to a warehouse. Warehouses have a name",
+                "products (a name and a sku) -> warehouses; warehouses (a name)",
+            ),
+            (
+                "An API for authors and their posts; a post has a title and a body and belongs to an author, an author has a name",
+                "authors (a name); posts (a title and a body) -> authors",
+            ),
+            (
+                "API for recipes with a title and ingredients of a recipe with a name and a quantity",
+                "recipes (a title); ingredients (a name and a quantity) -> recipes",
+            ),
+            ("API for orders, each order belongs to a customer", "orders () -> customers; customers ()"),
+            ("API for authors. Each author has a name and has many books", "authors (a name); books () -> authors"),
+            ("API for a shopping list where items have a name", "items (a name)"),
+            ("API for a habit tracker where habits have a name", "habits (a name)"),
+            ("API for a reading list of books with a title", "books (a title)"),
+            ("API for a guest book with a name and a message", "entries (a name and a message)"),
+            ("API for todos, each with a title", "todos (a title)"),
+        ] {
+            assert_eq!(shown(sentence), expected, "{sentence}");
+        }
+        for sentence in ["API for books and authors with a name", "API for todos with a title and steps with a name", "API for 🚀"] {
+            assert!(shown(sentence).starts_with("refused"), "{sentence}: {}", shown(sentence));
+        }
+    }
+}
