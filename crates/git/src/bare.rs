@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::command::{GitError, git};
+use crate::worktree::CommitId;
 
 /// Who serves a push says in the environment which refs it may move, one a line. Pushes from this host,
 /// without a server between, are not asked.
@@ -11,6 +12,18 @@ printf '%s\n' "$TITAN_ALLOWED_REFS" | grep -qxF -- "$1" && exit 0
 echo "this attempt may not move $1" >&2
 exit 1
 "#;
+
+/// A commit that `main` was at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub commit: CommitId,
+    /// RFC 3339.
+    pub at: String,
+    pub author: String,
+    pub subject: String,
+    /// The task that made it; may be empty.
+    pub task: String,
+}
 
 /// A repository without a work tree, as it is served.
 #[derive(Clone, Debug)]
@@ -42,6 +55,54 @@ impl BareRepository {
             }
         }
         Ok(Self(path.to_owned()))
+    }
+
+    /// What `main` was, newest first: each merge that moved it.
+    ///
+    /// # Errors
+    /// `git` could not be run.
+    pub async fn versions(&self, most: usize) -> Result<Vec<Version>, GitError> {
+        if git(&self.0, |_| (), &["rev-parse", "--verify", "--quiet", "main"]).await.is_err() {
+            return Ok(Vec::new());
+        }
+        // What was merged says what it is about; the merge itself only that it was one.
+        let format = "--format=%H%x00%cI%x00%an%x00%s%x00%(trailers:key=Task,valueonly,separator=%x2C)%x00%P";
+        let most = format!("--max-count={most}");
+        let text = git(&self.0, |_| (), &["log", "--first-parent", &most, format, "main"]).await?;
+        let mut versions = Vec::new();
+        for line in text.lines() {
+            let fields: Vec<&str> = line.split('\0').collect();
+            let [commit, at, author, subject, task, parents] = fields[..] else { continue };
+            let merged = parents.split(' ').nth(1);
+            let subject = match merged {
+                Some(merged) => git(&self.0, |_| (), &["log", "-1", "--format=%s", merged]).await?,
+                None => subject.to_owned(),
+            };
+            versions.push(Version {
+                commit: commit.parse()?,
+                at: at.to_owned(),
+                author: author.to_owned(),
+                subject,
+                task: task.trim().to_owned(),
+            });
+        }
+        Ok(versions)
+    }
+
+    /// What `to` has that `from` has not, as a patch; none when one of them is not there.
+    ///
+    /// # Errors
+    /// `git` could not be run.
+    pub async fn diff(&self, from: &str, to: &str) -> Result<Option<String>, GitError> {
+        let mut ids = Vec::new();
+        for name in [from, to] {
+            match git(&self.0, |_| (), &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]).await {
+                Ok(id) => ids.push(id),
+                Err(GitError::Failed { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        git(&self.0, |_| (), &["diff", "--no-color", "--no-ext-diff", &ids[0], &ids[1]]).await.map(Some)
     }
 
     #[must_use]

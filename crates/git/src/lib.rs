@@ -5,7 +5,7 @@ mod bare;
 mod command;
 mod worktree;
 
-pub use bare::BareRepository;
+pub use bare::{BareRepository, Version};
 pub use command::{GitError, clean_git};
 pub use worktree::{CommitId, Merge, Remote, WorkTree};
 

@@ -97,6 +97,38 @@ impl WorkTree {
         self.git(&["clean", "--quiet", "-ffdx"]).await.map(drop)
     }
 
+    /// Makes the files be those of `commit`; `HEAD` stays where it is.
+    ///
+    /// # Errors
+    /// The commit is not there.
+    pub async fn take_files(&self, commit: &CommitId) -> Result<(), GitError> {
+        self.git(&["read-tree", "--reset", "-u", &commit.0]).await.map(drop)
+    }
+
+    /// The commit that is meant by a name of git's, such as the beginning of its id; none when there is no such one, or several.
+    ///
+    /// # Errors
+    /// `git` could not be run.
+    pub async fn resolve(&self, name: &str) -> Result<Option<CommitId>, GitError> {
+        match self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]).await {
+            Ok(id) => id.parse().map(Some),
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// A text file of `commit`; none when there is no such file.
+    ///
+    /// # Errors
+    /// `git` could not be run.
+    pub async fn file(&self, commit: &CommitId, path: &str) -> Result<Option<String>, GitError> {
+        match self.git(&["show", &format!("{}:{path}", commit.0)]).await {
+            Ok(text) => Ok(Some(text)),
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Records everything in the tree; the same commit again when nothing changed since `HEAD`.
     ///
     /// # Errors

@@ -16,6 +16,20 @@ pub struct Manifest {
     pub test: Test,
     #[serde(default)]
     pub gates: Gates,
+    /// None: the data has one shape for ever.
+    #[serde(default)]
+    pub data: Option<Data>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Versions that differ in it have another shape of the data: they cannot run on it at the same time.
+    pub version: String,
+    /// Copies what is in `DATA_DIR` to `COPY_DIR`, while the app runs.
+    pub copy: Vec<String>,
+    /// Brings what is in `DATA_DIR` to this version; exit code 0 when it did, else nothing is changed and its output says why.
+    pub migrate: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,6 +86,9 @@ impl Manifest {
         let manifest: Self = toml::from_str(text)?;
         if manifest.app.command.is_empty() || manifest.test.command.is_empty() {
             return Err(ManifestError::Invalid("app.command and test.command need a program"));
+        }
+        if manifest.data.as_ref().is_some_and(|data| data.copy.is_empty() || data.migrate.is_empty()) {
+            return Err(ManifestError::Invalid("data.copy and data.migrate need a program"));
         }
         if !manifest.app.health.starts_with('/') {
             return Err(ManifestError::Invalid("app.health must be a path such as /health"));

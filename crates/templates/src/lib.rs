@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use migrations::{Column, Rules, Step};
 pub use modify::{Modification, modify};
-pub use render::{Library, LibraryError, RenderError, RenderedFile, render_line};
+pub use render::{Impact, Library, LibraryError, PROJECT, RenderError, RenderedFile, render_line};
 pub use understand::{Refusal, understand};
 
 /// What a sentence asks for, as far as it was understood.

@@ -6,8 +6,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::Understanding;
+use crate::{Resource, Understanding};
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/library");
 
@@ -16,6 +17,20 @@ static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/library");
 pub struct RenderedFile {
     pub path: String,
     pub contents: String,
+}
+
+/// What a change touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    pub files_added: Vec<String>,
+    pub files_changed: Vec<String>,
+    pub files_removed: Vec<String>,
+    /// Places of the API whose items are others now.
+    pub endpoints: Vec<String>,
+    /// What becomes of the data, step by step.
+    pub data: Vec<String>,
+    /// Files of tests that are run on the new version and its merge.
+    pub tests: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +100,8 @@ struct Context<'a> {
     understanding: &'a Understanding,
     prefix: &'a str,
     writable: bool,
+    /// Names the shape of the data.
+    data_version: String,
     modules: Vec<&'a str>,
     /// Of its blocks, for people.
     summaries: Vec<&'a str>,
@@ -95,7 +112,7 @@ const BLOCKS: &str = "blocks";
 const ABOUT: &str = "template.toml";
 const ABOUT_BLOCK: &str = "block.toml";
 /// The project as it was understood: what it is changed from.
-pub(crate) const PROJECT: &str = "project.json";
+pub const PROJECT: &str = "project.json";
 
 impl Library {
     /// `own`: a directory with a folder `<template>/files` for each template that is added, or replaces the built-in one of that name;
@@ -163,6 +180,37 @@ impl Library {
         self.templates.iter().map(|(name, template)| (name.as_str(), template.about.summary.as_str()))
     }
 
+    /// What a change touches: files, what clients meet, and data.
+    ///
+    /// # Errors
+    /// As [`Library::render`].
+    pub fn impact(&self, before: &Understanding, after: &Understanding) -> Result<Impact, RenderError> {
+        let files = |of: &Understanding| Ok(self.render(of)?.into_iter().map(|file| (file.path, file.contents)).collect::<BTreeMap<_, _>>());
+        let (old, new) = (files(before)?, files(after)?);
+        let mut impact = Impact::default();
+        for path in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+            match (old.get(path), new.get(path)) {
+                (None, _) => impact.files_added.push(path.clone()),
+                (_, None) => impact.files_removed.push(path.clone()),
+                (was, is) if was != is => impact.files_changed.push(path.clone()),
+                _ => {}
+            }
+        }
+        let prefix = self.templates.get(&after.template).map_or("", |template| &template.about.prefix);
+        let place = |resource: &Resource| format!("{prefix}/{}", resource.path);
+        let same = |one: &Resource, of: &Understanding| of.resources.contains(one);
+        let touched = after.resources.iter().filter(|resource| !same(resource, before)).map(place);
+        let gone = |resource: &&Resource| after.resources.iter().all(|other| other.path != resource.path);
+        let left = before.resources.iter().filter(gone).map(|resource| format!("{} (gone)", place(resource)));
+        impact.endpoints = touched.chain(left).collect();
+        // Shorter after a way back: what was done is undone.
+        let (was, is) = (before.migrations.len(), after.migrations.len());
+        impact.data = after.migrations.iter().skip(was).flatten().map(ToString::to_string).collect();
+        impact.data.extend(before.migrations.iter().skip(is).rev().flat_map(|steps| steps.iter().rev()).map(|step| format!("undone: {step}")));
+        impact.tests = new.keys().filter(|path| path.starts_with("tests/test_")).cloned().collect();
+        Ok(impact)
+    }
+
     /// The template's files for what was understood. A name that ends in `.j2` is a Jinja template; every other file is
     /// taken as it is.
     ///
@@ -189,6 +237,7 @@ impl Library {
             understanding,
             prefix: &template.about.prefix,
             writable: !template.about.read_only,
+            data_version: data_version(understanding)?,
             modules: blocks.iter().filter_map(|block| block.about.module.as_deref()).collect(),
             summaries: blocks.iter().map(|block| block.about.summary.as_str()).collect(),
         };
@@ -209,6 +258,12 @@ impl Library {
         rendered.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(rendered)
     }
+}
+
+/// Another one for other migrations, however many they are.
+fn data_version(understanding: &Understanding) -> Result<String, RenderError> {
+    let RenderedFile { contents, .. } = json("app/migrations".to_owned(), &understanding.migrations)?;
+    Ok(format!("{}-{}", understanding.migrations.len(), &hex::encode(Sha256::digest(contents))[..12]))
 }
 
 fn json(path: String, value: &impl Serialize) -> Result<RenderedFile, RenderError> {

@@ -40,7 +40,12 @@ pub fn redis_url() -> String {
 /// # Panics
 /// When there is nothing by then; `what` says what was waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    eventually_within(Duration::from_secs(30), what, look).await
+}
+
+/// The same for what may take longer, or shorter.
+pub async fn eventually_within<T, F: Future<Output = Option<T>>>(within: Duration, what: &str, look: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + within;
     loop {
         if let Some(found) = look().await {
             return found;

@@ -46,6 +46,16 @@ enum Command {
     /// Make a project.
     #[command(subcommand)]
     Project(commands::project::Verb),
+    /// Change a project by a sentence: `titan modify todos "Add a priority from 1 to 5"`; what that touches is shown before.
+    Modify(commands::modify::Args),
+    /// List what a project was, version by version.
+    History(commands::modify::ProjectArgs),
+    /// Show what changed from one version of a project to another.
+    Diff(commands::modify::DiffArgs),
+    /// Take a project back to an earlier version, with its data.
+    Rollback(commands::modify::RollbackArgs),
+    /// Show how far a goal or a deployment is, or end it.
+    Operation(commands::modify::OperationArgs),
     /// List tasks.
     Tasks(commands::lists::TaskArgs),
     /// List agents and what they are doing.
@@ -134,6 +144,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Goals(args) => commands::lists::goals(&client()?, args, cli.json).await,
         Command::Projects(args) => commands::lists::projects(&client()?, args, cli.json).await,
         Command::Project(verb) => commands::project::run(&client()?, verb, cli.json).await,
+        Command::Modify(args) => commands::modify::run(&client()?, args, cli.json).await,
+        Command::History(args) => commands::modify::history(&client()?, args, cli.json).await,
+        Command::Diff(args) => commands::modify::diff(&client()?, args).await,
+        Command::Rollback(args) => commands::modify::rollback(&client()?, args, cli.json).await,
+        Command::Operation(args) => commands::modify::operation(&client()?, args, cli.json).await,
         Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
         Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,

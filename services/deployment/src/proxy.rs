@@ -1,7 +1,8 @@
 //! The door to the apps: `/<project>/…` for production, `/<project>--<environment>/…` for the others.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::body::Body;
@@ -12,6 +13,7 @@ use axum_reverse_proxy::ReverseProxy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use titan_error::Error;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -21,15 +23,56 @@ use crate::store::deployments::Route;
 #[derive(Default)]
 pub(crate) struct Routes {
     rows: Vec<Route>,
-    by_name: HashMap<String, ReverseProxy<HttpConnector>>,
+    by_name: HashMap<String, Way>,
 }
+
+struct Way {
+    port: u16,
+    proxy: ReverseProxy<HttpConnector>,
+    /// Requests wait until there is another way.
+    held: bool,
+}
+
+/// How many requests are on their way to each port.
+#[derive(Clone, Default)]
+pub(crate) struct InFlight(Arc<Mutex<HashMap<u16, watch::Sender<usize>>>>);
+
+impl InFlight {
+    fn of(&self, port: u16) -> watch::Sender<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(port).or_default().clone()
+    }
+
+    fn begin(&self, port: u16) -> OnItsWay {
+        let count = self.of(port);
+        count.send_modify(|count| *count += 1);
+        OnItsWay(count)
+    }
+
+    /// Until nothing is on its way there, for a while at the most.
+    pub(crate) async fn idle(&self, port: u16) {
+        let mut count = self.of(port).subscribe();
+        let _ = tokio::time::timeout(IDLE_WITHIN, count.wait_for(|count| *count == 0)).await; // then it is cut off
+    }
+}
+
+struct OnItsWay(watch::Sender<usize>);
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+const IDLE_WITHIN: Duration = Duration::from_secs(10);
+/// A request that waits for its app to be taken over waits so long.
+const HELD_MOST: Duration = Duration::from_secs(45);
 
 impl Routes {
     pub(crate) fn new(rows: Vec<Route>) -> Self {
         let route = |row: &Route| {
             let name = route_name(&row.project_slug, &row.environment);
             let proxy = ReverseProxy::new(format!("/{name}"), format!("http://127.0.0.1:{}", row.port));
-            (name, proxy)
+            (name, Way { port: u16::try_from(row.port).unwrap_or(0), proxy, held: row.held })
         };
         Self { by_name: rows.iter().map(route).collect(), rows }
     }
@@ -54,14 +97,17 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: Cancel
 async fn forward(State(app): State<Arc<App>>, mut request: Request) -> Response<Body> {
     let path = request.uri().path();
     let (name, rest) = path.trim_start_matches('/').split_once('/').map_or((path.trim_start_matches('/'), None), |(n, r)| (n, Some(r)));
-    let routes = app.routes.load_full();
-    let Some(proxy) = routes.by_name.get(name) else {
-        return Error::not_found(format!("an app at /{name}/")).into_response();
-    };
     if rest.is_none() {
         // Relative links of the app need the slash.
-        return Redirect::permanent(&format!("/{name}/")).into_response();
+        let known = app.routes.load().by_name.contains_key(name);
+        return if known { Redirect::permanent(&format!("/{name}/")).into_response() } else { unknown(name) };
     }
+    let Some((routes, on_its_way)) = way(&app, name).await else { return unknown(name) };
+    let Some(way) = routes.by_name.get(name) else { return unknown(name) };
+    if way.held {
+        return Error::unavailable("the app is being changed; try again").into_response();
+    }
+    let proxy = &way.proxy;
     if let Ok(prefix) = format!("/{name}").parse() {
         request.headers_mut().insert("x-forwarded-prefix", prefix);
     }
@@ -69,8 +115,38 @@ async fn forward(State(app): State<Arc<App>>, mut request: Request) -> Response<
     if request.headers().get(header::AUTHORIZATION).is_some_and(|v| v.as_bytes().starts_with(b"Bearer titan_key_")) {
         request.headers_mut().remove(header::AUTHORIZATION);
     }
-    match proxy.proxy_request(request).await {
+    let answered = proxy.proxy_request(request).await;
+    drop(on_its_way);
+    match answered {
         Ok(response) => response,
         Err(never) => match never {},
+    }
+}
+
+fn unknown(name: &str) -> Response<Body> {
+    Error::not_found(format!("an app at /{name}/")).into_response()
+}
+
+/// The routes by which a request goes on, counted as on its way: whoever ends an app after the routes have changed sees it. It waits while
+/// the app's data is handed over.
+async fn way(app: &App, name: &str) -> Option<(Arc<Routes>, OnItsWay)> {
+    let until = tokio::time::Instant::now() + HELD_MOST;
+    let mut changed = app.routes_changed.subscribe();
+    loop {
+        changed.mark_unchanged();
+        let routes = app.routes.load_full();
+        let way = routes.by_name.get(name)?;
+        let on_its_way = app.in_flight.begin(way.port);
+        // Counted before anybody could have changed it, or else once more.
+        if !Arc::ptr_eq(&routes, &app.routes.load_full()) {
+            continue;
+        }
+        if !way.held {
+            return Some((routes, on_its_way));
+        }
+        drop(on_its_way);
+        if tokio::time::timeout_at(until, changed.changed()).await.is_err() {
+            return Some((routes, app.in_flight.begin(0)));
+        }
     }
 }

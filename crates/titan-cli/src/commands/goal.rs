@@ -148,7 +148,7 @@ pub(super) fn understood(understanding: &Value) -> Vec<String> {
         let choices: Vec<_> = f["choices"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         says.extend((!choices.is_empty()).then(|| format!("one of {}", choices.join(" | "))));
         let bounds = [("least", "at least"), ("most", "at most")].into_iter().filter(|(bound, _)| !f[*bound].is_null());
-        says.extend(bounds.map(|(bound, words)| format!("{words} {}", f[bound])));
+        says.extend(bounds.map(|(bound, words)| format!("{words} {}", f[bound].as_f64().unwrap_or(0.0))));
         if let Some(path) = f["references"].as_str() {
             says[0] = format!("one of the {path}");
         }

@@ -7,6 +7,7 @@ pub(crate) mod goal;
 pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod message;
+pub(crate) mod modify;
 pub(crate) mod project;
 pub(crate) mod schedule;
 pub(crate) mod submit;

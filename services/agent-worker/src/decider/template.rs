@@ -9,6 +9,7 @@ use super::Next;
 use crate::runs::Attempt;
 use crate::tools::deploy::Deployed;
 use crate::tools::merge::Merged;
+use crate::tools::rehearse::Rehearsed;
 use crate::tools::run_tests::Tested;
 use crate::tools::scan::Scanned;
 use crate::tools::understand::Understood;
@@ -19,6 +20,7 @@ const MERGES_MOST: usize = 5;
 const WAIT_MOST_MS: u64 = 60_000;
 const ENVIRONMENT: &str = "production";
 const PLAYBOOK: &str = "build-project";
+const CHANGES: &str = "modify-project";
 
 pub(super) fn decide(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
     match attempt.kind.as_str() {
@@ -38,36 +40,59 @@ fn noop(attempt: &Attempt, steps: &[Done]) -> Next {
 }
 
 fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
-    let Some(last) = steps.last() else {
-        let sentence = attempt.input["sentence"].as_str().ok_or_else(|| Error::invalid("input.sentence", "is missing"))?;
-        return Ok(Next::Act(Action::Understand { sentence: sentence.to_owned() }));
-    };
+    let Some(last) = steps.last() else { return Ok(Next::Act(Action::Understand { sentence: sentence(attempt)? })) };
     match &last.action {
         Action::Understand { .. } => Ok(match last.outcome()? {
             Understood::Refused { reason } => Next::Fail(reason),
-            Understood::Yes { understanding } => {
-                let understanding = Box::new(understanding);
-                Next::Act(Action::PlanTasks { playbook: PLAYBOOK.to_owned(), environment: ENVIRONMENT.to_owned(), understanding })
-            }
+            understood if attempt.input["plan_only"] == json!(true) => Next::Complete(planned(&understood)),
+            Understood::Yes { understanding } => plan(PLAYBOOK, understanding, None),
+            Understood::Change { understanding, .. } => plan(CHANGES, understanding, Some(sentence(attempt)?)),
         }),
         _ => {
-            let understanding = steps.iter().find_map(|step| match &step.action {
-                Action::PlanTasks { understanding, .. } => Some(understanding),
-                _ => None,
-            });
-            Ok(Next::Complete(json!({ "understanding": understanding, "tasks": last.outcome["tasks"] })))
+            let mut planned = planned(&steps[0].outcome()?);
+            planned["tasks"] = last.outcome["tasks"].clone();
+            Ok(Next::Complete(planned))
         }
     }
 }
 
+/// What was understood, and what it changes.
+fn planned(understood: &Understood) -> Value {
+    match understood {
+        Understood::Yes { understanding } => json!({ "understanding": understanding, "change": null }),
+        Understood::Change { understanding, changes, impact } => {
+            json!({ "understanding": understanding, "change": { "changes": changes, "impact": impact } })
+        }
+        Understood::Refused { .. } => Value::Null,
+    }
+}
+
+fn sentence(attempt: &Attempt) -> Result<String> {
+    let sentence = attempt.input["sentence"].as_str().ok_or_else(|| Error::invalid("input.sentence", "is missing"))?;
+    Ok(sentence.to_owned())
+}
+
+fn plan(playbook: &str, understanding: Box<Understanding>, change: Option<String>) -> Next {
+    let (playbook, environment) = (playbook.to_owned(), ENVIRONMENT.to_owned());
+    Next::Act(Action::PlanTasks { playbook, environment, understanding, change })
+}
+
+/// The step that wrote the code.
+fn writes(action: &Action) -> bool {
+    matches!(action, Action::WriteTemplate { .. } | Action::ChangeProject { .. })
+}
+
 fn write_code(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
     let Some(last) = steps.last() else {
+        if let Some(sentence) = attempt.input["change"].as_str() {
+            return Ok(Next::Act(Action::ChangeProject { sentence: sentence.to_owned() }));
+        }
         let understanding: Box<Understanding> = serde_json::from_value(attempt.input["understanding"].clone())
             .map_err(|e| Error::invalid("input.understanding", e.to_string()))?;
         return Ok(Next::Act(Action::WriteTemplate { understanding }));
     };
     match &last.action {
-        Action::WriteTemplate { .. } => {
+        action if writes(action) => {
             let (rework, tree) = (&attempt.input["rework"], &last.outcome["tree"]);
             let rejected = &attempt.dependency("write-code").map(|r| r["tree"].clone()).unwrap_or(Value::Null);
             if !rework.is_null() && rejected == tree {
@@ -83,7 +108,7 @@ fn write_code(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
             if !tested.passed {
                 return Ok(Next::Fail(format!("the project's own tests fail: {}", tested.summary)));
             }
-            let written = steps.iter().find(|step| matches!(step.action, Action::WriteTemplate { .. })).map(|s| &s.outcome);
+            let written = steps.iter().find(|step| writes(&step.action)).map(|s| &s.outcome);
             let written = written.cloned().unwrap_or_default();
             Ok(Next::Complete(json!({
                 "branch": attempt.branch(), "commit": written["commit"], "tree": written["tree"], "files": written["files"],
@@ -114,6 +139,20 @@ fn verify(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
             let problems = tested.problem().into_iter().chain(scanned.problem()).collect::<Vec<_>>();
             if !problems.is_empty() {
                 return Ok(Next::Reject { message: problems.join("; "), findings: json!({ "tests": tested, "scan": scanned }) });
+            }
+            match outcome_of(steps, |a| matches!(a, Action::Merge { .. }))? {
+                Merged::Done { commit, .. } if !attempt.input["change"].is_null() => {
+                    let environment = attempt.input["environment"].as_str().unwrap_or(ENVIRONMENT).to_owned();
+                    Ok(Next::Act(Action::Rehearse { environment, commit }))
+                }
+                Merged::Done { commit, base } => Ok(Next::Act(Action::Integrate { commit, base })),
+                Merged::Conflict { .. } => merge(),
+            }
+        }
+        Action::Rehearse { .. } => {
+            let rehearsed: Rehearsed = last.outcome()?;
+            if !rehearsed.possible {
+                return Ok(Next::Fail(format!("the data cannot go along, and everything stays as it was: {}", rehearsed.message)));
             }
             match outcome_of(steps, |a| matches!(a, Action::Merge { .. }))? {
                 Merged::Done { commit, base } => Ok(Next::Act(Action::Integrate { commit, base })),

@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 use std::str::FromStr as _;
 
-use titan_error::Result;
+use titan_error::{Error, Result};
 use titan_git::{CommitId, MAIN, Remote, WorkTree};
+
+use titan_templates::{PROJECT, Understanding};
 
 use super::{Attempt, Worker};
 
@@ -47,6 +49,32 @@ impl Workspace {
             }
         };
         Ok(self.tree.insert(tree))
+    }
+
+    /// What is on `main` now, as TitanForge understands it, checked out; none where there is nothing, or nothing that it made.
+    pub(crate) async fn project(&mut self) -> Result<Option<Understanding>> {
+        let Some(main) = self.main().await? else { return Ok(None) };
+        let Some(tree) = &self.tree else { return Ok(None) };
+        tree.reset_to(&main).await?;
+        read_project(tree.file(&main, PROJECT).await?)
+    }
+
+    /// An earlier version of `main`, by its commit's id or the beginning of that; empty: the one before. The inner error is for people.
+    pub(crate) async fn version(&mut self, commit: &str) -> Result<std::result::Result<Version, String>> {
+        let Some(main) = self.main().await? else { return Ok(Err("there is no version yet".to_owned())) };
+        let Some(tree) = &self.tree else { return Ok(Err("there is no version yet".to_owned())) };
+        // What was merged has what it was merged into as its first parent.
+        let wanted = if commit.is_empty() { format!("{main}^1") } else { commit.to_owned() };
+        let Some(commit) = tree.resolve(&wanted).await? else {
+            return Ok(Err(format!("there is no version {}; `titan history` lists them", if commit.is_empty() { "before this one" } else { commit })));
+        };
+        if !tree.is_ancestor(&commit, &main).await? {
+            return Ok(Err(format!("{commit} was never on main; `titan history` lists what was")));
+        }
+        match read_project(tree.file(&commit, PROJECT).await?)? {
+            Some(project) => Ok(Ok(Version { commit, project })),
+            None => Ok(Err(format!("{commit} is from before projects could be changed"))),
+        }
     }
 
     /// After a failure half-way: what is on disk is not trusted any more.
@@ -105,6 +133,17 @@ impl Workspace {
     pub(crate) fn author(&self) -> &str {
         &self.author
     }
+}
+
+/// What a project was.
+pub(crate) struct Version {
+    pub(crate) commit: CommitId,
+    pub(crate) project: Understanding,
+}
+
+fn read_project(text: Option<String>) -> Result<Option<Understanding>> {
+    let read = |text: String| serde_json::from_str(&text).map_err(|e| Error::invalid(PROJECT, format!("cannot be read: {e}")));
+    text.map(read).transpose()
 }
 
 /// The disk is given back, also when the attempt is stopped half-way; what counts was pushed.

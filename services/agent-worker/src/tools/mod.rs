@@ -1,9 +1,11 @@
 //! What an agent can do. A decider emits actions; each is one tool with its arguments, recorded as it is.
 
+pub(crate) mod change_project;
 pub(crate) mod deploy;
 pub(crate) mod integrate;
 pub(crate) mod merge;
 pub(crate) mod plan_tasks;
+pub(crate) mod rehearse;
 pub(crate) mod run_tests;
 pub(crate) mod scan;
 pub(crate) mod understand;
@@ -32,6 +34,18 @@ pub(crate) enum Action {
         playbook: String,
         environment: String,
         understanding: Box<Understanding>,
+        /// The sentence, where it changes what is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<String>,
+    },
+    /// What is on `main` becomes what the sentence asks for.
+    ChangeProject {
+        sentence: String,
+    },
+    /// The new version on a copy of the environment's data.
+    Rehearse {
+        environment: String,
+        commit: String,
     },
     WriteTemplate {
         understanding: Box<Understanding>,
@@ -90,6 +104,8 @@ impl Action {
             Self::Wait { .. } => "wait",
             Self::Understand { .. } => "understand",
             Self::PlanTasks { .. } => "plan_tasks",
+            Self::ChangeProject { .. } => "change_project",
+            Self::Rehearse { .. } => "rehearse",
             Self::WriteTemplate { .. } => "write_template",
             Self::RunTests {} => "run_tests",
             Self::Scan {} => "scan",
@@ -108,6 +124,8 @@ impl Action {
             Self::Understand { .. } => "reading the goal".to_owned(),
             Self::PlanTasks { playbook, .. } => format!("planning by the playbook {playbook}"),
             Self::WriteTemplate { understanding } => format!("writing the code from the template {}", understanding.template),
+            Self::ChangeProject { .. } => "changing the code".to_owned(),
+            Self::Rehearse { environment, .. } => format!("rehearsing on a copy of {environment}'s data"),
             Self::RunTests {} => "running the tests in the sandbox".to_owned(),
             Self::Scan {} => "scanning for secrets and dangerous calls".to_owned(),
             Self::Merge { .. } => "merging with main".to_owned(),
@@ -132,11 +150,14 @@ impl Action {
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
                 Ok((json!({}), None))
             }
-            Self::Understand { sentence } => pure(understand::run(sentence)),
-            Self::PlanTasks { playbook, environment, understanding } => {
-                pure(plan_tasks::run(worker, attempt, seq, playbook, environment, understanding).await)
+            Self::Understand { sentence } => pure(understand::run(worker, workspace, sentence).await),
+            Self::PlanTasks { playbook, environment, understanding, change } => {
+                let plan = plan_tasks::Plan { playbook, environment, understanding, change: change.as_deref() };
+                pure(plan_tasks::run(worker, attempt, seq, &plan).await)
             }
-            Self::WriteTemplate { understanding } => write_template::run(worker, attempt, workspace, understanding).await,
+            Self::ChangeProject { sentence } => change_project::run(worker, attempt, workspace, sentence).await,
+            Self::Rehearse { environment, commit } => pure(rehearse::run(worker, attempt, environment, commit).await),
+            Self::WriteTemplate { understanding } => write_template::write(worker, attempt, workspace, understanding).await,
             Self::RunTests {} => pure(run_tests::run(worker, workspace).await),
             Self::Scan {} => pure(scan::run(worker, workspace).await),
             Self::Merge { commit } => merge::run(attempt, workspace, commit).await,

@@ -1,19 +1,51 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use titan_error::Result;
-use titan_templates::Understanding;
+use titan_error::{Error, Result};
+use titan_templates::{Impact, Modification, Understanding};
+
+use super::change_project;
+use crate::runs::{Worker, Workspace};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Understood {
-    Yes { understanding: Understanding },
-    Refused { reason: String },
+    /// A project that is not there yet.
+    Yes {
+        understanding: Box<Understanding>,
+    },
+    /// What a project that is there becomes.
+    Change {
+        understanding: Box<Understanding>,
+        /// Each a sentence for people.
+        changes: Vec<String>,
+        impact: Box<Impact>,
+    },
+    Refused {
+        reason: String,
+    },
 }
 
-/// Pure: reads the sentence.
-pub(crate) fn run(sentence: &str) -> Result<Value> {
-    super::outcome(&match titan_templates::understand(sentence) {
-        Ok(understanding) => Understood::Yes { understanding },
-        Err(refusal) => Understood::Refused { reason: refusal.to_string() },
-    })
+/// Pure: reads the sentence, and what the project is that it is about.
+pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace, sentence: &str) -> Result<Value> {
+    let refused = |reason: String| super::outcome(&Understood::Refused { reason });
+    let Some(before) = workspace.project().await? else {
+        return match titan_templates::understand(sentence) {
+            Ok(understanding) => super::outcome(&Understood::Yes { understanding: Box::new(understanding) }),
+            Err(refusal) => refused(refusal.to_string()),
+        };
+    };
+    let modification = match change_project::back(sentence) {
+        Some(to) => workspace.version(to).await?.map(|version| Modification {
+            changes: vec![format!("the project goes back to {}", version.commit)],
+            after: version.project,
+        }),
+        None => titan_templates::modify(&before, sentence).map_err(|refusal| refusal.to_string()),
+    };
+    match modification {
+        Ok(Modification { after, changes }) => {
+            let impact = worker.templates.impact(&before, &after).map_err(|e| Error::invalid("template", e.to_string()))?;
+            super::outcome(&Understood::Change { understanding: Box::new(after), changes, impact: Box::new(impact) })
+        }
+        Err(reason) => refused(reason),
+    }
 }

@@ -7,7 +7,7 @@ use titan_templates::{RenderedFile, Understanding};
 use crate::runs::{Attempt, Worker, Workspace};
 
 /// In the workspace: makes its tree be what the template says, and saves it.
-pub(crate) async fn run(
+pub(crate) async fn write(
     worker: &Worker,
     attempt: &Attempt,
     workspace: &mut Workspace,

@@ -32,16 +32,11 @@ impl App {
     /// Notes the deployment; the supervisor does the rest.
     pub(crate) async fn deploy(&self, who: &Principal, deploy: DeployIn, now: DateTime<Utc>) -> Result<Row> {
         who.may_touch(deploy.project)?;
-        if !ENVIRONMENTS.contains(&deploy.environment.as_str()) {
-            return Err(Error::invalid("environment", format!("must be one of {}", ENVIRONMENTS.join(", "))));
-        }
-        if deploy.commit.len() != 40 || !deploy.commit.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(Error::invalid("commit", "must be a full commit id: 40 hex digits"));
-        }
+        check(&deploy.environment, &deploy.commit)?;
         if deploy.idempotency_key.is_empty() {
             return Err(Error::invalid("idempotency_key", "is required: a deployment must not happen twice"));
         }
-        let causation = self.verify(who, &deploy).await?;
+        let causation = self.verify(who, deploy.project, Some(&deploy.project_slug), &deploy.attempt_credential).await?;
         let tx = self.db.begin().await?;
         let new = New {
             id: DeploymentId::generate(),
@@ -75,17 +70,17 @@ impl App {
     }
 
     /// An agent's deployment is its task's, and only while the attempt owns it.
-    async fn verify(&self, who: &Principal, deploy: &DeployIn) -> Result<String> {
-        if deploy.attempt_credential.is_empty() {
+    pub(super) async fn verify(&self, who: &Principal, project: ProjectId, slug: Option<&str>, credential: &str) -> Result<String> {
+        if credential.is_empty() {
             let message = "a deployment needs the credential of the attempt that makes it";
             return if who.is_service() { Err(Error::new(Code::PermissionDenied, message)) } else { Ok(who.id.to_string()) };
         }
         let verify = async || {
-            let request = VerifyAttemptRequest { credential: deploy.attempt_credential.clone() };
+            let request = VerifyAttemptRequest { credential: credential.to_owned() };
             TaskServiceClient::new(self.orchestrator.clone()).verify_attempt(self.signer.service_request(who.org, request)?).await
         };
         let attempt = retrying(verify).await?;
-        if attempt.project_id != deploy.project.to_string() || attempt.project_slug != deploy.project_slug {
+        if attempt.project_id != project.to_string() || slug.is_some_and(|slug| slug != attempt.project_slug) {
             return Err(Error::new(Code::PermissionDenied, "the attempt is for another project"));
         }
         Ok(attempt.task_id)
@@ -131,6 +126,16 @@ impl App {
     pub(super) fn health_url(&self, row: &Row, path: &str) -> String {
         format!("{}/{}{path}", self.internal_url, crate::proxy::route_name(&row.project_slug, &row.environment))
     }
+}
+
+pub(super) fn check(environment: &str, commit: &str) -> Result<()> {
+    if !ENVIRONMENTS.contains(&environment) {
+        return Err(Error::invalid("environment", format!("must be one of {}", ENVIRONMENTS.join(", "))));
+    }
+    if commit.len() != 40 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Error::invalid("commit", "must be a full commit id: 40 hex digits"));
+    }
+    Ok(())
 }
 
 /// `version` orders the events of a deployment: asked for 1, decided 2, ended 3.

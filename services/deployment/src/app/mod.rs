@@ -1,5 +1,6 @@
 //! Use cases.
 
+mod data;
 mod deployments;
 mod logs;
 mod release;
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use tonic::transport::Channel;
 
 use crate::config::{Apps, Config};
-use crate::proxy::Routes;
+use crate::proxy::{InFlight, Routes};
 
 pub(crate) use deployments::DeployIn;
 
@@ -39,6 +40,8 @@ pub(crate) struct App {
     /// There may be something to do.
     pub(crate) wake: Notify,
     pub(crate) routes: ArcSwap<Routes>,
+    pub(crate) routes_changed: tokio::sync::watch::Sender<()>,
+    pub(crate) in_flight: InFlight,
 }
 
 /// An app must say within this that it is well.
@@ -62,6 +65,8 @@ impl App {
             owner: uuid::Uuid::new_v4().to_string(),
             wake: Notify::new(),
             routes: ArcSwap::default(),
+            routes_changed: tokio::sync::watch::Sender::default(),
+            in_flight: InFlight::default(),
         })
     }
 }

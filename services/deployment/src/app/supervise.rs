@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::deployments::about;
-use crate::domain::{Seen, State, Step, pause, step};
+use crate::domain::{Held, Seen, State, Step, pause, step};
 use crate::provider::process::{self, Process};
 use crate::proxy::Routes;
 use crate::store::deployments::{self, Row};
@@ -57,15 +57,22 @@ impl App {
         let rows = deployments::routes(&self.db, &self.apps.host).await?;
         if !self.routes.load().same(&rows) {
             self.routes.store(Arc::new(Routes::new(rows)));
+            self.routes_changed.send_replace(());
         }
         Ok(())
     }
 
     async fn advance(&self, row: &Row) -> Result<()> {
         let process = self.adopt(row).await?;
-        let healthy = row.state == State::Starting && process.is_some() && self.healthy(row).await;
+        let held = match row.held_for {
+            None => Held::No,
+            Some(_) if row.holder_gone => Held::Back,
+            Some(_) => Held::Away,
+        };
+        let looked_at = row.state == State::Starting || held == Held::Back;
+        let healthy = looked_at && process.is_some() && self.healthy(row).await;
         let too_late = row.starting_for_s.is_some_and(|s| s > f64::from(self.apps.healthy_within_s));
-        let seen = Seen { state: row.state, alive: process.is_some(), healthy, starts: row.starts, too_late, due: row.due };
+        let seen = Seen { state: row.state, alive: process.is_some(), healthy, starts: row.starts, too_late, due: row.due, held };
         match step(seen) {
             Step::Wait => {
                 let ended = process.is_none() && !matches!(row.state, State::Pending | State::Starting | State::Running);
@@ -89,10 +96,19 @@ impl App {
                 self.fail(row, &format!("{why}; its last output:\n{log}")).await
             }
             Step::Kill => {
+                // What came to it while it served is answered.
+                if let Some(port) = row.port.and_then(|port| u16::try_from(port).ok()) {
+                    self.in_flight.idle(port).await;
+                }
                 if let Some(process) = process {
                     process.stop().await;
                 }
                 self.clean_up(row).await
+            }
+            Step::Release => {
+                deployments::hold(&self.db, row.id, None).await?;
+                deployments::record(&self.db, row.id, State::Running, "it has its data again, and goes on", now()).await?;
+                self.refresh_routes().await
             }
         }
     }
@@ -125,6 +141,11 @@ impl App {
     async fn start(&self, row: &Row) -> Result<()> {
         let port = self.free_port(row).await?;
         let release = self.release(row).await?;
+        if row.state != State::Running
+            && let Some(serving) = self.data_of(row, release.manifest.data.as_ref()).await?
+        {
+            self.take_over(row, &serving).await?;
+        }
         if !deployments::starting(&self.db, row.id, &self.owner, i32::from(port), pause(row.restarts)).await? {
             // Stopped meanwhile, or somebody else's by now.
             let ended = deployments::find(&self.db, row.org_id, row.id).await?.state == State::Stopped;
@@ -253,7 +274,7 @@ impl App {
     }
 }
 
-fn uid(row: &Row) -> u32 {
+pub(super) fn uid(row: &Row) -> u32 {
     let (_, low) = row.project_id.uuid().as_u64_pair();
     let environment = row.environment.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     FIRST_UID + u32::try_from((low ^ environment) % u64::from(UIDS)).unwrap_or(0)

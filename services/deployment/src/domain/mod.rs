@@ -21,7 +21,7 @@ pub(crate) struct Seen {
     pub(crate) state: State,
     /// A process was started, and lives.
     pub(crate) alive: bool,
-    /// The health path answered 200; looked at only while starting.
+    /// The health path answered 200; looked at only while starting, or held.
     pub(crate) healthy: bool,
     /// Tries to start so far, in the state starting.
     pub(crate) starts: i32,
@@ -29,6 +29,17 @@ pub(crate) struct Seen {
     pub(crate) too_late: bool,
     /// The pause before the next start is over.
     pub(crate) due: bool,
+    pub(crate) held: Held,
+}
+
+/// Whether requests to what serves wait, because another deployment takes over its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    No,
+    /// The other one has the data.
+    Away,
+    /// The other one has failed and is gone; the data is to be this one's again.
+    Back,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +52,8 @@ pub(crate) enum Step {
     Fail,
     /// It serves no longer, or never will.
     Kill,
+    /// It has its data again: requests go on.
+    Release,
 }
 
 /// An app that ends on its own this often before it was healthy will not become so.
@@ -53,6 +66,9 @@ pub(crate) fn step(seen: Seen) -> Step {
         State::Starting if seen.too_late => Step::Fail,
         State::Starting if seen.alive => Step::Wait,
         State::Starting if seen.starts >= STARTS_MOST => Step::Fail,
+        State::Running if seen.held == Held::Away => Step::Wait,
+        State::Running if seen.held == Held::Back && seen.alive => if seen.healthy { Step::Release } else { Step::Wait },
+        State::Running if seen.held == Held::Back => Step::Start,
         State::Starting | State::Running if !seen.alive && seen.due => Step::Start,
         State::Starting | State::Running => Step::Wait,
         State::Failed | State::Replaced | State::Stopped if seen.alive => Step::Kill,
@@ -70,7 +86,7 @@ pub(crate) fn pause(restarts: i32) -> Duration {
 mod tests {
     use super::*;
 
-    const STARTING: Seen = Seen { state: State::Starting, alive: true, healthy: false, starts: 1, too_late: false, due: true };
+    const STARTING: Seen = Seen { state: State::Starting, alive: true, healthy: false, starts: 1, too_late: false, due: true, held: Held::No };
 
     #[test]
     fn an_app_serves_only_when_healthy() {
@@ -95,5 +111,15 @@ mod tests {
         assert_eq!(step(Seen { alive: false, starts: 99, ..running }), Step::Start);
         assert_eq!(step(Seen { state: State::Replaced, ..STARTING }), Step::Kill);
         assert!(pause(99) == Duration::from_secs(30));
+    }
+
+    #[test]
+    fn data_is_one_deployments_at_a_time() {
+        let held = Seen { state: State::Running, held: Held::Away, alive: false, ..STARTING };
+        assert_eq!(step(held), Step::Wait, "another one has the data");
+        let back = Seen { held: Held::Back, due: false, ..held };
+        assert_eq!(step(back), Step::Start, "nobody has it: at once");
+        assert_eq!(step(Seen { alive: true, ..back }), Step::Wait);
+        assert_eq!(step(Seen { alive: true, healthy: true, ..back }), Step::Release);
     }
 }

@@ -9,6 +9,7 @@ use titan_lifecycle::now;
 use titan_proto::deployment::deployment_service_server::{DeploymentService, DeploymentServiceServer};
 use titan_proto::deployment::{
     self as proto, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, ListDeploymentsRequest, ListDeploymentsResponse,
+    RehearseRequest, RehearseResponse,
 };
 use titan_proto::time::to_proto;
 use tonic::service::Routes;
@@ -66,6 +67,15 @@ impl DeploymentService for Api {
         Ok(Response::new(GetLogsResponse { lines: self.app.logs(&who, id(&text)?, lines).await? }))
     }
 
+    async fn rehearse(&self, request: Request<RehearseRequest>) -> Result<Response<RehearseResponse>, Status> {
+        let who = Principal::of(&request)?;
+        let RehearseRequest { project_id, environment, commit, attempt_credential } = request.into_inner();
+        let project = project_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))?;
+        let rehearsed = self.app.rehearse(&who, project, &environment, &commit, &attempt_credential).await?;
+        let (possible, message) = rehearsed.map_or_else(|why| (false, why), |found| (true, found));
+        Ok(Response::new(RehearseResponse { possible, message }))
+    }
+
     async fn stop_deployment(&self, request: Request<GetDeploymentRequest>) -> Result<Response<proto::Deployment>, Status> {
         let who = Principal::of(&request)?;
         let (row, history) = self.app.stop(&who, id(&request.get_ref().id)?, now()).await?;
@@ -96,6 +106,8 @@ impl Api {
             starting_for_s: _,
             created_at,
             finished_at,
+            held_for: _,
+            holder_gone: _,
         } = row;
         let change =
             |Change { at, to_state, reason }| proto::DeploymentChange { at: Some(to_proto(at)), to: state(to_state).into(), reason };

@@ -30,10 +30,15 @@ pub(crate) struct Row {
     pub(crate) starting_for_s: Option<f64>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
+    /// The deployment that takes over its data.
+    pub(crate) held_for: Option<DeploymentId>,
+    /// That one has failed, or was stopped, and its process is gone.
+    pub(crate) holder_gone: bool,
 }
 
 const SELECT: &str = "SELECT id, org_id, project_id, project_slug, environment, commit, causation, traceparent, state, error, restarts, starts,
-    port, pid, pid_started, start_after <= now() AS due, extract(epoch FROM now() - starting_since)::float8 AS starting_for_s, created_at, finished_at
+    port, pid, pid_started, start_after <= now() AS due, extract(epoch FROM now() - starting_since)::float8 AS starting_for_s, created_at, finished_at,
+    held_for, coalesce((SELECT o.state NOT IN ('pending', 'starting', 'running') AND o.port IS NULL FROM deployment o WHERE o.id = deployment.held_for), false) AS holder_gone
     FROM deployment";
 
 impl Row {
@@ -159,9 +164,15 @@ pub(crate) async fn set_state(
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let from: Vec<String> = from.iter().map(|s| s.to_value()).collect();
-    let update = "UPDATE deployment SET state = $3, error = $4, finished_at = CASE WHEN $3 = 'running' THEN NULL ELSE $5 END WHERE id = $1 AND state = ANY($2)";
+    let update = "UPDATE deployment SET state = $3, error = $4, held_for = CASE WHEN $3 = 'running' THEN held_for END, finished_at = CASE WHEN $3 = 'running' THEN NULL ELSE $5 END WHERE id = $1 AND state = ANY($2)";
     let values = [id.into(), from.into(), to.to_value().into(), error.into(), now.into()];
     Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
+}
+
+/// Requests to this one wait from now on, for another one takes over its data; none: they go on. False when it does not serve any more.
+pub(crate) async fn hold(db: &impl ConnectionTrait, id: DeploymentId, held_for: Option<DeploymentId>) -> Result<bool> {
+    let update = "UPDATE deployment SET held_for = $2 WHERE id = $1 AND state = 'running'";
+    Ok(db.execute_raw(sql(update, [id.into(), held_for.into()])).await?.rows_affected() == 1)
 }
 
 /// The deployment that serves the environment now, locked.
@@ -176,10 +187,12 @@ pub(crate) struct Route {
     pub(crate) project_slug: String,
     pub(crate) environment: String,
     pub(crate) port: i32,
+    /// Requests wait.
+    pub(crate) held: bool,
 }
 
 pub(crate) async fn routes(db: &impl ConnectionTrait, host: &str) -> Result<Vec<Route>> {
-    let select = "SELECT project_slug, environment, port FROM deployment WHERE host = $1 AND state = 'running' AND port IS NOT NULL";
+    let select = "SELECT project_slug, environment, port, held_for IS NOT NULL AS held FROM deployment WHERE host = $1 AND state = 'running' AND port IS NOT NULL";
     Ok(Route::find_by_statement(sql(select, [host.into()])).all(db).await?)
 }
 

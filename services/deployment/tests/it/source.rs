@@ -32,15 +32,20 @@ impl Source {
 
     /// A commit of an app with this program and environment.
     pub(crate) fn commit(&self, program: &str, environment: &[(&str, &str)]) -> String {
+        self.commit_with(program, environment, "")
+    }
+
+    /// With more in its manifest.
+    pub(crate) fn commit_with(&self, program: &str, environment: &[(&str, &str)], more: &str) -> String {
         let work = self.dir.path().join("work");
         let variables: String = environment.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
         let manifest = format!(
-            "[app]\ncommand = [\"/usr/bin/python3\", \"app.py\"]\nhealth = \"/health\"\n[app.environment]\n{variables}[test]\ncommand = [\"true\"]\n"
+            "[app]\ncommand = [\"/usr/bin/python3\", \"app.py\"]\nhealth = \"/health\"\n[app.environment]\n{variables}[test]\ncommand = [\"true\"]\n{more}"
         );
         std::fs::write(work.join("titan.toml"), manifest).unwrap();
         std::fs::write(work.join("app.py"), program).unwrap();
         git(&work, &["add", "--all"]);
-        git(&work, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "app"]);
+        git(&work, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "--allow-empty", "-m", "app"]);
         git(&work, &["push", "-q", &self.bare.to_string_lossy(), "HEAD:refs/heads/main"]);
         git(&self.bare, &["update-server-info"]);
         git(&work, &["rev-parse", "HEAD"])

@@ -10,10 +10,12 @@ mod goals;
 mod idempotent;
 mod interventions;
 mod messages;
+mod operations;
 mod page;
 mod projects;
 mod schedules;
 mod tasks;
+mod versions;
 
 use std::sync::Arc;
 
@@ -66,6 +68,8 @@ fn add_common_responses(document: &mut openapi::OpenApi) {
 pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
     let (api, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(projects::router())
+        .merge(versions::router())
+        .merge(operations::router())
         .merge(goals::router())
         .merge(tasks::router())
         .merge(interventions::router())

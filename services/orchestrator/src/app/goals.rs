@@ -27,6 +27,8 @@ pub(crate) struct GoalIn {
     /// Id or slug; empty makes a project.
     pub(crate) project: String,
     pub(crate) idempotency_key: String,
+    /// It ends with its plan.
+    pub(crate) plan_only: bool,
 }
 
 impl App {
@@ -42,7 +44,7 @@ impl App {
         }
         // With no transaction open: ten of these at once would else wait for each other's connections.
         let known = if goal.project.is_empty() { None } else { Some(self.active_project(who, &goal.project).await?) };
-        let mut plan = plan_task(&sentence);
+        let mut plan = plan_task(&sentence, goal.plan_only);
         self.lanes.resolve(&self.db, std::iter::once(&mut plan)).await?;
         let tx = self.db.begin().await?;
         let mut events = Vec::new();
@@ -125,8 +127,8 @@ fn same_goal(existing: GoalOf, sentence: &str) -> Result<GoalOf> {
     Err(Error::precondition("this idempotency key was used for another goal; use a new one"))
 }
 
-fn plan_task(sentence: &str) -> NewTask {
-    let input = json!({ "sentence": sentence });
+fn plan_task(sentence: &str, plan_only: bool) -> NewTask {
+    let input = json!({ "sentence": sentence, "plan_only": plan_only });
     NewTask { priority: 5, timeout_s: 120, ..NewTask::plain("plan-goal", "pm", "Understand the goal and plan it".to_owned(), input) }
 }
 

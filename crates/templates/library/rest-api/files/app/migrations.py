@@ -1,5 +1,6 @@
 """Brings the database to this version of the code, forward or back. Every step keeps what it takes away under a name that begins with
 `_v`, and writes down how to undo it: code that is older than the data can go back without knowing the step."""
+import hashlib
 import json
 import pathlib
 import re
@@ -52,20 +53,21 @@ def migrate(connection, migrations=None):
     connection.execute("PRAGMA foreign_keys = OFF")
     try:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("CREATE TABLE IF NOT EXISTS _migration (version INTEGER PRIMARY KEY, undo TEXT NOT NULL)")
-        applied = [row[0] for row in connection.execute("SELECT version FROM _migration ORDER BY version DESC")]
+        connection.execute("CREATE TABLE IF NOT EXISTS _migration (version INTEGER PRIMARY KEY, undo TEXT NOT NULL, digest TEXT NOT NULL)")
+        applied = {row[0]: row[1:] for row in connection.execute("SELECT version, undo, digest FROM _migration ORDER BY version")}
         target = migrations[-1][0] if migrations else 0
-        for version in (version for version in applied if version > target):
-            (undo,) = connection.execute("SELECT undo FROM _migration WHERE version = ?", (version,)).fetchone()
-            for statement in json.loads(undo):
+        # What was done under the same number but was something else is undone too, with all that came after it.
+        common = next((version - 1 for version, steps in migrations if version in applied and applied[version][1] != digest(steps)), target)
+        for version in sorted((version for version in applied if version > common), reverse=True):
+            for statement in json.loads(applied[version][0]):
                 connection.execute(statement)
             connection.execute("DELETE FROM _migration WHERE version = ?", (version,))
         for version, steps in migrations:
-            if version not in applied:
+            if version > common or version not in applied:
                 undo = []
                 for step in steps:
                     undo = OPERATIONS[step["op"]](connection, version, step) + undo
-                connection.execute("INSERT INTO _migration VALUES (?, ?)", (version, json.dumps(undo)))
+                connection.execute("INSERT INTO _migration VALUES (?, ?, ?)", (version, json.dumps(undo), digest(steps)))
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise Impossible(f"{len(broken)} references would lead nowhere")
@@ -77,6 +79,15 @@ def migrate(connection, migrations=None):
         raise
     finally:
         connection.execute("PRAGMA foreign_keys = ON")
+
+
+def digest(steps):
+    return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()
+
+
+def kept_as(version, step, name):
+    """Under which name a step keeps something: another one for another step with the same number."""
+    return f"_v{version}_{digest(step)[:8]}_{name}"
 
 
 def has_column(connection, table, name):
@@ -105,7 +116,7 @@ def definition(column):
 
 
 def create_table(connection, version, step):
-    table, kept = step["table"], f"_v{version}_{step['table']}"
+    table, kept = step["table"], kept_as(version, step, step["table"])
     if has_table(connection, kept):
         run(connection, rename_table(kept, table))
     else:
@@ -115,7 +126,7 @@ def create_table(connection, version, step):
 
 
 def drop_table(connection, version, step):
-    table, kept = step["table"], f"_v{version}_{step['table']}"
+    table, kept = step["table"], kept_as(version, step, step["table"])
     run(connection, rename_table(table, kept))
     return [rename_table(kept, table)]
 
@@ -127,7 +138,7 @@ def rename_resource(connection, _version, step):
 
 def add_column(connection, version, step):
     table, column = step["table"], step["column"]
-    kept = f"_v{version}_{column['name']}"
+    kept = kept_as(version, step, column["name"])
     if has_column(connection, table, kept):
         run(connection, rename_column(table, kept, column["name"]))
     else:
@@ -138,7 +149,7 @@ def add_column(connection, version, step):
 
 
 def drop_column(connection, version, step):
-    table, name, kept = step["table"], step["name"], f"_v{version}_{step['name']}"
+    table, name, kept = step["table"], step["name"], kept_as(version, step, step["name"])
     run(connection, rename_column(table, name, kept))
     return [rename_column(table, kept, name)]
 
@@ -150,7 +161,7 @@ def rename_field(connection, _version, step):
 
 def retype_column(connection, version, step):
     column, before = step["column"], step["from"]
-    table, name, kept = quoted(step["table"]), quoted(column["name"]), f"_v{version}_{column['name']}"
+    table, name, kept = quoted(step["table"]), quoted(column["name"]), kept_as(version, step, column["name"])
     count = f"SELECT count(*) FROM {table} WHERE {name} IS NOT NULL AND convert({name}, ?) IS NULL"
     (lost,) = connection.execute(count, (column["type"],)).fetchone()
     if lost:

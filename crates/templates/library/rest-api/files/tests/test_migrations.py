@@ -93,6 +93,17 @@ class StepTest(unittest.TestCase):
         migrate(self.connection, self.first)
         self.assertEqual(len(self.rows("x")), 2)
 
+    def test_something_else_under_the_same_number_takes_its_place(self):
+        def adds(kind):
+            return [*self.first, (2, [{"op": "add_column", "table": "a", "column": {"name": "z", "type": kind}}]), (3, [{"op": "drop_column", "table": "a", "name": "y"}])]
+
+        migrate(self.connection, adds("text"))
+        self.connection.execute("UPDATE a SET z = 'word'")
+        migrate(self.connection, adds("integer")[:2])
+        self.assertEqual(self.rows("z", "y"), [(None, "one"), (None, "two")])
+        migrate(self.connection, adds("text"))
+        self.assertEqual(self.rows("z"), [("word",), ("word",)])
+
     def test_what_is_impossible_changes_nothing(self):
         self.connection.execute("UPDATE a SET x = 'word', y = 'same'")
         for step, reason in (

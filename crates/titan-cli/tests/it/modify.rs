@@ -1,0 +1,131 @@
+//! A project is changed by a sentence: code, data and the running app go along, or all stay as they were.
+
+use serde_json::{Value, json};
+use titan_testkit::eventually_within;
+
+use crate::stack::{Stack, read};
+
+const SENTENCE: &str = "Build a REST API for todos with a title and a priority from 1 to 9";
+
+struct Project {
+    stack: Stack,
+    slug: String,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Project {
+    fn built() -> Self {
+        let stack = Stack::dev(&[]);
+        let built = stack.titan(&["goal", SENTENCE, "--watch"]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stdout));
+        let deployment = stack.titan_json(&["deployments"])["items"][0].clone();
+        let text = |field: &str| deployment[field].as_str().unwrap().to_owned();
+        let (slug, url) = (text("project"), text("url"));
+        Self { stack, slug, url, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// (exit code, what it printed)
+    fn modify(&self, sentence: &str) -> (Option<i32>, String) {
+        let output = self.stack.titan(&["modify", &self.slug, sentence]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    }
+
+    async fn post(&self, body: Value) -> (u16, Value) {
+        read(self.http.post(format!("{}todos", self.url)).json(&body).send().await.unwrap()).await
+    }
+
+    async fn items(&self) -> Vec<Value> {
+        let (status, page) = read(self.http.get(format!("{}todos", self.url)).send().await.unwrap()).await;
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().clone()
+    }
+
+    fn versions(&self) -> Vec<Value> {
+        self.stack.titan_json(&["history", &self.slug])["items"].as_array().unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn a_project_is_changed_with_its_data_and_taken_back() {
+    let project = Project::built();
+    assert_eq!(project.post(json!({ "title": "Milk", "priority": 7 })).await.0, 201);
+    what_would_change_is_said_first(&project);
+
+    let (code, out) = project.modify("Add a note, rename title to name and make priority a number");
+    assert_eq!(code, Some(0), "{out}");
+    for part in ["title of todos is called name", "app/migrations/0002.json", "Endpoints   /todos", "rehearsing on a copy", "0 finding(s)"] {
+        assert!(out.contains(part), "{part:?} is not in:\n{out}");
+    }
+    let changed = project.items().await;
+    assert_eq!((&changed[0]["name"], &changed[0]["note"], changed[0]["priority"].as_f64()), (&json!("Milk"), &Value::Null, Some(7.0)));
+    assert_eq!(project.post(json!({ "name": "Bread", "note": "rye", "priority": 2.5 })).await.0, 201);
+
+    what_is_impossible_changes_nothing(&project).await;
+    let diff = project.stack.titan(&["diff", &project.slug]);
+    assert!(String::from_utf8_lossy(&diff.stdout).contains("+        Field(\"note\", \"text\")"), "{diff:?}");
+
+    // Back needs 2.5 to be a whole number, which it is not.
+    project.http.delete(format!("{}todos/2", project.url)).send().await.unwrap();
+    let back = project.stack.titan(&["rollback", &project.slug]);
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stdout));
+    let items = project.items().await;
+    assert_eq!((items.len(), &items[0]["title"], &items[0]["priority"]), (1, &json!("Milk"), &json!(7)));
+    assert_eq!(project.versions().len(), 3);
+    two_at_once_are_both_done(&project).await;
+    an_operation_is_followed_and_cancelled(&project).await;
+}
+
+fn what_would_change_is_said_first(project: &Project) {
+    let planned = project.stack.titan(&["modify", &project.slug, "Remove the priority", "--plan"]);
+    let out = String::from_utf8_lossy(&planned.stdout);
+    assert!(planned.status.success() && out.contains("Data        todo loses priority"), "{out}");
+    assert_eq!(project.versions().len(), 1, "a plan changes nothing");
+}
+
+async fn what_is_impossible_changes_nothing(project: &Project) {
+    let (before, versions) = (project.items().await, project.versions());
+    for (sentence, part) in [
+        ("Change priority from 1 to 5", "everything stays as it was"),
+        ("Make note required", "everything stays as it was"),
+        ("Remove the deadline", "no \"deadline\""),
+        ("Make it nicer", "not understood"),
+    ] {
+        let (code, out) = project.modify(sentence);
+        assert!(code == Some(1) && out.contains(part), "{sentence}: {out}");
+    }
+    assert_eq!((project.items().await, project.versions()), (before, versions));
+    let (status, _) = project.stack.call("POST", "/api/v1/projects/nobody/modify", Some(json!({ "sentence": "Add a note" }))).await;
+    assert_eq!(status, 404);
+    let (status, refused) = project.stack.call("POST", &format!("/api/v1/projects/{}/rollback", project.slug), Some(json!({ "to": "x" }))).await;
+    assert_eq!(status, 422, "{refused}");
+}
+
+async fn two_at_once_are_both_done(project: &Project) {
+    let path = format!("/api/v1/projects/{}/modify", project.slug);
+    let mut ids = Vec::new();
+    for field in ["tag", "color"] {
+        let (status, begun) = project.stack.call("POST", &path, Some(json!({ "sentence": format!("Add a {field}") }))).await;
+        assert_eq!(status, 202, "{begun}");
+        ids.push(begun["id"].as_str().unwrap().to_owned());
+    }
+    for id in ids {
+        let path = format!("/api/v1/operations/{id}");
+        let done = eventually_within(std::time::Duration::from_secs(90), "both", async || {
+            Some(project.stack.get(&path).await).filter(|operation| operation["state"] != "running")
+        })
+        .await;
+        assert_eq!((&done["state"], &done["progress"]), (&json!("done"), &json!(1.0)), "{done}");
+    }
+    let items = project.items().await;
+    assert!(items[0].get("tag").is_some() && items[0].get("color").is_some(), "{items:?}");
+}
+
+async fn an_operation_is_followed_and_cancelled(project: &Project) {
+    let path = format!("/api/v1/projects/{}/modify", project.slug);
+    let (_, begun) = project.stack.call("POST", &path, Some(json!({ "sentence": "Add a shape" }))).await;
+    let path = format!("/api/v1/operations/{}", begun["id"].as_str().unwrap());
+    let (status, cancelled) = project.stack.call("POST", &format!("{path}/cancel"), Some(json!({ "reason": "not now" }))).await;
+    assert_eq!((status, &cancelled["state"]), (200, &json!("cancelled")), "{cancelled}");
+    assert!(project.items().await[0].get("shape").is_none());
+}

@@ -1,0 +1,162 @@
+//! The data of an environment as a whole: handed from one version to the next, copied before, and rehearsed with.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use titan_error::{Error, Result};
+use titan_git::{CommitId, Remote, WorkTree};
+use titan_identity::Principal;
+use titan_ids::ProjectId;
+use titan_manifest::{Data, Manifest};
+use titan_sandbox::Limits;
+
+use super::App;
+use super::deployments::check;
+use super::supervise::uid;
+use crate::store::deployments::{self, Row};
+
+/// Of one command on the data.
+const WITHIN: Duration = Duration::from_secs(120);
+const MESSAGE_MOST: usize = 2_000;
+/// Copies that are kept of an environment.
+const COPIES: usize = 5;
+
+/// A command on data, in a sandbox as the app's own.
+struct Command<'a> {
+    release: &'a Path,
+    data: &'a Path,
+    command: &'a [String],
+    uid: u32,
+}
+
+impl App {
+    /// Whether what serves has data of another shape than this release: they cannot run on it at the same time.
+    pub(super) async fn data_of(&self, row: &Row, version: Option<&Data>) -> Result<Option<Row>> {
+        let serving = deployments::serving(&self.db, row.project_id, &row.environment).await?.filter(|serving| serving.id < row.id);
+        let (Some(serving), Some(data)) = (serving, version) else { return Ok(None) };
+        let before = self.release(&serving).await?.manifest.data;
+        Ok(before.is_some_and(|before| before.version != data.version).then_some(serving))
+    }
+
+    /// Takes the data over: requests wait, what serves ends what it is answering and then itself, and its data is copied. Cut off and
+    /// called again, it goes on.
+    pub(super) async fn take_over(&self, row: &Row, serving: &Row) -> Result<()> {
+        if !deployments::hold(&self.db, serving.id, Some(row.id)).await? {
+            return Err(Error::unavailable("what served does not serve any more"));
+        }
+        self.refresh_routes().await?;
+        titan_lifecycle::fault("deployment.held").await;
+        if let Some(port) = serving.port.and_then(|port| u16::try_from(port).ok()) {
+            self.in_flight.idle(port).await;
+        }
+        if let Some(process) = serving.process().filter(|process| process.alive()) {
+            process.stop().await;
+        }
+        titan_lifecycle::fault("deployment.before_copy").await;
+        let release = self.release(serving).await?;
+        let Some(data) = release.manifest.data else { return Ok(()) };
+        let copies = self.apps.dir.join("copies").join(format!("{}-{}", row.project_id, row.environment));
+        let copy = copies.join(row.id.to_string());
+        if !tokio::fs::try_exists(&copy).await.map_err(Error::internal)? {
+            self.copy(&Command { release: &release.dir, data: &release.data, command: &data.copy, uid: uid(row) }, &copy).await?;
+            forget_old(&copies).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a version on a copy of the data, and says what came of it. The inner error says why the data cannot go along.
+    pub(crate) async fn rehearse(
+        &self,
+        who: &Principal,
+        project: ProjectId,
+        environment: &str,
+        commit: &str,
+        credential: &str,
+    ) -> Result<std::result::Result<String, String>> {
+        who.may_touch(project)?;
+        check(environment, commit)?;
+        self.verify(who, project, None, credential).await?;
+        let Some(serving) = deployments::serving(&self.db, project, environment).await? else {
+            return Ok(Ok("there is no data yet".to_owned()));
+        };
+        let before = self.release(&serving).await?;
+        let Some(data) = &before.manifest.data else {
+            return Ok(Ok("what serves does not say how its data is copied".to_owned()));
+        };
+        let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir_in(&self.apps.dir).map_err(Error::internal)?;
+        // The app's own user is to see through it.
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(Error::internal)?;
+        let (copy, release) = (dir.path().join("data"), dir.path().join("release"));
+        let remote = Remote { url: format!("{}/git/{project}.git", self.gateway), credential: self.signer.sign_service(serving.org_id)? };
+        let tree = WorkTree::clone(&remote, &release).await?;
+        tree.reset_to(&CommitId::from_str(commit)?).await?;
+        let text = tokio::fs::read_to_string(release.join(titan_manifest::FILE)).await;
+        let after = match text.map_err(|e| e.to_string()).and_then(|text| Manifest::parse(&text).map_err(|e| e.to_string())) {
+            Ok(manifest) => manifest,
+            Err(why) => return Ok(Err(why)),
+        };
+        let Some(migrate) = after.data.map(|data| data.migrate) else {
+            return Ok(Err("the new version does not say how it takes the data over".to_owned()));
+        };
+        self.copy(&Command { release: &before.dir, data: &before.data, command: &data.copy, uid: uid(&serving) }, &copy).await?;
+        self.on_data(&Command { release: &release, data: &copy, command: &migrate, uid: uid(&serving) }, &[]).await
+    }
+
+    /// Whole or not at all.
+    async fn copy(&self, command: &Command<'_>, to: &Path) -> Result<()> {
+        let name = format!(".copy-{}", uuid::Uuid::new_v4());
+        let aside = command.data.join(&name);
+        let copied = self.on_data(command, &[("COPY_DIR".to_owned(), format!("/data/{name}"))]).await;
+        let moved = match copied {
+            Ok(Ok(_)) => match to.parent() {
+                Some(parent) => tokio::fs::create_dir_all(parent).await.and(tokio::fs::rename(&aside, to).await).map_err(Error::internal),
+                None => Ok(()),
+            },
+            Ok(Err(why)) => Err(Error::unavailable(format!("the data could not be copied: {why}"))),
+            Err(error) => Err(error),
+        };
+        if moved.is_err() {
+            let _ = tokio::fs::remove_dir_all(&aside).await; // it may not be there
+        }
+        moved
+    }
+
+    /// Runs it to its end; what it printed, or why it failed.
+    async fn on_data(&self, command: &Command<'_>, more: &[(String, String)]) -> Result<std::result::Result<String, String>> {
+        let log = tempfile::NamedTempFile::new_in(&self.apps.dir).map_err(Error::internal)?;
+        let environment = [&[("DATA_DIR".to_owned(), "/data".to_owned())], more].concat();
+        let app = titan_sandbox::App {
+            release: command.release,
+            data: command.data,
+            log: log.path(),
+            command: command.command,
+            environment: &environment,
+            limits: Limits { memory_bytes: self.apps.memory_mib << 20, processes: self.apps.processes, ..Limits::default() },
+            uid: command.uid,
+        };
+        let started = self.sandbox.app(&app).map_err(Error::internal)?;
+        let mut child = tokio::process::Command::from(started).kill_on_drop(true).spawn().map_err(Error::internal)?;
+        let ended = tokio::time::timeout(WITHIN, child.wait()).await;
+        let text = tokio::fs::read_to_string(log.path()).await.unwrap_or_default();
+        let message: String = text.trim().chars().take(MESSAGE_MOST).collect();
+        match ended {
+            Ok(status) => Ok(if status.map_err(Error::internal)?.success() { Ok(message) } else { Err(message) }),
+            Err(_) => Ok(Err(format!("it took longer than {} s", WITHIN.as_secs()))),
+        }
+    }
+}
+
+/// Of the copies of an environment all but the newest are given up; their names rise with time.
+async fn forget_old(copies: &Path) -> Result<()> {
+    let mut names: Vec<PathBuf> = Vec::new();
+    let mut entries = tokio::fs::read_dir(copies).await.map_err(Error::internal)?;
+    while let Some(entry) = entries.next_entry().await.map_err(Error::internal)? {
+        names.push(entry.path());
+    }
+    names.sort();
+    for old in names.iter().rev().skip(COPIES) {
+        tokio::fs::remove_dir_all(old).await.map_err(Error::internal)?;
+    }
+    Ok(())
+}
