@@ -140,7 +140,7 @@ fn within(old: &Resource, new: &Resource, all: &[Resource]) -> Vec<Step> {
         let Some(was) = old.field(&field.name) else {
             // Rows that are there have no value of it, but a flag is not set.
             let default = match field.field_type {
-                FieldType::Boolean => Some(serde_json::Value::from(0)),
+                FieldType::Boolean => field.default.clone().or_else(|| Some(serde_json::Value::from(0))),
                 _ => field.default.clone(),
             };
             steps.push(Step::AddColumn { table: table.clone(), column: column(field, all), default });

@@ -23,8 +23,27 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
         if after.kind != before.kind {
             return refuse(format!("The project is a {} and the goal asks for a {}; make a new project for it", before.kind, after.kind));
         }
+        if after.blocks.contains(&Block::Authentication) != before.blocks.contains(&Block::Authentication) {
+            return refuse("Login can neither be added to a project nor removed from it; make a new project for it");
+        }
+        for resource in &mut after.resources {
+            let Some(was) = before.resources.iter().find(|was| was.identifier == resource.identifier) else { continue };
+            for field in
+                resource.fields.iter_mut().filter(|field| was.field(&field.name).is_none() && field.field_type != FieldType::Boolean)
+            {
+                if std::mem::take(&mut field.required) {
+                    after.assumed.push(format!("{} is optional: {} that are there have none", field.name, was.plural));
+                }
+            }
+        }
         let steps = migrations::between(&before.resources, &after.resources);
-        let changes = steps.iter().map(ToString::to_string).collect();
+        let of_blocks = |one: &Understanding, other: &Understanding, word: &str| {
+            let only = one.blocks.iter().filter(|block| !other.blocks.contains(block));
+            only.map(|block| format!("{block} is {word}")).collect::<Vec<_>>()
+        };
+        let mut changes: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        changes.extend(of_blocks(&after, before, "added"));
+        changes.extend(of_blocks(before, &after, "removed"));
         after.migrations = before.migrations.clone();
         after.migrations.extend((!steps.is_empty()).then_some(steps));
         return Ok(Modification { after, changes });
@@ -132,6 +151,16 @@ impl Project {
             self.changes.push(format!("{added} is added"));
             return Ok(());
         }
+        let parts: Vec<String> =
+            what.replace(" and ", ",").split(',').map(|part| part.trim().to_owned()).filter(|p| !p.is_empty()).collect();
+        if parts.len() > 1 && parts.iter().any(|part| block(part).is_some()) {
+            return if parts.iter().all(|part| block(part).is_some()) {
+                parts.iter().try_for_each(|part| self.add(part))
+            } else {
+                refuse(format!("\"add {what}\" names features and fields at once: say them one by one"))
+            };
+        }
+        scope::check(what, self.after.kind)?;
         // "a note to todos"
         for (at, _) in what.match_indices(" to ").collect::<Vec<_>>().into_iter().rev() {
             let target = without_article(what[at + 4..].trim());
@@ -159,6 +188,9 @@ impl Project {
 
     fn add_fields(&mut self, one: usize, text: &str) -> Result<(), Refusal> {
         let (text, default) = take_default(text);
+        if default.as_ref().is_some_and(|default| default.contains(',') || default.contains(" and ")) {
+            return refuse("A default ends what is said of one field: say the others one by one");
+        }
         let mut said = Vec::new();
         let parsed = fields::parse(&text, &mut said)?;
         if parsed.fields.is_empty() || !parsed.not_understood.is_empty() {
@@ -170,6 +202,12 @@ impl Project {
         for mut field in parsed.fields {
             if resources[one].field(&field.name).is_some() {
                 return refuse(format!("{plural} have a {} already", field.name));
+            }
+            if let Some(other) = resources.iter().find(|r| r.identifier == field.name || r.plural.replace([' ', '-'], "_") == field.name) {
+                return refuse(format!(
+                    "{} are kept themselves: say \"each {} belongs to a {}\"",
+                    other.plural, resources[one].singular, other.singular
+                ));
             }
             if let Some(default) = &default {
                 field.default = Some(value_of(&field, default)?);
@@ -337,6 +375,12 @@ impl Project {
         for (old, new) in before.iter().zip(&mut resources) {
             for field in new.fields.iter_mut().filter(|field| old.field(&field.name).is_none()) {
                 // What is there belongs to nothing yet.
+                if field.required && field.references.is_none() {
+                    return refuse(format!(
+                        "{} that are there have no {}: let it be optional, or add it with a default",
+                        old.plural, field.name
+                    ));
+                }
                 field.required = false;
                 self.changes.push(format!(
                     "{} get {} ({})",
@@ -399,14 +443,24 @@ fn without_article(text: &str) -> &str {
 
 /// "Due date" → `due_date`
 fn name_of(text: &str) -> Option<String> {
-    let name = without_article(text).trim_end_matches(" field").trim_matches(['"', '\'']).to_lowercase().replace([' ', '-'], "_");
+    const NO_NAMES: &[&str] = &["and", "or", "to", "with", "for", "as", "not"];
+    if text.split(' ').any(|word| NO_NAMES.contains(&word)) {
+        return None;
+    }
+    let name = without_article(text)
+        .trim_end_matches(" field")
+        .trim_end_matches(" flag")
+        .trim_end_matches(" column")
+        .trim_matches(['"', '\''])
+        .to_lowercase()
+        .replace([' ', '-'], "_");
     (crate::understand::is_name(&name)).then_some(name)
 }
 
 /// A block by its name alone.
 fn block(what: &str) -> Option<Block> {
     let (left, blocks) = blocks::take(&format!("API for things with a name, with {}", what.trim()), crate::Kind::RestApi);
-    (left == "API for things with a name").then(|| blocks.first().copied()).flatten()
+    (left == "API for things with a name" && blocks.len() == 1).then(|| blocks.first().copied()).flatten()
 }
 
 fn is_many(what: &str, resource: &Resource) -> bool {
@@ -429,8 +483,12 @@ fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
     let value = match field.field_type {
         FieldType::Integer => text.parse::<i64>().map_err(|_| wrong())?.into(),
         FieldType::Number => text.parse::<f64>().map_err(|_| wrong())?.into(),
-        FieldType::Boolean => i32::from(["yes", "true", "on"].contains(&text)).into(),
-        _ => serde_json::Value::from(text),
+        FieldType::Boolean if ["yes", "true", "on", "no", "false", "off"].contains(&text) => {
+            i32::from(["yes", "true", "on"].contains(&text)).into()
+        }
+        FieldType::Text => serde_json::Value::from(text),
+        // Whether it is a date, an address or a URL is not checked here.
+        _ => return Err(wrong()),
     };
     let bounds = field.least.is_none_or(|least| value.as_f64().is_none_or(|n| n >= least))
         && field.most.is_none_or(|most| value.as_f64().is_none_or(|n| n <= most));
@@ -445,6 +503,9 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
         "required" | "mandatory" => field.required = true,
         "" if verb.eq_ignore_ascii_case("require") => field.required = true,
         "optional" | "not required" => field.required = false,
+        "unique" if was.field_type == FieldType::Boolean || !was.choices.is_empty() => {
+            return refuse(format!("{} has a few values only and cannot be unique", was.name));
+        }
         "unique" => field.unique = true,
         "not unique" | "no longer unique" => field.unique = false,
         _ => {
@@ -459,8 +520,12 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
             };
             let (_, limits) = constraints::take(&named)?;
             let parsed = fields::parse(&named, &mut Vec::new())?;
-            let Some(read) =
-                parsed.fields.first().filter(|read| read.name == was.name && (fields::type_named(text).is_some() || !limits.is_empty()))
+            let alone = parsed.fields.len() == 1 && parsed.not_understood.is_empty() && parsed.said_required.is_empty();
+            let Some(read) = parsed
+                .fields
+                .first()
+                .filter(|read| alone && !read.unique && was.field_type != FieldType::Reference)
+                .filter(|read| read.name == was.name && (fields::type_named(text).is_some() || !limits.is_empty()))
             else {
                 return refuse(format!("\"{text}\" is not understood as what {} may hold", was.name));
             };
@@ -469,13 +534,14 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
                 (field.choices, field.least, field.most) = (Vec::new(), None, None);
             } else if !read.choices.is_empty() {
                 (field.field_type, field.choices) = (FieldType::Text, read.choices.clone());
+                (field.least, field.most) = (None, None);
             } else {
                 // A range says what it is of only where it was not that before.
                 if !matches!((was.field_type, limits[0].length), (FieldType::Integer | FieldType::Number, false) | (FieldType::Text, true))
                 {
                     field.field_type = read.field_type;
                 }
-                (field.least, field.most) = (read.least, read.most);
+                (field.least, field.most) = (read.least.or(was.least), read.most.or(was.most));
             }
         }
     }

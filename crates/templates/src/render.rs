@@ -185,7 +185,8 @@ impl Library {
     /// # Errors
     /// As [`Library::render`].
     pub fn impact(&self, before: &Understanding, after: &Understanding) -> Result<Impact, RenderError> {
-        let files = |of: &Understanding| Ok(self.render(of)?.into_iter().map(|file| (file.path, file.contents)).collect::<BTreeMap<_, _>>());
+        let files =
+            |of: &Understanding| Ok(self.render(of)?.into_iter().map(|file| (file.path, file.contents)).collect::<BTreeMap<_, _>>());
         let (old, new) = (files(before)?, files(after)?);
         let mut impact = Impact::default();
         for path in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
@@ -206,7 +207,9 @@ impl Library {
         // Shorter after a way back: what was done is undone.
         let (was, is) = (before.migrations.len(), after.migrations.len());
         impact.data = after.migrations.iter().skip(was).flatten().map(ToString::to_string).collect();
-        impact.data.extend(before.migrations.iter().skip(is).rev().flat_map(|steps| steps.iter().rev()).map(|step| format!("undone: {step}")));
+        impact
+            .data
+            .extend(before.migrations.iter().skip(is).rev().flat_map(|steps| steps.iter().rev()).map(|step| format!("undone: {step}")));
         impact.tests = new.keys().filter(|path| path.starts_with("tests/test_")).cloned().collect();
         Ok(impact)
     }

@@ -14,7 +14,6 @@ const PHRASES: &[(&[&str], Block)] = &[
     (&["user", "authentication"], Block::Authentication),
     (&["user", "login"], Block::Authentication),
     (&["authentication"], Block::Authentication),
-    (&["accounts"], Block::Authentication),
     (&["login"], Block::Authentication),
     (&["file", "uploads"], Block::FileUpload),
     (&["file", "upload"], Block::FileUpload),
@@ -140,7 +139,9 @@ fn tail(words: &[String], block: Block) -> usize {
             if is(name, &["websocket", "websockets"]) { name + 1 } else { 0 }
         }
         Block::Authentication if is(0, &["so"]) && is(1, &["that"]) => {
-            words.iter().take_while(|word| PURPOSE.contains(&word.to_lowercase().as_str())).count()
+            let count = words.iter().take_while(|word| PURPOSE.contains(&word.to_lowercase().as_str())).count();
+            // "so that everybody sees everything" is not what it is for.
+            if words[..count].iter().any(|word| ["own", "theirs"].contains(&word.to_lowercase().as_str())) { count } else { 0 }
         }
         _ => 0,
     }

@@ -24,7 +24,11 @@ pub(crate) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
     let (mut left, mut found, mut at) = (Vec::new(), Vec::new(), 0);
     while at < tokens.len() {
         let rest = &tokens[at..];
-        if let Some((constraint, length)) = range(rest)?.or_else(|| choices(rest)) {
+        // "a date of birth or death": the date of what, not which.
+        let what = tokens[..at]
+            .last()
+            .is_some_and(|before| ["date", "place", "number", "year", "time", "name"].contains(&before.to_lowercase().as_str()));
+        if let Some((constraint, length)) = range(rest)?.or_else(|| choices(rest).filter(|_| !what)) {
             left.push(format!("{MARK}{}", found.len()));
             found.push(constraint);
             at += length;
@@ -110,6 +114,8 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
     }
     let length = is(end, &["characters", "character", "letters", "chars"]);
     end += usize::from(length);
+    // "at most 30 kg"
+    end += usize::from(!length && is(end, super::fields::UNITS));
     if opened == 1 {
         if !is(end, &[")"]) {
             return Ok(None);
@@ -168,6 +174,11 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     let listed = last || parenthesis;
     let about_the_field =
         |part: &String| ["required", "optional", "unique"].contains(&part.as_str()) || super::fields::type_named(part).is_some();
+    // "an age of 18 or older", "a break of 15 or 30 minutes", "(in euros, never negative)": no lists of texts.
+    let speaks = |part: &String| ["older", "younger", "more", "less", "never", "in"].contains(&part.split(' ').next().unwrap_or_default());
+    if found.iter().any(speaks) || found.iter().all(|part| part.starts_with(|c: char| c.is_ascii_digit())) {
+        return None;
+    }
     if !listed || found.len() < 2 || found.len() > CHOICES_MOST || found.iter().any(about_the_field) {
         return None;
     }

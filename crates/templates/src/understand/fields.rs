@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
     let mut parsed = Parsed { fields: Vec::new(), said_required: Vec::new(), not_understood: Vec::new() };
     let (text, limits) = constraints::take(text)?;
     let text = text.replace(" and ", ",").replace(" plus ", ",").replace(" as well as ", ",");
-    for phrase in text.split(',').map(|phrase| phrase.trim().trim_start_matches("and ")).filter(|p| !p.is_empty()) {
+    for phrase in parts(&text).into_iter().map(|phrase| phrase.trim().trim_start_matches("and ")).filter(|p| !p.is_empty()) {
         let Some(read) = read_one(phrase, &limits)? else {
             parsed
                 .not_understood
@@ -88,7 +88,13 @@ struct Read {
 
 /// None: these words do not name a field.
 fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
+    let first_is_mark =
+        phrase.split_whitespace().find(|word| !words::is_article(word)).is_some_and(|word| constraints::marked(word).is_some());
     let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(|word| constraints::marked(word).is_some());
+    // "up to 5 tags" bounds how many there are, not what they are.
+    if first_is_mark {
+        return Ok(None);
+    }
     let said: Vec<&Constraint> = marks.into_iter().filter_map(|mark| limits.get(constraints::marked(mark)?)).collect();
     let phrase = phrase.join(" ");
     let lower = phrase.to_lowercase();
@@ -109,17 +115,51 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
             && !words::is_filler(w)
     });
-    // "a duration in minutes"
-    if words.len() > 2 && words[words.len() - 2] == "in" && UNITS.contains(&words[words.len() - 1]) {
+    // "a duration in minutes", "a cooking time in minutes": a number, whatever else the word is.
+    let counted = words.len() > 2 && words[words.len() - 2] == "in" && UNITS.contains(&words[words.len() - 1]);
+    if counted {
         words.truncate(words.len() - 2);
     }
     // "a rating that is from 1 to 5"; "is done" is a flag.
     if words.len() > 1 && words.last() == Some(&"is") {
         words.pop();
     }
-    let given_type = given.as_deref().and_then(type_named);
-    let Some((field_type, sure)) = type_of(&mut words, given_type) else { return Ok(None) };
-    if words.is_empty() || words.len() > WORDS_MOST || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word)) {
+    if words.iter().any(|word| VERBS.contains(word)) {
+        return refuse(format!("\"{phrase}\" says something of what is not named as a kind of thing"));
+    }
+    if words.iter().enumerate().any(|(at, word)| speaks(&words, at, word)) {
+        return Ok(None);
+    }
+    let mut required = required;
+    let mut unique = unique;
+    let mut given_type = None;
+    for part in given.iter().flat_map(|given| given.split(',')).map(str::trim).filter(|part| !part.is_empty()) {
+        match part.trim_start_matches("must be ") {
+            "required" | "mandatory" => required = Some(true),
+            "optional" => required = Some(false),
+            "unique" => unique = true,
+            part => match type_named(part) {
+                Some(named) => given_type = Some(named),
+                None => return Ok(None),
+            },
+        }
+    }
+    let counts = lower.contains("number of ");
+    let whole = counts || (counted && words.last().is_some_and(|last| DATETIMES.contains(last)));
+    let typed = match given_type {
+        None if whole => Some(FieldType::Integer),
+        // "a date of birth"
+        None if lower.contains("date of ") && words.first() == Some(&"date") => {
+            words.insert(1, "of");
+            Some(FieldType::Date)
+        }
+        given => given,
+    };
+    let Some((field_type, sure)) = type_of(&mut words, typed) else { return Ok(None) };
+    if words.is_empty()
+        || words.len() > WORDS_MOST
+        || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word))
+    {
         return Ok(None);
     }
     let name = words.join("_").replace(['-', '\''], "_");
@@ -141,6 +181,112 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     Ok(Some(Read { field, sure, required }))
 }
 
+const PROSE: &[&str] =
+    &["title", "name", "description", "content", "body", "text", "note", "notes", "comment", "message", "summary", "address", "author"];
+/// Verbs that say something of another thing.
+const VERBS: &[&str] = &["has", "have", "belong", "belongs", "contain", "contains"];
+/// Words that say something and are part of no name.
+const SPEAKING: &[&str] = &[
+    "is",
+    "are",
+    "was",
+    "can",
+    "cannot",
+    "can't",
+    "may",
+    "might",
+    "should",
+    "must",
+    "shall",
+    "will",
+    "not",
+    "no",
+    "never",
+    "than",
+    "greater",
+    "less",
+    "more",
+    "over",
+    "under",
+    "above",
+    "below",
+    "after",
+    "before",
+    "between",
+    "by",
+    "to",
+    "from",
+    "for",
+    "with",
+    "without",
+    "on",
+    "at",
+    "as",
+    "in",
+    "per",
+    "or",
+    "but",
+    "except",
+    "instead",
+    "only",
+    "if",
+    "when",
+    "while",
+    "where",
+    "whether",
+    "who",
+    "whose",
+    "it",
+    "they",
+    "one",
+    "many",
+    "several",
+    "multiple",
+    "both",
+    "either",
+    "sorted",
+    "sorting",
+    "filtering",
+    "sums",
+    "default",
+    "defaulting",
+    "called",
+    "named",
+    "new",
+    "maximum",
+    "minimum",
+    "positive",
+    "non-negative",
+    "negative",
+    "encrypted",
+];
+
+/// "quantity in stock" and "from date" are names.
+fn speaks(words: &[&str], at: usize, word: &str) -> bool {
+    let named = (word == "in" && words.get(at + 1) == Some(&"stock"))
+        || (word == "is" && at == 0 && words.len() > 1)
+        || (["from", "to"].contains(&word) && at == 0 && words.len() == 2);
+    !named && SPEAKING.contains(&word)
+}
+
+/// Parted by commas that are in no parentheses.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut depth, mut from, mut parts) = (0_i32, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth <= 0 => {
+                parts.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts
+}
+
 /// `named`: its type was said in so many words.
 fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
     let Constraint { choices, least, most, length } = constraint;
@@ -157,6 +303,9 @@ fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(
     }
     match field.field_type {
         FieldType::Text if *length => {}
+        FieldType::Text if PROSE.iter().any(|word| name == *word || name.ends_with(&format!("_{word}"))) => {
+            return refuse(format!("{name} is a text: say \"characters\" where its length is meant"));
+        }
         // "a priority from 1 to 5": only a number can be.
         FieldType::Text => {
             let whole = [least, most].into_iter().flatten().all(|n| n.fract() == 0.0);
@@ -179,7 +328,7 @@ fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(
 }
 
 /// What a number counts, which its field does not say.
-const UNITS: &[&str] = &[
+pub(super) const UNITS: &[&str] = &[
     "seconds",
     "minutes",
     "hours",
@@ -340,14 +489,16 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
     }
     if words.len() > 1
         && let Some(named) = type_named(words[0]).filter(|t| !matches!(t, FieldType::Email | FieldType::Url | FieldType::Date))
+        && !["number", "flag", "text"].contains(&words[0])
     {
         words.remove(0);
         return Some((named, true));
     }
-    if words.iter().any(|w| w.contains("email") || w.contains("e-mail")) {
+    if ["email", "e-mail"].iter().any(|email| last.ends_with(email)) || (last == "address" && words.iter().any(|w| w.contains("mail"))) {
         return Some((FieldType::Email, true));
     }
-    if ["phone", "serial", "order", "account", "card", "license", "tracking", "room", "part"].iter().any(|w| words.contains(w)) {
+    let identifies = ["phone", "serial", "order", "account", "card", "license", "tracking", "room", "part", "flight", "passport", "isbn"];
+    if ["number", "phone", "plate"].contains(&last) && (last != "number" || identifies.iter().any(|w| words.contains(w))) {
         return Some((FieldType::Text, true));
     }
     let lists = [
@@ -359,6 +510,9 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
         (TEXTS, FieldType::Text),
         (&["url", "link", "website", "homepage"], FieldType::Url),
     ];
+    // "year published", "amount paid": what it is stands before.
+    let before = words.len().checked_sub(2).map(|at| words[at]);
+    let last = before.filter(|word| BOOLEANS.contains(&last) && lists[1..5].iter().any(|(list, _)| list.contains(word))).unwrap_or(last);
     let known = lists.iter().find(|(list, _)| list.contains(&last)).map(|(_, field_type)| (*field_type, true));
     Some(known.unwrap_or((FieldType::Text, false)))
 }

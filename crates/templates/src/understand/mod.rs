@@ -171,6 +171,11 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
             resources.push(resource);
             continue;
         }
+        if parsed.fields.is_empty()
+            && let Some(part) = parsed.not_understood.first()
+        {
+            return refuse(format!("\"{part}\" is not understood as a field of {}", resource.plural));
+        }
         if parsed.fields.is_empty() {
             said.push("No fields were named: each gets a name".to_owned());
             parsed.fields.push(fields::text("name", true));
@@ -182,6 +187,20 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
         resources.push(resource);
     }
     let mut relations = read.relations.clone();
+    let mut optional: Vec<(usize, usize)> = Vec::new();
+    for (one, to) in (0..resources.len()).flat_map(|one| (0..resources.len()).map(move |to| (one, to))).filter(|(one, to)| one != to) {
+        let (name, names) = (resources[to].identifier.clone(), resources[to].plural.replace([' ', '-'], "_"));
+        let says = |f: &Field| f.references.is_none() && (f.unique || !f.choices.is_empty() || f.least.is_some() || f.most.is_some());
+        if let Some(field) = resources[one].fields.iter().find(|f| (f.name == name || f.name == names) && says(f)) {
+            return refuse(format!(
+                "What is said of {} of {} is not understood: it is another kind of thing",
+                field.name, resources[one].plural
+            ));
+        }
+        if read.resources[one].fields.iter().any(|text| text.contains(&format!("optional {}", resources[to].singular))) {
+            optional.push((one, to));
+        }
+    }
     // "a product has a name and a warehouse", where warehouses are kept too.
     for one in 0..resources.len() {
         for to in (0..resources.len()).filter(|to| *to != one) {
@@ -205,8 +224,21 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
         if resources[*one].field(&name).is_some() {
             continue;
         }
-        let reference = Field { field_type: FieldType::Reference, references: Some(path), ..fields::text(&name, !own) };
+        let reference = Field {
+            field_type: FieldType::Reference,
+            references: Some(path),
+            ..fields::text(&name, !own && !optional.contains(&(*one, *to)))
+        };
         resources[*one].fields.push(reference);
+    }
+    for one in 0..resources.len() {
+        let paths: Vec<String> = resources[one].fields.iter().filter_map(|field| field.references.clone()).collect();
+        let to = resources.iter().enumerate().filter(|(to, other)| *to != one && paths.contains(&other.path)).map(|(to, _)| (one, to));
+        for relation in to.collect::<Vec<_>>() {
+            if !relations.contains(&relation) {
+                relations.push(relation);
+            }
+        }
     }
     if let Some(one) = (0..resources.len()).find(|one| leads_back(*one, *one, &relations, &mut Vec::new())) {
         return refuse(format!(
@@ -330,6 +362,39 @@ mod tests {
             "Build a REST API for hens and eggs. Each hen belongs to an egg. Each egg belongs to a hen",
         ] {
             assert!(shown(sentence).contains("contradict"), "{sentence}: {}", shown(sentence));
+        }
+    }
+
+    /// What a reader without memory of the parser tried on it.
+    #[test]
+    fn nothing_is_invented() {
+        for (sentence, expected) in [
+            ("Build a REST API for banks with a name and accounts", "banks [name!:Text accounts:Text]"),
+            ("Build a REST API for people with a name and a date of birth", "people [name!:Text date_of_birth:Date]"),
+            ("Build a REST API for recipes with a title and a cooking time in minutes", "recipes [title!:Text cooking_time:Integer]"),
+            ("Build a REST API for books with a title and a year published", "books [title!:Text year_published:Integer]"),
+            ("Build a REST API for parcels with a code and a weight of at most 30 kg", "parcels [code!:Text weight:Number]"),
+            ("Build a REST API for shoes with a brand and a number (unique)", "shoes [brand!:Text number:Integer]"),
+            ("API that tracks books with a title", "books [title!:Text]"),
+        ] {
+            check(sentence, expected);
+        }
+        for (sentence, left) in [
+            ("Build a REST API for todos with a title, searchable by title", "searchable by title"),
+            ("Build a REST API for users with a name and an email that is not required", "an email that is not required"),
+            ("Build a REST API for people with a name and an age of 18 or older", "an age of 18 or older"),
+            ("Build a REST API for posts with a title and up to 5 tags", "tags"),
+        ] {
+            let u = understand(sentence).unwrap();
+            assert_eq!((u.not_understood, u.resources[0].fields.len()), (vec![left.to_owned()], 1), "{sentence}");
+        }
+        for sentence in [
+            "Build a REST API for notes with a text, with login so that everyone can see items",
+            "Build a REST API for albums with a title and tracks, each track has a length",
+            "Build a REST API for users with a name of at most 5",
+            "Build a REST API for forms with a dark mode that can be on or off",
+        ] {
+            assert!(understand(sentence).is_err(), "{sentence}: {}", shown(sentence));
         }
     }
 

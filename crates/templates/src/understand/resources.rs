@@ -57,6 +57,11 @@ pub(super) fn read(sentence: &str) -> Result<Read, Refusal> {
     let main = clauses.iter().find(|clause| scope::after_lead(clause).is_some()).copied();
     let Some(main) = main else { return refuse("The goal does not say what the API is for") };
     let (after, without) = scope::cut_without(scope::after_lead(main).unwrap_or_default());
+    if let Some(odd) =
+        without.iter().find(|part| part.split(' ').count() > 3 || scope::first_of(&format!(" {part} "), scope::BEFORE_FIELDS).is_some())
+    {
+        return refuse(format!("What follows \"without\" is not understood (\"{odd}\")"));
+    }
     let (phrase, said) = head(&after);
     let mut read = Read::default();
     read.name(phrase.trim().trim_end_matches(','), said.as_deref())?;
@@ -66,7 +71,10 @@ pub(super) fn read(sentence: &str) -> Result<Read, Refusal> {
         if begins_with_fields && !only {
             return refuse(format!("It names several kinds of thing (\"{}\"), and does not say whose the fields are", phrase.trim()));
         }
-        read.statements(said.trim_start_matches(FIELDS), Some(0), begins_with_fields)?;
+        let said = said.trim_start_matches(FIELDS);
+        if !read.statements(said, Some(0), begins_with_fields)? {
+            read.rest.push(said.to_owned());
+        }
     }
     read.resources[0].without = without;
     for clause in clauses.into_iter().filter(|clause| *clause != main && !scope::says_no_more(clause, main)) {
@@ -323,6 +331,11 @@ fn container(phrase: &str) -> Option<&'static str> {
     CONTAINERS.iter().find(|(container, _)| bare == *container || name == *container).map(|(_, things)| *things)
 }
 
+const NO_NAMES: &[&str] = &[
+    "with", "in", "to", "or", "who", "which", "that", "have", "has", "is", "are", "can", "not", "no", "at", "most", "optional", "required",
+    "unique", "from", "for", "by", "where",
+];
+
 /// A resource by its name in words, one or many.
 pub(crate) fn resource(phrase: &str) -> Result<Resource, Refusal> {
     let lower = || phrase.split_whitespace().map(str::to_lowercase);
@@ -333,6 +346,9 @@ pub(crate) fn resource(phrase: &str) -> Result<Resource, Refusal> {
     }
     if words.is_empty() {
         return refuse("The goal does not say what the API is for");
+    }
+    if let Some(odd) = words.iter().find(|w| NO_NAMES.contains(&w.as_str())) {
+        return refuse(format!("\"{phrase}\" is not understood as the name of one kind of thing, for its \"{odd}\""));
     }
     if words.len() > NAME_WORDS {
         return refuse(format!("\"{phrase}\" is not understood as the name of one kind of thing"));

@@ -109,7 +109,11 @@ const VERBS: &[(&str, &str)] = &[
 
 /// The text behind what introduces the resources, in a clause that has it.
 pub(crate) fn after_lead(clause: &str) -> Option<&str> {
-    let behind = |phrase: &str| find(clause, phrase).map(|at| &clause[at + phrase.len()..]);
+    // "API that tracks books" begins with it.
+    let begins = |phrase: &str| clause.get(..phrase.len() - 1).filter(|start| start.eq_ignore_ascii_case(&phrase[1..]));
+    let behind = |phrase: &str| {
+        begins(phrase).map(|start| &clause[start.len()..]).or_else(|| find(clause, phrase).map(|at| &clause[at + phrase.len()..]))
+    };
     let firm = [" api for ", " apis for ", " service for ", " backend for ", " api of ", " rest for ", " crud for "];
     let by_verb = |(verb, doing): &(&str, &str)| {
         let third = match verb.split_once(' ') {
@@ -156,6 +160,10 @@ pub(crate) fn says_no_more(clause: &str, main: &str) -> bool {
         "we", "i", "want", "need", "would", "like", "to", "track", "keep", "manage", "store", "our", "my", "please", "thanks", "hello",
         "hi",
     ];
+    const SAYING: &[&str] = &["required", "optional", "unique", "mandatory", "not", "no", "without"];
+    if padded(clause).split_whitespace().any(|word| SAYING.contains(&word)) {
+        return false;
+    }
     let main = padded(main);
     padded(clause).split_whitespace().all(|word| WISHES.contains(&word) || main.contains(&format!(" {word} ")))
 }

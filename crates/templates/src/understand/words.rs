@@ -56,7 +56,10 @@ pub(super) fn singular(word: &str) -> String {
     let cut = |n: usize, end: &str| format!("{}{end}", &word[..word.len() - n]);
     match word {
         w if w.ends_with("ies") && w.len() > 4 => cut(3, "y"),
-        w if ["sses", "shes", "ches", "xes", "zes", "oes"].iter().any(|end| w.ends_with(end)) => cut(2, ""),
+        w if ["heroes", "potatoes", "tomatoes", "echoes"].contains(&w) => cut(2, ""),
+        w if w.ends_with("zzes") => cut(3, ""),
+        w if w.ends_with("caches") || w.ends_with("headaches") || w.ends_with("niches") => cut(1, ""),
+        w if ["sses", "shes", "ches", "xes", "tzes"].iter().any(|end| w.ends_with(end)) => cut(2, ""),
         w if w.ends_with("ss") || w.ends_with("us") || w.ends_with("is") => w.to_owned(),
         w if w.ends_with('s') && w.len() > 2 => cut(1, ""),
         w => w.to_owned(),
@@ -91,6 +94,11 @@ mod tests {
             ("class", "classes"),
             ("movie", "movies"),
             ("status", "statuses"),
+            ("shoe", "shoes"),
+            ("prize", "prizes"),
+            ("cache", "caches"),
+            ("batch", "batches"),
+            ("hero", "heroes"),
         ] {
             assert_eq!((singular(many).as_str(), plural(one).as_str()), (one, many));
             assert_eq!(singular(one), one);

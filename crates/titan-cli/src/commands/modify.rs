@@ -103,12 +103,16 @@ fn changed(planned: &Value) -> Vec<String> {
     let impact = &change["impact"];
     let mut lines: Vec<String> = list(&change["changes"]).into_iter().map(|change| format!("Changes     {change}")).collect();
     lines.extend(list(&planned["understanding"]["assumed"]).into_iter().map(|assumed| format!("Assumed     {assumed}")));
-    for (word, field) in [("Data", "data"), ("Endpoints", "endpoints"), ("New", "files_added"), ("Changed", "files_changed"), ("Gone", "files_removed")] {
+    for (word, field) in
+        [("Data", "data"), ("Endpoints", "endpoints"), ("New", "files_added"), ("Changed", "files_changed"), ("Gone", "files_removed")]
+    {
         let said = list(&impact[field]);
         lines.extend((!said.is_empty()).then(|| format!("{word:<11} {}", said.join(", "))));
     }
     let tests = list(&impact["tests"]).len();
-    lines.push(format!("Tests       all of the new version's, in {tests} files, on the change and on its merge; the data is rehearsed on a copy"));
+    lines.push(format!(
+        "Tests       all of the new version's, in {tests} files, on the change and on its merge; the data is rehearsed on a copy"
+    ));
     lines
 }
 

@@ -54,7 +54,8 @@ async fn a_project_is_changed_with_its_data_and_taken_back() {
 
     let (code, out) = project.modify("Add a note, rename title to name and make priority a number");
     assert_eq!(code, Some(0), "{out}");
-    for part in ["title of todos is called name", "app/migrations/0002.json", "Endpoints   /todos", "rehearsing on a copy", "0 finding(s)"] {
+    for part in ["title of todos is called name", "app/migrations/0002.json", "Endpoints   /todos", "rehearsing on a copy", "0 finding(s)"]
+    {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
     let changed = project.items().await;
@@ -89,7 +90,7 @@ async fn what_is_impossible_changes_nothing(project: &Project) {
         ("Change priority from 1 to 5", "everything stays as it was"),
         ("Make note required", "everything stays as it was"),
         ("Remove the deadline", "no \"deadline\""),
-        ("Make it nicer", "not understood"),
+        ("Improve it", "not understood"),
     ] {
         let (code, out) = project.modify(sentence);
         assert!(code == Some(1) && out.contains(part), "{sentence}: {out}");
@@ -97,7 +98,8 @@ async fn what_is_impossible_changes_nothing(project: &Project) {
     assert_eq!((project.items().await, project.versions()), (before, versions));
     let (status, _) = project.stack.call("POST", "/api/v1/projects/nobody/modify", Some(json!({ "sentence": "Add a note" }))).await;
     assert_eq!(status, 404);
-    let (status, refused) = project.stack.call("POST", &format!("/api/v1/projects/{}/rollback", project.slug), Some(json!({ "to": "x" }))).await;
+    let (status, refused) =
+        project.stack.call("POST", &format!("/api/v1/projects/{}/rollback", project.slug), Some(json!({ "to": "x" }))).await;
     assert_eq!(status, 422, "{refused}");
 }
 

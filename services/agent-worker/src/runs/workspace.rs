@@ -66,7 +66,10 @@ impl Workspace {
         // What was merged has what it was merged into as its first parent.
         let wanted = if commit.is_empty() { format!("{main}^1") } else { commit.to_owned() };
         let Some(commit) = tree.resolve(&wanted).await? else {
-            return Ok(Err(format!("there is no version {}; `titan history` lists them", if commit.is_empty() { "before this one" } else { commit })));
+            return Ok(Err(format!(
+                "there is no version {}; `titan history` lists them",
+                if commit.is_empty() { "before this one" } else { commit }
+            )));
         };
         if !tree.is_ancestor(&commit, &main).await? {
             return Ok(Err(format!("{commit} was never on main; `titan history` lists what was")));

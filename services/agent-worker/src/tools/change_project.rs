@@ -24,9 +24,9 @@ pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Work
 /// "Roll back", "roll back to 1a2b3c4": to which commit, empty for the one before.
 pub(crate) fn back(sentence: &str) -> Option<&str> {
     let sentence = sentence.trim().trim_end_matches('.');
-    let rest = ["roll back", "rollback", "go back"].iter().find_map(|verb| {
-        sentence.get(..verb.len()).filter(|start| start.eq_ignore_ascii_case(verb)).map(|_| &sentence[verb.len()..])
-    })?;
+    let rest = ["roll back", "rollback", "go back"]
+        .iter()
+        .find_map(|verb| sentence.get(..verb.len()).filter(|start| start.eq_ignore_ascii_case(verb)).map(|_| &sentence[verb.len()..]))?;
     let to = rest.trim().strip_prefix("to ").unwrap_or(rest.trim()).trim();
     (to.is_empty() || (to.len() >= 7 && to.len() <= 40 && to.bytes().all(|b| b.is_ascii_hexdigit()))).then_some(to)
 }

@@ -102,8 +102,7 @@ mod tests {
 
     #[test]
     fn harmless_text_raises_no_alarm() {
-        let text =
-            "# eval(x) and os.system are dangerous\ndoc = 'call eval(x)'\nc.execute('SELECT 1 WHERE a = ?', (x,))\npassword = get()\nc.execute(f'SELECT {quoted(x)} FROM t')\n";
+        let text = "# eval(x) and os.system are dangerous\ndoc = 'call eval(x)'\nc.execute('SELECT 1 WHERE a = ?', (x,))\npassword = get()\nc.execute(f'SELECT {quoted(x)} FROM t')\n";
         assert_eq!(rules(&[("a.py", text), ("README.md", "postgres://user:{password}@host, password: ask")]), []);
     }
 

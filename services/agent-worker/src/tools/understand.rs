@@ -35,10 +35,10 @@ pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace, sentence: &s
         };
     };
     let modification = match change_project::back(sentence) {
-        Some(to) => workspace.version(to).await?.map(|version| Modification {
-            changes: vec![format!("the project goes back to {}", version.commit)],
-            after: version.project,
-        }),
+        Some(to) => workspace
+            .version(to)
+            .await?
+            .map(|version| Modification { changes: vec![format!("the project goes back to {}", version.commit)], after: version.project }),
         None => titan_templates::modify(&before, sentence).map_err(|refusal| refusal.to_string()),
     };
     match modification {

@@ -67,7 +67,13 @@ pub(crate) fn step(seen: Seen) -> Step {
         State::Starting if seen.alive => Step::Wait,
         State::Starting if seen.starts >= STARTS_MOST => Step::Fail,
         State::Running if seen.held == Held::Away => Step::Wait,
-        State::Running if seen.held == Held::Back && seen.alive => if seen.healthy { Step::Release } else { Step::Wait },
+        State::Running if seen.held == Held::Back && seen.alive => {
+            if seen.healthy {
+                Step::Release
+            } else {
+                Step::Wait
+            }
+        }
         State::Running if seen.held == Held::Back => Step::Start,
         State::Starting | State::Running if !seen.alive && seen.due => Step::Start,
         State::Starting | State::Running => Step::Wait,
@@ -86,7 +92,8 @@ pub(crate) fn pause(restarts: i32) -> Duration {
 mod tests {
     use super::*;
 
-    const STARTING: Seen = Seen { state: State::Starting, alive: true, healthy: false, starts: 1, too_late: false, due: true, held: Held::No };
+    const STARTING: Seen =
+        Seen { state: State::Starting, alive: true, healthy: false, starts: 1, too_late: false, due: true, held: Held::No };
 
     #[test]
     fn an_app_serves_only_when_healthy() {

@@ -45,7 +45,9 @@ server.serve_forever()
 ";
 
 fn keeper(version: u32, shape: u32) -> (String, String) {
-    let data = format!("[data]\nversion = \"{shape}\"\ncopy = [\"/usr/bin/python3\", \"app.py\", \"copy\"]\nmigrate = [\"/usr/bin/python3\", \"app.py\", \"migrate\"]\n");
+    let data = format!(
+        "[data]\nversion = \"{shape}\"\ncopy = [\"/usr/bin/python3\", \"app.py\", \"copy\"]\nmigrate = [\"/usr/bin/python3\", \"app.py\", \"migrate\"]\n"
+    );
     // Connections that are kept open end with the version.
     let program = KEEPER.replace("VERSION", &version.to_string()).replace("SHAPE", &shape.to_string()).replace("HTTP/1.1", "HTTP/1.0");
     (program, data)

@@ -112,7 +112,8 @@ struct VersionOut {
 async fn versions(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>) -> Result<Json<VersionsOut>> {
     let id = project_id(&app, &who, &project).await?;
     let versions = app.repos.open(id).await?.versions(VERSIONS_MOST).await?;
-    let version = |titan_git::Version { commit, at, author, subject, task }| VersionOut { commit: commit.to_string(), at, author, subject, task };
+    let version =
+        |titan_git::Version { commit, at, author, subject, task }| VersionOut { commit: commit.to_string(), at, author, subject, task };
     Ok(Json(VersionsOut { items: versions.into_iter().map(version).collect() }))
 }
 
