@@ -66,7 +66,11 @@ async fn a_project_is_changed_with_its_data_and_taken_back() {
     let diff = project.stack.titan(&["diff", &project.slug]);
     assert!(String::from_utf8_lossy(&diff.stdout).contains("+        Field(\"note\", \"text\")"), "{diff:?}");
 
-    // Back needs 2.5 to be a whole number, which it is not.
+    // Back would make 2.5 a whole number.
+    let barred = project.stack.titan(&["rollback", &project.slug]);
+    let out = String::from_utf8_lossy(&barred.stdout);
+    assert!(!barred.status.success() && out.contains("1 values of priority cannot be a integer"), "{out}");
+    assert_eq!(project.versions().len(), 2);
     project.http.delete(format!("{}todos/2", project.url)).send().await.unwrap();
     let back = project.stack.titan(&["rollback", &project.slug]);
     assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stdout));

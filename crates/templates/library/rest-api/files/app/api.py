@@ -7,7 +7,7 @@ from app.schema import PREFIX, RESOURCES, SEARCH, WRITABLE
 from app.validation import INTEGER_MOST, check
 
 LIMIT, LIMIT_MOST = 50, 200
-WORDS_MOST = 20
+WORDS_MOST, WORD_MOST = 20, 200
 
 
 def routes(app):
@@ -55,8 +55,8 @@ def of(app, resource):
 def page(app, resource, request):
     limit, after = whole(request.query, "limit", LIMIT, 1, LIMIT_MOST), whole(request.query, "after", 0, 0, INTEGER_MOST)
     words = request.query.get("q", [""])[-1].split() if SEARCH else []
-    if len(words) > WORDS_MOST or "\0" in "".join(words):
-        raise HttpError(400, "invalid", f"q must be at most {WORDS_MOST} words", {"q": "is not words"})
+    if len(words) > WORDS_MOST or any(len(word) > WORD_MOST or "\0" in word for word in words):
+        raise HttpError(400, "invalid", f"q must be at most {WORDS_MOST} words of at most {WORD_MOST} characters", {"q": "is not words"})
     # Of what belongs to another one, that of one of them.
     names = [field.name for field in resource.fields if field.references and field.name in request.query]
     where = {name: whole(request.query, name, 0, 1, INTEGER_MOST) for name in names}

@@ -1,5 +1,8 @@
 """What is done with a request, whoever sends it."""
+import json
 import re
+import sqlite3
+import sys
 import threading
 
 from app import api
@@ -41,6 +44,11 @@ class Application:
     def handle(self, request):
         try:
             answer = self.route(request)
+        except sqlite3.OperationalError as error:
+            # Another version of the app is changing the data, or its disk is full.
+            print(json.dumps({"message": f"the database: {error}"}), file=sys.stderr, flush=True)
+            problem = {"error": {"code": "unavailable", "message": "the data cannot be reached just now; try again", "fields": {}}}
+            answer = Answer(503, problem, {"Retry-After": "1"})
         except HttpError as error:
             body = {"error": {"code": error.code, "message": str(error), "fields": error.fields}}
             answer = Answer(error.status, body, dict(error.headers))
@@ -52,6 +60,8 @@ class Application:
         for admit in hooks("admit"):
             admit(self, request)
         method = "GET" if request.method == "HEAD" else request.method
+        if method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+            raise HttpError(403, "forbidden", "another site's page may not do that")
         allowed = set()
         for of, pattern, handler in self.routes:
             match = pattern.fullmatch(request.path)

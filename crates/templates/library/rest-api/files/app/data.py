@@ -1,5 +1,6 @@
 """What is done to the data as a whole, beside the app: `copy` takes what is in DATA_DIR to COPY_DIR while the app runs, `migrate` brings
 what is in DATA_DIR to this version of the code, or says why not."""
+import contextlib
 import json
 import os
 import pathlib
@@ -9,12 +10,22 @@ import sys
 
 from app.migrations import Impossible, migrate
 
-# Written once each and never changed, so that a copy of one is whole.
-FOLDERS = ("files", "inbox", "done")
+
+def take(source, target, folders):
+    """Files that are written once each and never changed, so that a copy of one is whole; what goes away meanwhile is elsewhere."""
+    for folder in folders:
+        if (source / folder).exists():
+            (target / folder).mkdir(exist_ok=True)
+            for path in (source / folder).iterdir():
+                if path.suffix != ".part":
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.copy2(path, target / folder / path.name)
 
 
 def copy(source, target):
     target.mkdir(parents=True, exist_ok=True)
+    # Before the database: what is loaded meanwhile is in it, and is passed over when it is seen again.
+    take(source, target, ("inbox",))
     if (source / "data.sqlite").exists():
         # By the database itself: what is committed at one moment, whoever writes meanwhile.
         old, new = sqlite3.connect(source / "data.sqlite", timeout=10), sqlite3.connect(target / "data.sqlite")
@@ -22,9 +33,7 @@ def copy(source, target):
             old.backup(new)
         old.close()
         new.close()
-    for folder in FOLDERS:
-        if (source / folder).exists():
-            shutil.copytree(source / folder, target / folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.part"))
+    take(source, target, ("files", "done"))
     return {"copied": sorted(path.name for path in target.iterdir())}
 
 

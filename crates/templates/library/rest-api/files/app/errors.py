@@ -17,8 +17,7 @@ class Invalid(HttpError):
 class Taken(HttpError):
     """Another one has the same in a field that is unique."""
 
-    def __init__(self, error):
-        field = str(error).rpartition(".")[2]
+    def __init__(self, field):
         super().__init__(409, "taken", f"another one has this {field}", {field: "is taken"})
 
 

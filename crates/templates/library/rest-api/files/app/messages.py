@@ -19,6 +19,9 @@ class Request:
 
     def body(self, most=BODY_MOST):
         length = self.headers.get("Content-Length")
+        # With both it would be read in one way here and in another one elsewhere.
+        if "Transfer-Encoding" in self.headers or len(set(self.headers.get_all("Content-Length", []))) > 1:
+            raise HttpError(411, "length_required", "a body with one Content-Length and no Transfer-Encoding is needed")
         if length is None or not re.fullmatch(r"[0-9]{1,12}", length, re.ASCII):
             raise HttpError(411, "length_required", "a body with a Content-Length is needed")
         if int(length) > most:
@@ -41,7 +44,9 @@ class Answer:
     def data(self):
         if self.body is None or isinstance(self.body, bytes):
             return self.body or b""
-        return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False).encode()
+        text = self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
+        # What a client sent that is no Unicode is not sent back as it was.
+        return text.encode("utf-8", "replace")
 
 
 def duplicate_free(pairs):

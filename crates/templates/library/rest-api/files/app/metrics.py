@@ -3,6 +3,9 @@ import threading
 import time
 
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
 class Metrics:
     def __init__(self):
         self.lock = threading.Lock()
@@ -11,6 +14,8 @@ class Metrics:
         self.seconds = 0.0
 
     def observe(self, method, status, seconds):
+        # Clients do not make up names of ours.
+        method = method if method in METHODS else "other"
         with self.lock:
             self.requests[method, status] = self.requests.get((method, status), 0) + 1
             self.seconds += seconds

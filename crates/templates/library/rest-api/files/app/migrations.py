@@ -6,7 +6,11 @@ import pathlib
 import re
 import sqlite3
 
+from app.validation import TYPES
+
 STEPS = pathlib.Path(__file__).parent / "migrations"
+# What blocks keep of items, by the name of their table.
+BESIDE = ("_file", "_change")
 COLUMN_TYPES = {"integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "reference": "INTEGER"}
 
 
@@ -20,10 +24,21 @@ def quoted(name):
 
 def convert(value, kind):
     """A value as another type holds it; None where it cannot."""
-    if value is None:
-        return None
-    text = str(value).strip()
+    converted = None if value is None else converted_to(str(value).strip(), kind)
     try:
+        if converted is not None:
+            TYPES[kind](bool(converted) if kind == "boolean" else converted)
+    except ValueError:
+        return None
+    return converted
+
+
+def converted_to(text, kind):
+    try:
+        if kind in ("integer", "number", "reference") and not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
+            return None
+        if kind == "reference":
+            return int(text)
         if kind == "integer":
             number = float(text)
             return int(number) if number.is_integer() and abs(number) < 2**53 else None
@@ -59,15 +74,17 @@ def migrate(connection, migrations=None):
         # What was done under the same number but was something else is undone too, with all that came after it.
         common = next((version - 1 for version, steps in migrations if version in applied and applied[version][1] != digest(steps)), target)
         for version in sorted((version for version in applied if version > common), reverse=True):
-            for statement in json.loads(applied[version][0]):
-                connection.execute(statement)
+            for entry in json.loads(applied[version][0]):
+                undo_one(connection, entry)
             connection.execute("DELETE FROM _migration WHERE version = ?", (version,))
         for version, steps in migrations:
             if version > common or version not in applied:
                 undo = []
-                for step in steps:
-                    undo = OPERATIONS[step["op"]](connection, version, step) + undo
-                connection.execute("INSERT INTO _migration VALUES (?, ?, ?)", (version, json.dumps(undo), digest(steps)))
+                for at, step in enumerate(steps):
+                    # Begins the names under which this step keeps something: others for another step in its place.
+                    mark = f"_v{version}_{digest([steps, at])[:8]}_"
+                    undo = OPERATIONS[step["op"]](connection, mark, step) + undo
+                connection.execute("INSERT INTO _migration (version, undo, digest) VALUES (?, ?, ?)", (version, json.dumps(undo), digest(steps)))
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise Impossible(f"{len(broken)} references would lead nowhere")
@@ -85,9 +102,30 @@ def digest(steps):
     return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()
 
 
-def kept_as(version, step, name):
-    """Under which name a step keeps something: another one for another step with the same number."""
-    return f"_v{version}_{digest(step)[:8]}_{name}"
+def undo_one(connection, entry):
+    """A statement; or one for a table that may not be there, or a count of what would be lost, which must be none."""
+    try:
+        if isinstance(entry, str):
+            connection.execute(entry)
+        elif "table" in entry:
+            if has_table(connection, entry["table"]):
+                connection.execute(entry["do"])
+        elif (lost := connection.execute(entry["none"]).fetchone()[0]) > 0:
+            raise Impossible(f"{lost} {entry['why']}")
+    except sqlite3.IntegrityError as error:
+        raise Impossible(f"the way back is barred: {error}") from None
+
+
+def beside(connection, old, new):
+    """What blocks keep of the items of a table goes along with its name; how, for the way back."""
+
+    def renames(table, old, new):
+        return f"UPDATE {quoted(table)} SET resource = '{new}' WHERE resource = '{old}'"
+
+    for table in BESIDE:
+        if has_table(connection, table):
+            run(connection, renames(table, old, new))
+    return [{"table": table, "do": renames(table, new, old)} for table in BESIDE]
 
 
 def has_column(connection, table, name):
@@ -115,53 +153,54 @@ def definition(column):
     return text + (f" REFERENCES {quoted(column['references'])}(id)" if column.get("references") else "")
 
 
-def create_table(connection, version, step):
-    table, kept = step["table"], kept_as(version, step, step["table"])
+def create_table(connection, mark, step):
+    table, kept = step["table"], mark + step["table"]
     if has_table(connection, kept):
         run(connection, rename_table(kept, table))
+        beside(connection, kept, table)
     else:
         columns = ["id INTEGER PRIMARY KEY AUTOINCREMENT", *map(definition, step["columns"]), "created_at TEXT NOT NULL", "updated_at TEXT NOT NULL", "owner INTEGER"]
         run(connection, f"CREATE TABLE {quoted(table)} ({', '.join(columns)})")
-    return [rename_table(table, kept)]
+    return [rename_table(table, kept), *({"table": side, "do": f"UPDATE {quoted(side)} SET resource = '{kept}' WHERE resource = '{table}'"} for side in BESIDE)]
 
 
-def drop_table(connection, version, step):
-    table, kept = step["table"], kept_as(version, step, step["table"])
+def drop_table(connection, mark, step):
+    table, kept = step["table"], mark + step["table"]
     run(connection, rename_table(table, kept))
-    return [rename_table(kept, table)]
+    return [rename_table(kept, table), *beside(connection, table, kept)]
 
 
-def rename_resource(connection, _version, step):
+def rename_resource(connection, _mark, step):
     run(connection, rename_table(step["from"], step["to"]))
-    return [rename_table(step["to"], step["from"])]
+    return [rename_table(step["to"], step["from"]), *beside(connection, step["from"], step["to"])]
 
 
-def add_column(connection, version, step):
+def add_column(connection, mark, step):
     table, column = step["table"], step["column"]
-    kept = kept_as(version, step, column["name"])
+    kept = mark + column["name"]
     if has_column(connection, table, kept):
         run(connection, rename_column(table, kept, column["name"]))
     else:
         run(connection, f"ALTER TABLE {quoted(table)} ADD COLUMN {definition(column)}")
-    if step.get("default") is not None:
-        connection.execute(f"UPDATE {quoted(table)} SET {quoted(column['name'])} = ? WHERE {quoted(column['name'])} IS NULL", (step["default"],))
+        if step.get("default") is not None:
+            connection.execute(f"UPDATE {quoted(table)} SET {quoted(column['name'])} = ?", (step["default"],))
     return [rename_column(table, column["name"], kept)]
 
 
-def drop_column(connection, version, step):
-    table, name, kept = step["table"], step["name"], kept_as(version, step, step["name"])
+def drop_column(connection, mark, step):
+    table, name, kept = step["table"], step["name"], mark + step["name"]
     run(connection, rename_column(table, name, kept))
     return [rename_column(table, kept, name)]
 
 
-def rename_field(connection, _version, step):
+def rename_field(connection, _mark, step):
     run(connection, rename_column(step["table"], step["from"], step["to"]))
     return [rename_column(step["table"], step["to"], step["from"])]
 
 
-def retype_column(connection, version, step):
+def retype_column(connection, mark, step):
     column, before = step["column"], step["from"]
-    table, name, kept = quoted(step["table"]), quoted(column["name"]), kept_as(version, step, column["name"])
+    table, name, kept = quoted(step["table"]), quoted(column["name"]), mark + column["name"]
     count = f"SELECT count(*) FROM {table} WHERE {name} IS NOT NULL AND convert({name}, ?) IS NULL"
     (lost,) = connection.execute(count, (column["type"],)).fetchone()
     if lost:
@@ -172,12 +211,14 @@ def retype_column(connection, version, step):
     connection.execute(fill, (column["type"],))
     # What was not changed since is what it was; the rest is converted back.
     back = f"UPDATE {table} SET {quoted(kept)} = convert({name}, '{before}') WHERE convert({quoted(kept)}, '{column['type']}') IS NOT {name}"
-    return [back, f"ALTER TABLE {table} DROP COLUMN {name}", rename_column(step["table"], kept, column["name"])]
+    lost = f"SELECT count(*) FROM {table} WHERE {name} IS NOT NULL AND convert({name}, '{before}') IS NULL"
+    return [{"none": lost, "why": f"values of {column['name']} cannot be a {before}; change those first"}, back, f"ALTER TABLE {table} DROP COLUMN {name}", rename_column(step["table"], kept, column["name"])]
 
 
-def unique(connection, _version, step):
+def unique(connection, _mark, step):
     index = quoted(f"{step['table']}_{step['name']}_unique")
-    create = f"CREATE UNIQUE INDEX {index} ON {quoted(step['table'])} ({quoted(step['name'])})"
+    # Of each owner: nobody learns what others have.
+    create = f"CREATE UNIQUE INDEX {index} ON {quoted(step['table'])} (ifnull(owner, 0), {quoted(step['name'])})"
     drop = f"DROP INDEX {index}"
     if not step["on"]:
         run(connection, drop)
@@ -189,7 +230,7 @@ def unique(connection, _version, step):
     return [drop]
 
 
-def check(connection, _version, step):
+def check(connection, _mark, step):
     """That what is there may stay: a rule that is stricter than the one before changes no data."""
     table, column, rules = quoted(step["table"]), quoted(step["column"]["name"]), step["rules"]
     size = f"length({column})" if step["column"]["type"] in ("text", "email", "url") else column

@@ -42,7 +42,7 @@ def document():
     }
     for resource in RESOURCES:
         describe(result, resource)
-    for block in hooks("describe"):
+    for block in [*hooks("describe"), *hooks("secure")]:
         block(result)
     return result
 
@@ -59,7 +59,7 @@ def describe(result, resource):
     parameters = [query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0)]
     parameters += [query(field.name, 1, INTEGER_MOST) for field in resource.fields if field.references]
     if SEARCH:
-        parameters.append({"name": "q", "in": "query", "description": "words that its texts have", "schema": {"type": "string"}})
+        parameters.append({"name": "q", "in": "query", "description": "words that its texts have", "schema": {"type": "string", "pattern": "^[^\\u0000]*$"}})
     number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST}}
     many = {"get": operation(f"List {resource.plural}", {"200": f"{name}Page", "400": "Error"}, parameters=parameters)}
     one = {"parameters": [number], "get": operation(f"Read a {resource.singular}", {"200": name, "404": "Error"})}

@@ -1,17 +1,22 @@
 """HTTP: connections, and the process around them."""
+import http.client
 import http.server
 import json
 import os
+import select
 import signal
 import socket
 import socketserver
+import sqlite3
 import sys
 import threading
 import time
 
 from app.application import Application
+from app.errors import HttpError
 from app.messages import BODY_MOST, Answer, Request
 from app.migrations import Impossible
+
 
 # What is being answered when it is told to stop may take this long.
 DRAIN_S = 20
@@ -23,6 +28,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     sys_version = ""
     # A client that says nothing does not keep a thread for ever.
     timeout = 30
+    # Head and body are two packets, of which the second would wait for the first one's acknowledgement.
+    disable_nagle_algorithm = True
 
     def handle_any(self):
         started, application = time.monotonic(), self.server.application
@@ -40,11 +47,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             answer.upgrade(self.connection, self.rfile)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self.handle_any
+        raise AttributeError(name)
+
+    def send_error(self, code, message=None, explain=None):
+        """What is no request is answered in our words too."""
+        self.body_read, self.close_connection, self.request_version = True, True, "HTTP/1.1"
+        self.command = getattr(self, "command", None) or "GET"
+        self.headers = getattr(self, "headers", None) or http.client.HTTPMessage()
+        problem = {"error": {"code": "bad_request", "message": message or "it is not understood", "fields": {}}}
+        self.answer(Answer(code if code < 500 else 400, problem, {"Connection": "close"}))
 
     def read_body(self, length):
+        try:
+            data = self.rfile.read(length)
+        except OSError:
+            data = b""
+        if len(data) < length:
+            self.close_connection = True
+            raise HttpError(400, "cut_off", "the body ended before its Content-Length", headers={"Connection": "close"})
         self.body_read = True
-        return self.rfile.read(length)
+        return data
 
     def answer(self, answer):
         data = answer.data()
@@ -102,6 +127,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         """Says that it is not ready, takes no more connections, and lets what is being answered end."""
         self.application.ready, self.draining = False, True
         self.shutdown()
+        # Who was let in by the system already is answered too.
+        while select.select([self.socket], [], [], 0.02)[0]:
+            self._handle_request_noblock()
         with self.idle:
             self.idle.wait_for(lambda: self.busy == 0, DRAIN_S)
 
@@ -134,7 +162,7 @@ def main(environment=os.environ):
     except (ValueError, OverflowError) as error:
         print(f"PORT must be a number from 0 to 65535: {error}", file=sys.stderr)
         return 2
-    except (OSError, Impossible) as error:
+    except (OSError, Impossible, sqlite3.Error) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
     stopped = threading.Event()
@@ -147,6 +175,6 @@ def main(environment=os.environ):
         signal.signal(number, lambda *_: threading.Thread(target=stop).start())
     print(f"listening on http://{server.server_address[0]}:{server.server_address[1]}", file=sys.stderr, flush=True)
     with server:
-        server.serve_forever()
+        server.serve_forever(poll_interval=0.05)
         stopped.wait(DRAIN_S + 1)
     return 0

@@ -15,11 +15,11 @@ EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,250}\.[^@\s.]{1,60}")
 def text(value):
     if not isinstance(value, str):
         raise ValueError("must be a text")
+    if len(value) > TEXT_MOST:
+        raise ValueError(f"must be at most {TEXT_MOST} characters")
     value = value.strip()
     if not value:
         raise ValueError("must not be empty")
-    if len(value) > TEXT_MOST:
-        raise ValueError(f"must be at most {TEXT_MOST} characters")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
@@ -28,6 +28,9 @@ def text(value):
 
 
 def integer(value):
+    # JSON knows one kind of number.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be a whole number")
     if abs(value) > INTEGER_MOST:

@@ -66,7 +66,7 @@ class ReadTest(AppTest):
             for query, expected in (("Gr%C3%B6%C3%9Fe", 2), ("%25%20Gr%C3%B6%C3%9Fe", 1), ("_", 1), ("other", 1), ("none", 0), ("", before + 3)):
                 status, page = self.call("GET", f"{self.place(resource)}?q={query}&limit=200")
                 self.assertEqual((status, len(page["items"])), (200, expected), query)
-            for query in ("a+" * 21, "%00"):
+            for query in ("a+" * 21, "%00", "a" * 201):
                 self.assertEqual(self.call("GET", f"{self.place(resource)}?q={query}")[0], 400)
 
     def test_unknown_places_and_methods_are_refused(self):
@@ -86,6 +86,30 @@ class ReadTest(AppTest):
             answers += chunk
         self.assertEqual(answers.count(b"HTTP/1.1 "), 1)
 
+    def test_what_is_no_request_is_refused_in_json(self):
+        for request in (b"BREW /health HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /health HTTP/9.9\r\n\r\n", b"\0\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 200 + b"\r\n"):
+            connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            self.addCleanup(connection.close)
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.makefile("rb").read()
+            self.assertRegex(answer, rb'"error": {"code": "')
+            self.assertIn(answer.split()[1], (b"400", b"401", b"405", b"431"))
+
+    def test_a_body_that_is_cut_off_or_said_twice_is_refused(self):
+        place = self.place(RESOURCES[0]).encode()
+        login = f"Authorization: Bearer {self.token}\r\n".encode() if self.token else b""
+        for head, status in ((b"Content-Length: 50\r\n", b"400"), (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"411"), (b"Content-Length: 2\r\nContent-Length: 1\r\n", b"411")):
+            connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            self.addCleanup(connection.close)
+            connection.sendall(b"POST " + place + b" HTTP/1.1\r\nHost: a\r\n" + login + head + b"\r\n{}")
+            connection.shutdown(socket.SHUT_WR)
+            self.assertEqual(connection.makefile("rb").readline().split()[1], status if WRITABLE else b"405")
+
+    def test_another_sites_page_changes_nothing(self):
+        for headers, expected in (({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 422 if WRITABLE else 405)):
+            self.assertEqual(self.call("POST", self.place(RESOURCES[0]), {"no such field": 1}, headers)[0], expected)
+
     def test_health_metrics_and_document(self):
         self.assertEqual(self.call("GET", "/health"), (200, {"status": "ok"}))
         self.assertEqual(self.call("HEAD", "/health"), (200, ""))
@@ -99,13 +123,15 @@ class ReadTest(AppTest):
             self.assertIn(self.place(resource), document["paths"])
 
     def test_a_broken_database_is_an_error_without_details(self):
-        store = self.application.store
+        store, self.token = self.application.store, None
         # Nobody uses it just now.
-        with store.lock:
-            store.connection.close()
-            store.connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-            store.connection.row_factory = sqlite3.Row
-        status, answer = self.call("GET", self.place(RESOURCES[0]))
+        with store.lock, store.read_lock:
+            store.reader.close()
+            store.reader = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        status, answer = self.call("GET", "/health")
+        self.assertEqual((status, answer["error"]["code"]), (503, "unavailable"))
+        self.application.health = lambda: 1 / 0
+        status, answer = self.call("GET", "/health")
         self.assertEqual((status, answer["error"]["code"]), (500, "internal"))
         self.assertNotIn("sqlite", json.dumps(answer))
 
@@ -178,6 +204,8 @@ class WriteTest(AppTest):
 
     def test_bodies_that_are_no_json_are_refused(self):
         place = self.place(RESOURCES[0])
+        status, answer = self.call("POST", place, b'{"\\ud800": 1}')
+        self.assertEqual((status, answer["error"]["code"]), (422, "invalid"))
         for body in (b"", b"{", b"\xff", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000):
             status, answer = self.call("POST", place, body)
             self.assertEqual((status, answer["error"]["code"]), (400, "not_json"), body[:10])

@@ -87,6 +87,28 @@ class StepTest(unittest.TestCase):
         next(way)
         self.assertEqual(self.rows("x"), [(1,), (22,)])
 
+    def test_a_way_back_loses_nothing(self):
+        retype = [*self.first, (2, [{"op": "retype_column", "table": "a", "from": "text", "column": {"name": "x", "type": "number"}}])]
+        more = [*retype, (3, [{"op": "retype_column", "table": "a", "from": "number", "column": {"name": "x", "type": "integer"}}])]
+        migrate(self.connection, more)
+        back = [*retype, (3, [{"op": "retype_column", "table": "a", "from": "number", "column": {"name": "x", "type": "text"}}])]
+        migrate(self.connection, back)
+        self.connection.execute("UPDATE a SET x = 'hello' WHERE id = 1")
+        with self.assertRaisesRegex(Impossible, "1 values of x cannot be a number"):
+            migrate(self.connection, retype)
+        self.assertEqual(self.rows("x")[0], ("hello",))
+
+    def test_what_blocks_keep_goes_along(self):
+        self.connection.execute("CREATE TABLE _file (resource TEXT, item INTEGER)")
+        self.connection.execute("INSERT INTO _file VALUES ('a', 1)")
+        of = lambda: [row[0] for row in self.connection.execute("SELECT resource FROM _file")]
+        migrate(self.connection, [*self.first, (2, [{"op": "rename_table", "from": "a", "to": "b"}])])
+        self.assertEqual(of(), ["b"])
+        migrate(self.connection, [*self.first, (2, [{"op": "drop_table", "table": "a"}]), (3, self.first[0][1])])
+        self.assertNotEqual(of(), ["a"], "another one's now")
+        migrate(self.connection, self.first)
+        self.assertEqual(of(), ["a"])
+
     def test_a_table_that_is_dropped_comes_back(self):
         migrate(self.connection, [*self.first, (2, [{"op": "drop_table", "table": "a"}])])
         self.assertEqual(columns(self.connection, "a"), set())
@@ -146,7 +168,8 @@ class StepTest(unittest.TestCase):
         for value, kind, expected in (
             ("3", "integer", 3), ("3.5", "integer", None), (3.0, "integer", 3), ("x", "integer", None), ("3.5", "number", 3.5), ("x", "number", None),
             ("yes", "boolean", 1), ("maybe", "boolean", None), ("2026-12-24T18:00:00Z", "date", "2026-12-24"), ("2026-12-24", "datetime", "2026-12-24T00:00:00Z"),
-            ("soon", "date", None), (5, "text", "5"), (None, "text", None),
+            ("soon", "date", None), (5, "text", "5"), (None, "text", None), ("inf", "number", None), ("1e999", "number", None), ("2026-99-99", "date", None),
+            ("2026-12-24Tgarbage", "datetime", None), ("abc", "reference", None), ("ada", "email", None), ("1_000", "number", None),
         ):
             self.assertEqual(convert(value, kind), expected, (value, kind))
 

@@ -28,16 +28,18 @@ class Wrong:
     def __init__(self):
         self.lock, self.times = threading.Lock(), {}
 
-    def check(self, email):
+    def begin(self, email):
+        """Counts it as wrong until it is known to be right, so that many at once get no further than one after the other."""
         with self.lock:
-            recent = [at for at in self.times.get(email, ()) if at > time.monotonic() - 60]
-            self.times[email] = recent
-            if len(recent) >= WRONG_MOST:
+            least = time.monotonic() - 60
+            self.times = {of: recent for of, times in self.times.items() if (recent := [at for at in times if at > least])}
+            if len(self.times.get(email, ())) >= WRONG_MOST:
                 raise HttpError(429, "too_many", "too many wrong passwords; try again in a minute", headers={"Retry-After": "60"})
-
-    def add(self, email):
-        with self.lock:
             self.times.setdefault(email, []).append(time.monotonic())
+
+    def right(self, email):
+        with self.lock:
+            self.times.pop(email, None)
 
 
 WRONG = Wrong()
@@ -88,14 +90,14 @@ def sign_up(application, email, password):
 
 def sign_in(application, email, password):
     """A new session; the token is shown this once."""
-    WRONG.check(email)
-    with application.store.lock:
-        user = application.store.connection.execute("SELECT id, password FROM _user WHERE email = ?", (email,)).fetchone()
+    WRONG.begin(email)
+    with application.store.reading() as connection:
+        user = connection.execute("SELECT id, password FROM _user WHERE email = ?", (email,)).fetchone()
     # As long for somebody who is not there.
     kept = user["password"] if user else b"\0" * 80
     if not hmac.compare_digest(hashed(password, kept[:16]), kept) or not user:
-        WRONG.add(email)
         raise HttpError(401, "unauthenticated", "the e-mail address or the password is wrong")
+    WRONG.right(email)
     token = secrets.token_urlsafe(32)
     expires = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=SESSION_S)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     with application.store.transaction() as connection:
@@ -121,8 +123,8 @@ def admit(application, request):
     kind, _, token = (request.headers.get("Authorization") or "").partition(" ")
     token = token.strip() if kind.lower() == "bearer" else cookie(request)
     if token:
-        with application.store.lock:
-            session = application.store.connection.execute("SELECT user FROM _session WHERE token = ? AND expires_at > ?", (digest(token), now())).fetchone()
+        with application.store.reading() as connection:
+            session = connection.execute("SELECT user FROM _session WHERE token = ? AND expires_at > ?", (digest(token), now())).fetchone()
         if session:
             request.owner, request.session = session["user"], digest(token)
             # A page's form says by a field of its own that it is from here; so a request by cookie alone changes nothing else.
@@ -147,8 +149,8 @@ def routes(application):
         return Answer(204)
 
     def me(request, match):
-        with application.store.lock:
-            user = application.store.connection.execute("SELECT id, email, created_at FROM _user WHERE id = ?", (request.owner,)).fetchone()
+        with application.store.reading() as connection:
+            user = connection.execute("SELECT id, email, created_at FROM _user WHERE id = ?", (request.owner,)).fetchone()
         return Answer(200, dict(user))
 
     return [
@@ -169,13 +171,17 @@ def describe(document):
     }
     schemas["User"] = {"type": "object", "properties": {"id": {"type": "integer"}, "email": {"type": "string"}}, "required": ["id", "email"]}
     schemas["Session"] = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
+    document["paths"]["/users"] = {"post": {**operation("Sign up", {"201": "User", "409": "Error", **bad}, "Credentials"), "security": []}}
+    document["paths"]["/users/me"] = {"get": operation("Who is signed in", {"200": "User", "401": "Error"})}
+    document["paths"]["/sessions"] = {"post": {**operation("Sign in", {"201": "Session", "429": "Error", **bad}, "Credentials"), "security": []}}
+    document["paths"]["/sessions/current"] = {"delete": operation("Sign out", {"204": None, "401": "Error"})}
+
+
+def secure(document):
+    """Said of everything, when everything is described."""
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     for path in document["paths"].values():
         for of, method in path.items():
             if of != "parameters":
                 method["responses"].setdefault("401", operation("", {"401": "Error"})["responses"]["401"])
-    document["paths"]["/users"] = {"post": {**operation("Sign up", {"201": "User", "409": "Error", **bad}, "Credentials"), "security": []}}
-    document["paths"]["/users/me"] = {"get": operation("Who is signed in", {"200": "User", "401": "Error"})}
-    document["paths"]["/sessions"] = {"post": {**operation("Sign in", {"201": "Session", "429": "Error", **bad}, "Credentials"), "security": []}}
-    document["paths"]["/sessions/current"] = {"delete": operation("Sign out", {"204": None, "401": "Error"})}

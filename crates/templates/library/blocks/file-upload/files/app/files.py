@@ -53,8 +53,8 @@ def of(application, resource):
 
     def listed(request, match):
         number = place(request, match)
-        with application.store.lock:
-            rows = application.store.connection.execute(
+        with application.store.reading() as connection:
+            rows = connection.execute(
                 "SELECT name, type, size, sha256, created_at FROM _file WHERE resource = ? AND item = ? ORDER BY name", (resource.table, number)
             ).fetchall()
         return Answer(200, {"items": [dict(row) for row in rows]})
@@ -76,8 +76,8 @@ def of(application, resource):
 
     def find(request, match):
         number, name = place(request, match), named(match)
-        with application.store.lock:
-            row = application.store.connection.execute("SELECT * FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
+        with application.store.reading() as connection:
+            row = connection.execute("SELECT * FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
         if row is None:
             raise Missing("file")
         return row
@@ -100,7 +100,7 @@ def of(application, resource):
 def keep(directory, digest, data):
     """Whole or not at all."""
     directory.mkdir(exist_ok=True)
-    temporary = directory / f"{digest}.{os.getpid()}.{os.urandom(4).hex()}"
+    temporary = directory / f"{digest}.{os.urandom(4).hex()}.part"
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()

@@ -1,4 +1,5 @@
 """Pages for people, rendered here. They need no script; links are relative, so that they hold behind a proxy that adds a prefix."""
+import contextlib
 import html
 import re
 import urllib.parse
@@ -61,7 +62,7 @@ def form_of(request):
     """What a form of ours sent: other sites' are refused."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
-    foreign = site not in ("same-origin", "none") if site else origin is not None and urllib.parse.urlsplit(origin).netloc not in hosts
+    foreign = site not in ("same-origin", "none") if site else origin is not None and origin.partition("://")[2] not in hosts
     if foreign:
         raise HttpError(403, "forbidden", "this form is not from here")
     try:
@@ -103,6 +104,9 @@ def control(application, request, field, value, problem):
         if field.references:
             target = next(resource for resource in RESOURCES if resource.path == field.references)
             options = [(item["id"], label(target, item)) for item in application.store.list(target, request.owner, OFFERED, 0)[0]]
+            if isinstance(value, int) and 0 < value <= INTEGER_MOST and value not in [key for key, _ in options]:
+                with contextlib.suppress(Missing):
+                    options.append((value, label(target, application.store.get(target, request.owner, value))))
         chosen = "".join(f'<option value="{esc(key)}"{" selected" if str(key) == text else ""}>{esc(shown)}</option>' for key, shown in options)
         control = f'<select {attributes}><option value=""></option>{chosen}</select>'
     elif field.type == "boolean":
@@ -214,7 +218,7 @@ def of(application, resource):
         after = request.query.get("after", ["0"])[-1]
         after = int(after) if re.fullmatch(r"[0-9]{1,15}", after, re.ASCII) else 0
         query = request.query.get("q", [""])[-1].replace("\0", "")
-        items, following = application.store.list(resource, request.owner, LISTED, after, query.split()[:20] if SEARCH else [])
+        items, following = application.store.list(resource, request.owner, LISTED, after, [word[:200] for word in query.split()[:20]] if SEARCH else [])
         names = referred(application, request, resource, items)
         heads = "".join(f'<th scope="col">{esc(words(field))}</th>' for field in resource.fields)
         rows = ""

@@ -40,8 +40,11 @@ def tables(connection):
 
 def started(application):
     application.running = threading.Lock()
-    for name in ("inbox", "done"):
+    for name in ("inbox", "working", "done"):
         (application.store.directory / name).mkdir(exist_ok=True)
+    # What was being read when it was cut off.
+    for path in (application.store.directory / "working").iterdir():
+        os.replace(path, application.store.directory / "inbox" / path.name)
     application.clock = threading.Thread(target=clock, args=(application,), daemon=True)
     application.clock.start()
 
@@ -56,15 +59,15 @@ def clock(application):
         try:
             if due(application):
                 run(application, "schedule")
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:  # Whatever a file has in it, the next run comes.
             print(json.dumps({"message": f"a run failed: {error}"}), flush=True)
         if application.stopping.wait(min(EVERY_S, 1)):
             return
 
 
 def due(application):
-    with application.store.lock:
-        last = application.store.connection.execute("SELECT max(started_at) FROM _run WHERE why = 'schedule'").fetchone()[0]
+    with application.store.reading() as connection:
+        last = connection.execute("SELECT max(started_at) FROM _run WHERE why = 'schedule'").fetchone()[0]
     if last is None:
         return True
     passed = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(last.replace("Z", "+00:00"))
@@ -80,10 +83,17 @@ def run(application, why):
         for path in sorted((application.store.directory / "inbox").iterdir()):
             if path.suffix == ".part" or not path.is_file():
                 continue
+            # What is read is out of everybody's way: another file of its name may come meanwhile.
+            working = application.store.directory / "working" / path.name
             try:
-                load(application, number, path)
-            except (OSError, sqlite3.Error) as problem:
+                os.replace(path, working)
+                load(application, number, working)
+            except FileNotFoundError:
+                continue  # Another process has it.
+            except Exception as problem:
                 error = f"{path.name}: {problem}"
+                if working.exists() and not path.exists():
+                    os.replace(working, path)
         with application.store.transaction() as connection:
             connection.execute("UPDATE _run SET finished_at = ?, error = ? WHERE id = ?", (now(), error, number))
         return found(application, number)
@@ -91,19 +101,22 @@ def run(application, why):
 
 def load(application, number, path):
     data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
+    resource = of_file(path.name)
+    # The same bytes may be another kind's too.
+    digest = hashlib.sha256(resource.path.encode() + b"\0" + data).hexdigest()
     with application.store.transaction() as connection:
         known = connection.execute("SELECT 1 FROM _loaded WHERE sha256 = ?", (digest,)).fetchone()
         counts = {"files": 1, "loaded": 0, "rejected": 0, "skipped": int(known is not None)}
         if not known:
-            resource = of_file(path.name)
             for line, row, reason in extract(path.name, data):
                 if reason is None:
                     reason = put(application.store, connection, resource, row)
                 counts["loaded" if reason is None else "rejected"] += 1
                 if reason is not None:
-                    connection.execute("INSERT INTO _reject (run, file, line, row, reason) VALUES (?, ?, ?, ?, ?)", (number, path.name, line, json.dumps(row)[:10_000], reason[:1_000]))
-            connection.execute("INSERT INTO _loaded VALUES (?, ?, ?, ?)", (digest, path.name, number, now()))
+                    connection.execute("INSERT INTO _reject (run, file, line, row, reason) VALUES (?, ?, ?, ?, ?)", (number, path.name, line, json.dumps(row)[:10_000], reason[:1_000].encode("utf-8", "replace").decode()))
+            # What was wrong altogether may be right for a later version.
+            if counts["loaded"]:
+                connection.execute("INSERT INTO _loaded VALUES (?, ?, ?, ?)", (digest, path.name, number, now()))
         add = "UPDATE _run SET files = files + ?, loaded = loaded + ?, rejected = rejected + ?, skipped = skipped + ? WHERE id = ?"
         connection.execute(add, (*counts.values(), number))
     # After the commit: should it not come to this, the next run knows the file.
@@ -113,7 +126,7 @@ def load(application, number, path):
 def of_file(name):
     """By the name of the file, where there are several kinds of thing."""
     stem = name.lower().replace("_", "-").replace(" ", "-")
-    return next((resource for resource in RESOURCES if stem.startswith(resource.path)), RESOURCES[0])
+    return max((resource for resource in RESOURCES if stem.startswith(resource.path)), key=lambda resource: len(resource.path), default=RESOURCES[0])
 
 
 def extract(name, data):
@@ -141,6 +154,9 @@ def rows_of_csv(text):
                 continue
             if heads is None:
                 heads = [re.sub(r"[^a-z0-9]+", "_", cell.strip().lower()).strip("_") for cell in cells]
+                if len(set(heads)) < len(heads):
+                    yield reader.line_num, {}, "a column is there twice"
+                    return
                 continue
             wrong = None if len(cells) == len(heads) else f"it has {len(cells)} cells, and the first line {len(heads)}"
             yield reader.line_num, dict(zip(heads, cells)), wrong
@@ -192,8 +208,8 @@ def with_value(connection, resource, field, value):
 
 
 def found(application, number):
-    with application.store.lock:
-        row = application.store.connection.execute("SELECT * FROM _run WHERE id = ?", (number,)).fetchone()
+    with application.store.reading() as connection:
+        row = connection.execute("SELECT * FROM _run WHERE id = ?", (number,)).fetchone()
     if row is None:
         raise Missing("run")
     return dict(row)
@@ -205,8 +221,11 @@ def routes(application):
         if not NAME.fullmatch(name) or name.endswith(".part"):
             raise HttpError(422, "invalid", "a file's name is letters, digits, dots, dashes and blanks", {"name": "is not a name"})
         data = request.body(FILE_MOST)
-        path = application.store.directory / "inbox" / name
-        part = path.with_name(f"{name}.{os.urandom(4).hex()}.part")
+        # Under a name of its own: two of one name are two.
+        stem, dot, kind = name.rpartition(".")
+        kept = f"{stem or kind}.{os.urandom(4).hex()}{dot}{kind if stem else ''}"
+        path = application.store.directory / "inbox" / kept
+        part = path.with_name(f"{kept}.part")
         with open(part, "wb") as file:
             file.write(data)
             file.flush()
@@ -216,8 +235,8 @@ def routes(application):
 
     def listed(table, request):
         limit, after = whole(request.query, "limit", 50, 1, LIMIT_MOST), whole(request.query, "after", INTEGER_MOST, 0, INTEGER_MOST)
-        with application.store.lock:
-            rows = application.store.connection.execute(f"SELECT * FROM {quoted(table)} WHERE id < ? ORDER BY id DESC LIMIT ?", (after, limit + 1)).fetchall()
+        with application.store.reading() as connection:
+            rows = connection.execute(f"SELECT * FROM {quoted(table)} WHERE id < ? ORDER BY id DESC LIMIT ?", (after, limit + 1)).fetchall()
         items = [dict(row) for row in rows[:limit]]
         return Answer(200, {"items": items, "next": items[-1]["id"] if len(rows) > limit else None})
 
@@ -244,7 +263,7 @@ def describe(document):
     put = operation("Give a file", {"411": "Error", "413": "Error", "422": "Error"})
     put["responses"]["202"] = {"description": "The next run loads it"}
     put["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 100}}
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_ -]{0,90}\\.(csv|json|jsonl)$"}}
     number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 10**14}}
     document["paths"]["/inbox/{name}"] = {"parameters": [name], "put": put}
     document["paths"]["/runs"] = {"get": operation("List runs", {"200": "Runs", "400": "Error"}, parameters=pages), "post": operation("Run now", {"201": "Run"})}

@@ -54,7 +54,7 @@ class PipelineTest(AppTest):
         run = self.run_now()
         self.assertEqual((run["files"], run["loaded"], run["rejected"], run["skipped"]), (1, 2, 1, 0))
         rejects = self.call("GET", "/rejects")[1]["items"]
-        self.assertEqual((rejects[0]["run"], rejects[0]["file"]), (run["id"], f"a.{KIND}"))
+        self.assertEqual((rejects[0]["run"], rejects[0]["file"][:2]), (run["id"], "a."))
         self.assertIn(RESOURCE.fields[0].name, rejects[0]["reason"])
         self.assertEqual(len(self.call("GET", self.place(RESOURCE))[1]["items"]), 2)
         self.assertEqual(self.call("GET", f"/runs/{run['id']}"), (200, run))
@@ -79,7 +79,7 @@ class PipelineTest(AppTest):
             pipeline.put = crash
             self.assertIn("cut off", pipeline.run(self.application, "request")["error"])
             self.assertEqual(self.count(), 0)
-            pipeline.put, pipeline.os.replace = put, crash
+            pipeline.put, pipeline.os.replace = put, lambda old, new: crash() if new.parent.name == "done" else replace(old, new)
             self.assertIn("cut off", pipeline.run(self.application, "request")["error"])
         finally:
             pipeline.put, pipeline.os.replace = put, replace
@@ -105,6 +105,17 @@ class PipelineTest(AppTest):
             self.assertIn(reason, self.call("GET", "/rejects?limit=1")[1]["items"][0]["reason"])
         self.assertEqual([wrong for _, _, wrong in pipeline.rows_of_csv("a,b\n\n1,2\n1\n")][-1], "it has 1 cells, and the first line 2")
         self.assertEqual([line for line, _, _ in pipeline.rows_of_json('{"a": 1}\n\n{"a": 2}')], [1, 3])
+
+    def test_two_files_of_one_name_are_two(self):
+        self.give(f"a.{KIND}", self.file([self.row()]))
+        self.give(f"a.{KIND}", self.file([self.row(1)]))
+        self.assertEqual(self.run_now()["files"], 2)
+        self.assertEqual([wrong for _, _, wrong in pipeline.rows_of_csv("a,A\n1,2\n")], ["a column is there twice"])
+
+    def test_what_was_being_read_is_read_again(self):
+        (self.application.store.directory / "working" / f"a.{KIND}").write_bytes(self.file([self.row()]))
+        pipeline.started(self.application)
+        self.assertEqual(self.run_now()["loaded"], 1)
 
     def test_names_that_lead_elsewhere_are_refused(self):
         for name in ("..", "a%2Fb", "a.part", "%20a", "x" * 101):

@@ -3,8 +3,9 @@ once: by its key. Of two that changed the same item, the second is told what the
 import json
 
 from app.api import whole
-from app.errors import HttpError, Invalid
+from app.errors import HttpError, Invalid, Missing
 from app.messages import Answer
+from app.migrations import quoted
 from app.operations import operation, query
 from app.schema import RESOURCES
 from app.times import now
@@ -21,6 +22,14 @@ def tables(connection):
         "UNIQUE (resource, item))"
     )
     connection.execute("CREATE INDEX IF NOT EXISTS _change_owner ON _change (owner, seq)")
+    # What was there before devices were told of changes, and what went away while they were not.
+    for resource in RESOURCES:
+        there = "INSERT INTO _change (owner, resource, item, deleted) SELECT owner, ?, id, 0 FROM "
+        there += quoted(resource.table) + " WHERE id NOT IN (SELECT item FROM _change WHERE resource = ?)"
+        connection.execute(there, (resource.table, resource.table))
+        gone = "INSERT OR REPLACE INTO _change (owner, resource, item, deleted) SELECT owner, resource, item, 1 FROM _change "
+        gone += "WHERE resource = ? AND deleted = 0 AND item NOT IN (SELECT id FROM " + quoted(resource.table) + ")"
+        connection.execute(gone, (resource.table,))
     connection.execute("CREATE TABLE IF NOT EXISTS _sent (owner INTEGER, key TEXT NOT NULL, result TEXT NOT NULL, created_at TEXT NOT NULL, UNIQUE (owner, key))")
 
 
@@ -39,18 +48,25 @@ def routes(application):
 
 def fetch(application, request):
     since, limit = whole(request.query, "since", 0, 0, INTEGER_MOST), whole(request.query, "limit", LIMIT, 1, LIMIT_MOST)
-    with application.store.lock:
-        rows = application.store.connection.execute(
+    with application.store.reading() as connection:
+        rows = connection.execute(
             "SELECT seq, resource, item, deleted FROM _change WHERE owner IS ? AND seq > ? ORDER BY seq LIMIT ?", (request.owner, since, limit + 1)
         ).fetchall()
-        changes = []
-        for row in rows[:limit]:
-            resource = next((resource for resource in RESOURCES if resource.table == row["resource"]), None)
-            if resource:
-                item = None if row["deleted"] else application.store.get(resource, request.owner, row["item"])
-                changes.append({"resource": resource.path, "id": row["item"], "deleted": bool(row["deleted"]), "item": item})
+    changes = []
+    for row in rows[:limit]:
+        resource = next((resource for resource in RESOURCES if resource.table == row["resource"]), None)
+        if resource:
+            item = None if row["deleted"] else found(application.store, resource, request.owner, row["item"])
+            changes.append({"resource": resource.path, "id": row["item"], "deleted": item is None, "item": item})
     following = rows[:limit][-1]["seq"] if rows else since
     return Answer(200, {"changes": changes, "next": following, "more": len(rows) > limit})
+
+
+def found(store, resource, owner, number):
+    try:
+        return store.get(resource, owner, number)
+    except Missing:
+        return None  # It was deleted in this moment; that has a number of its own.
 
 
 def send(application, request):
@@ -59,10 +75,13 @@ def send(application, request):
     if not isinstance(changes, list) or not 1 <= len(changes) <= CHANGES_MOST or set(body) != {"changes"}:
         raise Invalid({"changes": f"must be a list of 1 to {CHANGES_MOST} changes"})
     for at, change in enumerate(changes):
-        if not isinstance(change, dict) or not isinstance(change.get("key"), str) or not 1 <= len(change["key"]) <= 100:
+        if not isinstance(change, dict) or not isinstance(change.get("key"), str) or not 1 <= len(change["key"]) <= 100 or any("\ud800" <= c <= "\udfff" for c in change["key"]):
             raise Invalid({f"changes[{at}].key": "must be a text of 1 to 100 characters, another one for each change"})
         if set(change) - FIELDS:
             raise Invalid({f"changes[{at}].{min(set(change) - FIELDS)}": "is not a field"})
+        for name in ("resource", "op"):
+            if not isinstance(change.get(name), str):
+                raise Invalid({f"changes[{at}].{name}": "must be a text"})
     return Answer(200, {"results": [take(application, request, change) for change in changes]})
 
 

@@ -1,5 +1,6 @@
 """Traces (W3C trace context): each request is a span, told by its parent's trace or one of its own, sent by OTLP over HTTP when
 `OTEL_EXPORTER_OTLP_ENDPOINT` says where. Probes for an orchestrator: `/health/live` and `/health/ready`."""
+import http.client
 import json
 import os
 import queue
@@ -50,11 +51,14 @@ class Exporter:
         request = urllib.request.Request(self.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         try:
             urllib.request.urlopen(request, timeout=5).close()
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             self.lost += len(batch)
 
     def stop(self):
-        self.spans.put(None)
+        try:
+            self.spans.put(None, timeout=1)
+        except queue.Full:
+            return  # It is lost with the process.
         self.thread.join(6)
 
 
@@ -85,7 +89,7 @@ def answered(application, request, answer):
     if application.exporter and request.path not in PROBES:
         attributes = {"http.request.method": request.method, "url.path": request.path, "http.response.status_code": str(answer.status)}
         span.update(
-            name=f"{request.method} {request.path.split('/')[1] or '/'}",
+            name=f"{request.method} {request.path.strip('/').split('/')[0] or '/'}",
             kind=2,
             endTimeUnixNano=str(time.time_ns()),
             attributes=[{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],

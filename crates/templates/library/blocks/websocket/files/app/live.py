@@ -16,6 +16,7 @@ BEHIND_MOST = 1000
 FRAME_MOST = 4096
 PING_S = 20
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+KINDS = (0x0, TEXT, 0x2, CLOSE, PING, PONG)
 
 
 class Listeners:
@@ -72,6 +73,9 @@ def routes(application):
         upgrade = request.headers.get("Upgrade", "").lower() == "websocket" and "upgrade" in request.headers.get("Connection", "").lower()
         if not upgrade or not key:
             raise HttpError(426, "upgrade_required", "connect by WebSocket", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        origin = request.headers.get("Origin")
+        if getattr(request, "by_cookie", False) and origin and origin.partition("://")[2] != request.headers.get("X-Forwarded-Host", request.headers.get("Host")):
+            raise HttpError(403, "forbidden", "another site's page may not listen")
         if request.headers.get("Sec-WebSocket-Version") != "13":
             raise HttpError(426, "upgrade_required", "WebSocket version 13 is needed", headers={"Sec-WebSocket-Version": "13"})
         accept = base64.b64encode(hashlib.sha1(key.encode() + MAGIC, usedforsecurity=False).digest()).decode()
@@ -84,7 +88,8 @@ def routes(application):
 
 def serve(application, inbox, connection, reader):
     """Until either side ends it."""
-    connection.settimeout(None)
+    # Who takes nothing for so long is gone.
+    connection.settimeout(3 * PING_S)
     hearing = threading.Thread(target=hear, args=(inbox, reader), daemon=True)
     hearing.start()
     try:
@@ -121,13 +126,15 @@ def hear(inbox, reader):
                 (length,) = struct.unpack("!H", take(reader, 2))
             elif length == 127:
                 (length,) = struct.unpack("!Q", take(reader, 8))
-            if not second & 0x80 or length > FRAME_MOST:
-                inbox.put((CLOSE, struct.pack("!H", 1002 if length <= FRAME_MOST else 1009)))
+            control = kind >= CLOSE
+            wrong = not second & 0x80 or first & 0x70 or kind not in KINDS or (control and (length > 125 or not first & 0x80))
+            if wrong or length > FRAME_MOST:
+                inbox.put((CLOSE, struct.pack("!H", 1002 if wrong else 1009)))
                 return
             mask = take(reader, 4)
             data = bytes(byte ^ mask[at % 4] for at, byte in enumerate(take(reader, length)))
             if kind == CLOSE:
-                inbox.put((CLOSE, data[:2]))
+                inbox.put((CLOSE, data[:2] if len(data) > 1 else b""))
                 return
             if kind == PING:
                 inbox.put((PONG, data))
