@@ -1,6 +1,6 @@
 # Thin verbs; what they do is in scripts/ and crates/titan-cli.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down build test simulate chaos upgrade bench bench-storage check images
+.PHONY: help demo dev up down build test simulate chaos upgrade bench bench-storage bench-mainjob check images
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 HOME_UP := $(if $(TITAN_HOME),$(TITAN_HOME),$(CURDIR)/.run/titan)
@@ -54,6 +54,12 @@ upgrade: ## Build the last release too (LAST_RELEASE) and replace its processes 
 bench-storage: ## Measure the engine with a snapshot held for five times BENCH_SECONDS (60), and with ten million finished tasks
 	cargo build --workspace --release
 	@BENCH_PEERS=0 scripts/servers.sh with target/release/titan-bench --only snapshot,history
+
+bench-mainjob: ## Measure the main job: from a sentence to a living app, many at once, and BENCH_CHANGES (30) changes under load
+	@scripts/servers.sh tools
+	cargo nextest run --workspace -E 'test(evaluation::)'
+	cargo build --workspace --release
+	@scripts/servers.sh with target/release/titan-bench --main-job --page docs/main-job.md
 
 check: ## Format and lints, warnings denied
 	cargo fmt --all --check

@@ -62,6 +62,14 @@ impl Installation {
         ORCHESTRATORS.map(|offset| format!("http://127.0.0.1:{}", BASE_PORT + offset)).to_vec()
     }
 
+    pub(crate) fn gateway(&self) -> String {
+        format!("http://127.0.0.1:{BASE_PORT}")
+    }
+
+    pub(crate) fn api_key(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.home.path().join("api-key"))?.trim().to_owned())
+    }
+
     pub(crate) fn signing_key(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.home.path().join("signing-key"))?.trim().to_owned())
     }

@@ -7,6 +7,7 @@ mod database;
 mod installation;
 mod limit;
 mod load;
+mod main_job;
 mod peers;
 mod report;
 mod scale;
@@ -46,6 +47,15 @@ struct Args {
     /// Only these loads.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Load>,
+    /// Instead: from a sentence to a living app.
+    #[arg(long)]
+    main_job: bool,
+    /// Of the main job: deployments, modifications and ways back under load.
+    #[arg(long, env = "BENCH_CHANGES", default_value_t = 30)]
+    changes: usize,
+    /// Of the main job: what the test of the sentences wrote.
+    #[arg(long, default_value = "target/tmp/evaluation.json")]
+    evaluation: std::path::PathBuf,
     /// Also write the table into this page, between its marks.
     #[arg(long)]
     page: Option<std::path::PathBuf>,
@@ -76,6 +86,14 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     // One TLS provider for the process; only a second call can fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if args.main_job {
+        let database = Database::create(&args.database_url).await?;
+        let result = main_job::measure(&database, args.changes, &args.evaluation).await;
+        database.drop_it().await?;
+        let measured = result?;
+        println!("{}\n{}", measured.table(), measured.json());
+        return args.page.map_or(Ok(()), |page| write_into(&page, &measured.table()));
+    }
     if args.peers > 0 {
         peers::install()?;
     }
@@ -88,13 +106,15 @@ async fn main() -> anyhow::Result<()> {
     }
     let table = report.table();
     println!("{table}\n{}", report.json());
-    if let Some(page) = args.page {
-        let text = std::fs::read_to_string(&page)?;
-        let (before, after) =
-            text.split_once(BEGIN).and_then(|(b, rest)| Some((b, rest.split_once(END)?.1))).context("the page has no marks")?;
-        std::fs::write(page, format!("{before}{BEGIN}\n{table}{END}{after}"))?;
-    }
-    Ok(())
+    args.page.map_or(Ok(()), |page| write_into(&page, &table))
+}
+
+/// Between its marks.
+fn write_into(page: &std::path::Path, table: &str) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(page)?;
+    let marked = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = marked.context("the page has no marks")?;
+    Ok(std::fs::write(page, format!("{before}{BEGIN}\n{table}{END}{after}"))?)
 }
 
 const BEGIN: &str = "<!-- titan-bench writes from here -->";

@@ -113,7 +113,7 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     let unique = says(&words, "unique");
     words.retain(|w| {
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
-            && !words::is_filler(w)
+            && !words::is_determiner(w)
     });
     // "a duration in minutes", "a cooking time in minutes": a number, whatever else the word is.
     let counted = words.len() > 2 && words[words.len() - 2] == "in" && UNITS.contains(&words[words.len() - 1]);
@@ -127,7 +127,8 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if words.iter().any(|word| VERBS.contains(word)) {
         return refuse(format!("\"{phrase}\" says something of what is not named as a kind of thing"));
     }
-    if words.iter().enumerate().any(|(at, word)| speaks(&words, at, word)) {
+    // "a list of tags" is more than one field holds.
+    if words.iter().enumerate().any(|(at, word)| speaks(&words, at, word)) || ["list", "lists"].contains(words.first().unwrap_or(&"")) {
         return Ok(None);
     }
     let mut required = required;

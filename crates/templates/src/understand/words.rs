@@ -10,6 +10,11 @@ pub(super) fn is_article(word: &str) -> bool {
     ["a", "an", "the"].contains(&word.to_lowercase().as_str())
 }
 
+/// Words before the name of a field.
+pub(super) fn is_determiner(word: &str) -> bool {
+    is_article(word) || ["my", "our", "your", "their", "its", "some", "of", "also"].contains(&word)
+}
+
 /// Words before a noun that name nothing.
 pub(super) fn is_filler(word: &str) -> bool {
     const FILLERS: &[&str] = &[

@@ -1,4 +1,5 @@
 """Starts the app in a fresh directory and calls it as its clients do."""
+import contextlib
 import http.client
 import json
 import tempfile
@@ -50,12 +51,13 @@ class AppTest(unittest.TestCase):
 
     def call(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        self.addCleanup(connection.close)
         data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
         login = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        connection.request(method, path, data, {**login, **(headers or {})})
-        answer = connection.getresponse()
-        data = answer.read()
+        # Each connection that stays open keeps a thread of the server's.
+        with contextlib.closing(connection):
+            connection.request(method, path, data, {**login, **(headers or {})})
+            answer = connection.getresponse()
+            data = answer.read()
         self.headers = answer.headers
         kind = answer.headers.get("Content-Type") or ""
         if "json" in kind and data:
