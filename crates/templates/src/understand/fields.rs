@@ -88,11 +88,11 @@ struct Read {
 
 /// None: these words do not name a field.
 fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
-    let first_is_mark =
-        phrase.split_whitespace().find(|word| !words::is_article(word)).is_some_and(|word| constraints::marked(word).is_some());
+    let first = phrase.split_whitespace().find(|word| !words::is_article(word));
+    let bounded = first.is_some_and(|word| constraints::marked(word).is_some());
     let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(|word| constraints::marked(word).is_some());
     // "up to 5 tags" bounds how many there are, not what they are.
-    if first_is_mark {
+    if bounded {
         return Ok(None);
     }
     let said: Vec<&Constraint> = marks.into_iter().filter_map(|mark| limits.get(constraints::marked(mark)?)).collect();
@@ -103,14 +103,14 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         None => (lower, None),
     };
     let mut words: Vec<&str> = lower.split_whitespace().collect();
-    let says = |words: &[&str], word: &str| words.contains(&word);
-    let required = match (says(&words, "required") || says(&words, "mandatory"), says(&words, "optional")) {
+    let says = |word: &str| words.contains(&word);
+    let mut about = About { required: None, unique: says("unique"), named: None };
+    about.required = match (says("required") || says("mandatory"), says("optional")) {
         (true, true) => return refuse(format!("The goal contradicts itself: \"{phrase}\" cannot be both required and optional")),
         (true, false) => Some(true),
         (false, true) => Some(false),
         (false, false) => None,
     };
-    let unique = says(&words, "unique");
     words.retain(|w| {
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
             && !words::is_determiner(w)
@@ -131,30 +131,18 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if words.iter().enumerate().any(|(at, word)| speaks(&words, at, word)) || ["list", "lists"].contains(words.first().unwrap_or(&"")) {
         return Ok(None);
     }
-    let mut required = required;
-    let mut unique = unique;
-    let mut given_type = None;
-    for part in given.iter().flat_map(|given| given.split(',')).map(str::trim).filter(|part| !part.is_empty()) {
-        match part.trim_start_matches("must be ") {
-            "required" | "mandatory" => required = Some(true),
-            "optional" => required = Some(false),
-            "unique" => unique = true,
-            part => match type_named(part) {
-                Some(named) => given_type = Some(named),
-                None => return Ok(None),
-            },
-        }
+    if given.is_some_and(|given| !about.read(&given)) {
+        return Ok(None);
     }
-    let counts = lower.contains("number of ");
-    let whole = counts || (counted && words.last().is_some_and(|last| DATETIMES.contains(last)));
-    let typed = match given_type {
+    let whole = lower.contains("number of ") || (counted && words.last().is_some_and(|last| DATETIMES.contains(last)));
+    let typed = match about.named {
         None if whole => Some(FieldType::Integer),
         // "a date of birth"
         None if lower.contains("date of ") && words.first() == Some(&"date") => {
             words.insert(1, "of");
             Some(FieldType::Date)
         }
-        given => given,
+        named => named,
     };
     let Some((field_type, sure)) = type_of(&mut words, typed) else { return Ok(None) };
     if words.is_empty()
@@ -171,15 +159,41 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if !words::is_plain(&name) {
         return Ok(None);
     }
-    let mut field = Field { field_type, unique, ..text(&name, false) };
+    let mut field = Field { field_type, unique: about.unique, ..text(&name, false) };
     let sure = sure || !said.is_empty();
     for constraint in said {
-        restrict(&mut field, constraint, given_type.is_some())?;
+        restrict(&mut field, constraint, about.named.is_some())?;
     }
     if field.unique && (field.field_type == FieldType::Boolean || !field.choices.is_empty()) {
         return refuse(format!("The goal contradicts itself: {name} is unique and has a few values only"));
     }
-    Ok(Some(Read { field, sure, required }))
+    Ok(Some(Read { field, sure, required: about.required }))
+}
+
+/// What is said of a field beside its name.
+struct About {
+    required: Option<bool>,
+    unique: bool,
+    /// Its type, said in so many words.
+    named: Option<FieldType>,
+}
+
+impl About {
+    /// What stands in parentheses: "(integer, required)". False when something of it is not understood.
+    fn read(&mut self, given: &str) -> bool {
+        given.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| {
+            match part.trim_start_matches("must be ") {
+                "required" | "mandatory" => self.required = Some(true),
+                "optional" => self.required = Some(false),
+                "unique" => self.unique = true,
+                part => match type_named(part) {
+                    Some(named) => self.named = Some(named),
+                    None => return false,
+                },
+            }
+            true
+        })
+    }
 }
 
 const PROSE: &[&str] =

@@ -156,96 +156,28 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
     let mut resources: Vec<Resource> = Vec::new();
     for described in &read.resources {
         let (mut resource, mut said) = (described.resource.clone(), Vec::new());
-        let about = |assumption: String| if several { format!("{}: {assumption}", resource.plural) } else { assumption };
         let mut parsed = fields::parse(&described.fields.join(", "), &mut said)?;
         fields::check_excluded(&parsed.fields, &described.without)?;
-        if !resource.fields.is_empty() {
-            // It is there already, with what it has.
-            not_understood.extend(parsed.not_understood);
-            for field in parsed.fields {
-                if resource.field(&field.name).is_some() {
-                    return refuse(format!("{} have a {} already", resource.plural, field.name));
-                }
-                resource.fields.push(field);
+        if resource.fields.is_empty() {
+            if let Some(part) = parsed.not_understood.first().filter(|_| parsed.fields.is_empty()) {
+                return refuse(format!("\"{part}\" is not understood as a field of {}", resource.plural));
             }
-            resources.push(resource);
-            continue;
+            if parsed.fields.is_empty() {
+                said.push("No fields were named: each gets a name".to_owned());
+                parsed.fields.push(fields::text("name", true));
+            }
+            require_one(&mut parsed.fields, &parsed.said_required, &mut said);
+            let about = |assumption: String| if several { format!("{}: {assumption}", resource.plural) } else { assumption };
+            assumed.extend(said.into_iter().map(about));
+        } else if let Some(twice) = parsed.fields.iter().find(|field| resource.field(&field.name).is_some()) {
+            // It is there already, with what it has.
+            return refuse(format!("{} have a {} already", resource.plural, twice.name));
         }
-        if parsed.fields.is_empty()
-            && let Some(part) = parsed.not_understood.first()
-        {
-            return refuse(format!("\"{part}\" is not understood as a field of {}", resource.plural));
-        }
-        if parsed.fields.is_empty() {
-            said.push("No fields were named: each gets a name".to_owned());
-            parsed.fields.push(fields::text("name", true));
-        }
-        require_one(&mut parsed.fields, &parsed.said_required, &mut said);
-        assumed.extend(said.into_iter().map(about));
         not_understood.extend(parsed.not_understood);
-        resource.fields = parsed.fields;
+        resource.fields.extend(parsed.fields);
         resources.push(resource);
     }
-    let mut relations = read.relations.clone();
-    let mut optional: Vec<(usize, usize)> = Vec::new();
-    for (one, to) in (0..resources.len()).flat_map(|one| (0..resources.len()).map(move |to| (one, to))).filter(|(one, to)| one != to) {
-        let (name, names) = (resources[to].identifier.clone(), resources[to].plural.replace([' ', '-'], "_"));
-        let says = |f: &Field| f.references.is_none() && (f.unique || !f.choices.is_empty() || f.least.is_some() || f.most.is_some());
-        if let Some(field) = resources[one].fields.iter().find(|f| (f.name == name || f.name == names) && says(f)) {
-            return refuse(format!(
-                "What is said of {} of {} is not understood: it is another kind of thing",
-                field.name, resources[one].plural
-            ));
-        }
-        if read.resources[one].fields.iter().any(|text| text.contains(&format!("optional {}", resources[to].singular))) {
-            optional.push((one, to));
-        }
-    }
-    // "a product has a name and a warehouse", where warehouses are kept too.
-    for one in 0..resources.len() {
-        for to in (0..resources.len()).filter(|to| *to != one) {
-            let (name, names) = (resources[to].identifier.clone(), resources[to].plural.replace([' ', '-'], "_"));
-            let before = resources[one].fields.len();
-            resources[one].fields.retain(|field| field.name != name || field.references.is_some());
-            if resources[one].fields.len() < before && !relations.contains(&(one, to)) {
-                relations.push((one, to));
-            }
-            let before = resources[one].fields.len();
-            resources[one].fields.retain(|field| field.name != names || field.references.is_some());
-            if resources[one].fields.len() < before && !relations.contains(&(to, one)) {
-                relations.push((to, one));
-            }
-        }
-    }
-    for (one, to) in &relations {
-        let (path, name) = (resources[*to].path.clone(), resources[*to].identifier.clone());
-        let own = one == to;
-        let name = if own { format!("parent_{name}") } else { name };
-        if resources[*one].field(&name).is_some() {
-            continue;
-        }
-        let reference = Field {
-            field_type: FieldType::Reference,
-            references: Some(path),
-            ..fields::text(&name, !own && !optional.contains(&(*one, *to)))
-        };
-        resources[*one].fields.push(reference);
-    }
-    for one in 0..resources.len() {
-        let paths: Vec<String> = resources[one].fields.iter().filter_map(|field| field.references.clone()).collect();
-        let to = resources.iter().enumerate().filter(|(to, other)| *to != one && paths.contains(&other.path)).map(|(to, _)| (one, to));
-        for relation in to.collect::<Vec<_>>() {
-            if !relations.contains(&relation) {
-                relations.push(relation);
-            }
-        }
-    }
-    if let Some(one) = (0..resources.len()).find(|one| leads_back(*one, *one, &relations, &mut Vec::new())) {
-        return refuse(format!(
-            "The goal contradicts itself: no {} could be the first, for it belongs to what belongs to it",
-            resources[one].singular
-        ));
-    }
+    relate(read, &mut resources)?;
     for resource in &mut resources {
         // What has nothing but what it belongs to has a name.
         if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
@@ -253,6 +185,51 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
         }
     }
     Ok(resources)
+}
+
+/// What belongs to what is a reference, whether that is said in so many words or the one is named as a field of the other.
+fn relate(read: &Read, resources: &mut [Resource]) -> Result<(), Refusal> {
+    let mut relations = read.relations.clone();
+    let mut optional: Vec<(usize, usize)> = Vec::new();
+    let pairs: Vec<(usize, usize)> =
+        (0..resources.len()).flat_map(|one| (0..resources.len()).map(move |to| (one, to))).filter(|(one, to)| one != to).collect();
+    for (one, to) in pairs {
+        let (name, names) = (resources[to].identifier.clone(), resources[to].plural.replace([' ', '-'], "_"));
+        let says = |f: &Field| f.references.is_none() && (f.unique || !f.choices.is_empty() || f.least.is_some() || f.most.is_some());
+        if let Some(field) = resources[one].fields.iter().find(|f| (f.name == name || f.name == names) && says(f)) {
+            let (name, plural) = (&field.name, &resources[one].plural);
+            return refuse(format!("What is said of {name} of {plural} is not understood: it is another kind of thing"));
+        }
+        if read.resources[one].fields.iter().any(|text| text.contains(&format!("optional {}", resources[to].singular))) {
+            optional.push((one, to));
+        }
+        // "a product has a name and a warehouse", where warehouses are kept too.
+        for (named, relation) in [(name, (one, to)), (names, (to, one))] {
+            let before = resources[one].fields.len();
+            resources[one].fields.retain(|field| field.name != named || field.references.is_some());
+            if resources[one].fields.len() < before && !relations.contains(&relation) {
+                relations.push(relation);
+            }
+        }
+        let path = resources[to].path.clone();
+        if resources[one].fields.iter().any(|field| field.references.as_ref() == Some(&path)) && !relations.contains(&(one, to)) {
+            relations.push((one, to));
+        }
+    }
+    if let Some(one) = (0..resources.len()).find(|one| leads_back(*one, *one, &relations, &mut Vec::new())) {
+        let singular = &resources[one].singular;
+        return refuse(format!("The goal contradicts itself: no {singular} could be the first, for it belongs to what belongs to it"));
+    }
+    for (one, to) in relations {
+        let (path, name, own) = (resources[to].path.clone(), resources[to].identifier.clone(), one == to);
+        let name = if own { format!("parent_{name}") } else { name };
+        if resources[one].field(&name).is_none() {
+            let required = !own && !optional.contains(&(one, to));
+            let reference = Field { field_type: FieldType::Reference, references: Some(path), ..fields::text(&name, required) };
+            resources[one].fields.push(reference);
+        }
+    }
+    Ok(())
 }
 
 fn leads_back(from: usize, to: usize, relations: &[(usize, usize)], seen: &mut Vec<usize>) -> bool {

@@ -342,7 +342,7 @@ pub(crate) fn resource(phrase: &str) -> Result<Resource, Refusal> {
     let mut words: Vec<String> = lower().filter(|w| !words::is_filler(w)).collect();
     if words.is_empty() {
         // "a todo belongs to a list": they are what is kept.
-        words.extend(lower().filter(|word| ["list", "lists"].contains(&word.as_str())).last());
+        words.extend(lower().find(|word| ["list", "lists"].contains(&word.as_str())));
     }
     if words.is_empty() {
         return refuse("The goal does not say what the API is for");
