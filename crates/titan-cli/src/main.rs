@@ -54,6 +54,12 @@ enum Command {
     Diff(commands::modify::DiffArgs),
     /// Take a project back to an earlier version, with its data.
     Rollback(commands::modify::RollbackArgs),
+    /// Deploy a version of a project to an environment.
+    Deploy(commands::environment::DeployArgs),
+    /// Deploy to one environment what another one runs.
+    Promote(commands::environment::PromoteArgs),
+    /// Show or change what the apps of an environment find in theirs; the next deployment has it.
+    Env(commands::environment::VariablesArgs),
     /// Show how far a goal or a deployment is, or end it.
     Operation(commands::modify::OperationArgs),
     /// List tasks.
@@ -148,6 +154,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => commands::modify::history(&client()?, args, cli.json).await,
         Command::Diff(args) => commands::modify::diff(&client()?, args).await,
         Command::Rollback(args) => commands::modify::rollback(&client()?, args, cli.json).await,
+        Command::Deploy(args) => commands::environment::deploy(&client()?, args, cli.json).await,
+        Command::Promote(args) => commands::environment::promote(&client()?, args, cli.json).await,
+        Command::Env(args) => commands::environment::variables(&client()?, args, cli.json).await,
         Command::Operation(args) => commands::modify::operation(&client()?, args, cli.json).await,
         Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,

@@ -2,6 +2,7 @@ pub(crate) mod agent;
 pub(crate) mod bulk;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod environment;
 pub(crate) mod git_credential;
 pub(crate) mod goal;
 pub(crate) mod lists;

@@ -79,6 +79,7 @@ async fn a_project_is_changed_with_its_data_and_taken_back() {
     assert_eq!(project.versions().len(), 3);
     two_at_once_are_both_done(&project).await;
     an_operation_is_followed_and_cancelled(&project).await;
+    a_version_goes_from_environment_to_environment(&project).await;
 }
 
 fn what_would_change_is_said_first(project: &Project) {
@@ -134,4 +135,38 @@ async fn an_operation_is_followed_and_cancelled(project: &Project) {
     let (status, cancelled) = project.stack.call("POST", &format!("{path}/cancel"), Some(json!({ "reason": "not now" }))).await;
     assert_eq!((status, &cancelled["state"]), (200, &json!("cancelled")), "{cancelled}");
     assert!(project.items().await[0].get("shape").is_none());
+}
+
+async fn a_version_goes_from_environment_to_environment(project: &Project) {
+    let slug = &project.slug;
+    let path = format!("/api/v1/projects/{slug}/environments/staging/variables");
+    for (bad, status) in [(json!({ "PORT": "1" }), 422), (json!({ "lower": "x" }), 422), (json!({ "A": 5 }), 422)] {
+        assert_eq!(project.stack.call("PATCH", &path, Some(bad)).await.0, status);
+    }
+    let shown = project.stack.titan_json(&["env", slug, "staging", "GREETING=hello there", "OTHER=x"]);
+    assert_eq!(shown["variables"], json!({ "GREETING": "hello there", "OTHER": "x" }));
+    assert_eq!(project.stack.titan_json(&["env", slug, "staging", "OTHER="])["variables"], json!({ "GREETING": "hello there" }));
+    assert_eq!(project.stack.get(&path.replace("staging", "dev")).await["variables"], json!({}));
+
+    let first = project.versions().last().unwrap()["commit"].as_str().unwrap().to_owned();
+    let deployed = project.stack.titan_json(&["deploy", slug, "--to", "staging", "--version", &first[..12]]);
+    assert_eq!((&deployed["state"], &deployed["result"]["commit"]), (&json!("done"), &json!(first)), "{deployed}");
+    let url = deployed["result"]["url"].as_str().unwrap();
+    assert!(url.ends_with("--staging/"), "{url}");
+    let (_, page) = read(project.http.get(format!("{url}todos")).send().await.unwrap()).await;
+    assert_eq!(page["items"], json!([]), "data of its own");
+    let running = crate::stack::processes(deployed["id"].as_str().unwrap()).join("\n");
+    assert!(running.contains("GREETING") && running.contains("hello there") && !running.contains("OTHER"), "{running}");
+
+    let promoted = project.stack.titan_json(&["promote", slug, "staging", "dev"]);
+    assert_eq!((&promoted["state"], &promoted["result"]["commit"]), (&json!("done"), &json!(first)), "{promoted}");
+    let nothing = project.stack.titan(&["promote", slug, "nowhere", "dev"]);
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("nothing of"), "{nothing:?}");
+    for (body, status) in [
+        (json!({ "environment": "moon" }), 422),
+        (json!({ "environment": "dev", "commit": "0123456" }), 404),
+        (json!({ "environment": "dev", "commit": "x" }), 422),
+    ] {
+        assert_eq!(project.stack.call("POST", &format!("/api/v1/projects/{slug}/deployments"), Some(body)).await.0, status);
+    }
 }

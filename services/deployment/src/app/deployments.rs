@@ -128,10 +128,16 @@ impl App {
     }
 }
 
-pub(super) fn check(environment: &str, commit: &str) -> Result<()> {
-    if !ENVIRONMENTS.contains(&environment) {
-        return Err(Error::invalid("environment", format!("must be one of {}", ENVIRONMENTS.join(", "))));
+pub(super) fn check_environment(environment: &str) -> Result<()> {
+    if ENVIRONMENTS.contains(&environment) {
+        Ok(())
+    } else {
+        Err(Error::invalid("environment", format!("must be one of {}", ENVIRONMENTS.join(", "))))
     }
+}
+
+pub(super) fn check(environment: &str, commit: &str) -> Result<()> {
+    check_environment(environment)?;
     if commit.len() != 40 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Error::invalid("commit", "must be a full commit id: 40 hex digits"));
     }

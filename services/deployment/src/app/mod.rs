@@ -5,6 +5,7 @@ mod deployments;
 mod logs;
 mod release;
 mod supervise;
+mod variables;
 
 use std::time::Duration;
 

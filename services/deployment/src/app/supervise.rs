@@ -1,5 +1,6 @@
 //! What the supervisor does with one deployment, step by step; every step can be cut off and done again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::domain::{Held, Seen, State, Step, pause, step};
 use crate::provider::process::{self, Process};
 use crate::proxy::Routes;
 use crate::store::deployments::{self, Row};
+use crate::store::variables::{self, Of};
 
 /// Long enough for a pass that is busy with a slow start.
 const LEASE: Duration = Duration::from_secs(15);
@@ -155,7 +157,11 @@ impl App {
             deployments::record(&self.db, row.id, State::Starting, &format!("starting on port {port}"), now()).await?;
         }
         titan_lifecycle::fault("deployment.before_spawn").await;
-        let mut environment: Vec<(String, String)> = release.manifest.app.environment.clone().into_iter().collect();
+        let of = Of { org: row.org_id, project: row.project_id, environment: &row.environment };
+        // The environment's own over what the project says for all.
+        let mut environment: BTreeMap<String, String> = release.manifest.app.environment.clone();
+        environment.extend(variables::all(&self.db, of).await?);
+        let mut environment: Vec<(String, String)> = environment.into_iter().collect();
         for (name, value) in [
             ("PORT", port.to_string()),
             ("HOST", "127.0.0.1".to_owned()),

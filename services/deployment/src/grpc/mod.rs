@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use titan_error::Error;
 use titan_identity::{Principal, authenticate};
-use titan_ids::DeploymentId;
+use titan_ids::{DeploymentId, ProjectId};
 use titan_lifecycle::now;
 use titan_proto::deployment::deployment_service_server::{DeploymentService, DeploymentServiceServer};
 use titan_proto::deployment::{
-    self as proto, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, ListDeploymentsRequest, ListDeploymentsResponse,
-    RehearseRequest, RehearseResponse,
+    self as proto, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, GetVariablesRequest, ListDeploymentsRequest,
+    ListDeploymentsResponse, RehearseRequest, RehearseResponse, SetVariablesRequest, Variables,
 };
 use titan_proto::time::to_proto;
 use tonic::service::Routes;
@@ -32,13 +32,16 @@ fn id(text: &str) -> Result<DeploymentId, Error> {
     text.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("id", e.to_string()))
 }
 
+fn project(text: &str) -> Result<ProjectId, Error> {
+    text.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))
+}
+
 #[tonic::async_trait]
 impl DeploymentService for Api {
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<proto::Deployment>, Status> {
         let who = Principal::of(&request)?;
         let DeployRequest { project_id, project_slug, environment, commit, idempotency_key, attempt_credential } = request.into_inner();
-        let project = project_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))?;
-        let deploy = DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential };
+        let deploy = DeployIn { project: project(&project_id)?, project_slug, environment, commit, idempotency_key, attempt_credential };
         let row = self.app.deploy(&who, deploy, now()).await?;
         Ok(Response::new(self.convert(row, Vec::new())))
     }
@@ -52,11 +55,7 @@ impl DeploymentService for Api {
     async fn list_deployments(&self, request: Request<ListDeploymentsRequest>) -> Result<Response<ListDeploymentsResponse>, Status> {
         let who = Principal::of(&request)?;
         let ListDeploymentsRequest { page, project_id } = request.into_inner();
-        let project = if project_id.is_empty() {
-            None
-        } else {
-            Some(project_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))?)
-        };
+        let project = if project_id.is_empty() { None } else { Some(project(&project_id)?) };
         let (deployments, page) = self.app.deployments(&who, project, page).await?.convert(|row| self.convert(row, Vec::new()));
         Ok(Response::new(ListDeploymentsResponse { deployments, page }))
     }
@@ -67,11 +66,24 @@ impl DeploymentService for Api {
         Ok(Response::new(GetLogsResponse { lines: self.app.logs(&who, id(&text)?, lines).await? }))
     }
 
+    async fn set_variables(&self, request: Request<SetVariablesRequest>) -> Result<Response<Variables>, Status> {
+        let who = Principal::of(&request)?;
+        let SetVariablesRequest { project_id, environment, set, unset } = request.into_inner();
+        let variables = self.app.set_variables(&who, project(&project_id)?, &environment, &set, &unset).await?;
+        Ok(Response::new(Variables { variables: variables.into_iter().collect() }))
+    }
+
+    async fn get_variables(&self, request: Request<GetVariablesRequest>) -> Result<Response<Variables>, Status> {
+        let who = Principal::of(&request)?;
+        let GetVariablesRequest { project_id, environment } = request.into_inner();
+        let variables = self.app.variables(&who, project(&project_id)?, &environment).await?;
+        Ok(Response::new(Variables { variables: variables.into_iter().collect() }))
+    }
+
     async fn rehearse(&self, request: Request<RehearseRequest>) -> Result<Response<RehearseResponse>, Status> {
         let who = Principal::of(&request)?;
         let RehearseRequest { project_id, environment, commit, attempt_credential } = request.into_inner();
-        let project = project_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("project_id", e.to_string()))?;
-        let rehearsed = self.app.rehearse(&who, project, &environment, &commit, &attempt_credential).await?;
+        let rehearsed = self.app.rehearse(&who, project(&project_id)?, &environment, &commit, &attempt_credential).await?;
         let (possible, message) = rehearsed.map_or_else(|why| (false, why), |found| (true, found));
         Ok(Response::new(RehearseResponse { possible, message }))
     }

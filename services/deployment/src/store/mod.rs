@@ -1,3 +1,4 @@
 //! Queries, one file a noun.
 
 pub(crate) mod deployments;
+pub(crate) mod variables;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod deployments;
+mod environments;
 mod events;
 mod evidence;
 mod external;
@@ -78,6 +79,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(schedules::router())
         .merge(messages::router())
         .merge(deployments::router())
+        .merge(environments::router())
         .merge(events::router())
         .merge(evidence::router())
         .layer(middleware::from_fn_with_state(app.clone(), idempotent::answer_once))

@@ -75,7 +75,7 @@ impl OperationOut {
         }
     }
 
-    fn of_deployment(deployment: Deployment) -> Self {
+    pub(super) fn of_deployment(deployment: Deployment) -> Self {
         let (state, progress) = match deployment.state() {
             DeploymentState::Pending => ("running", 0.0),
             DeploymentState::Starting => ("running", 0.5),

@@ -80,12 +80,19 @@ async fn begin(app: &App, who: &Principal, headers: &HeaderMap, project: String,
     operations::accepted(&goal.id, OperationOut::of_goal(goal.clone(), None))
 }
 
+/// Of a project by its id or slug.
 async fn project_id(app: &App, who: &Principal, project: &str) -> Result<ProjectId> {
-    let get = async || app.project_service().get_project(app.signer.request(who, GetProjectRequest { project: project.to_owned() })?).await;
-    retrying(get).await?.id.parse().map_err(|e: titan_ids::ParseIdError| Error::internal(e.to_string()))
+    Ok(project_of(app, who, project).await?.0)
 }
 
-fn commit<'a>(field: &str, text: &'a str) -> Result<&'a str> {
+/// Its id and its slug.
+pub(super) async fn project_of(app: &App, who: &Principal, project: &str) -> Result<(ProjectId, String)> {
+    let get = async || app.project_service().get_project(app.signer.request(who, GetProjectRequest { project: project.to_owned() })?).await;
+    let found = retrying(get).await?;
+    Ok((found.id.parse().map_err(|e: titan_ids::ParseIdError| Error::internal(e.to_string()))?, found.slug))
+}
+
+pub(super) fn commit<'a>(field: &str, text: &'a str) -> Result<&'a str> {
     let good = (7..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     if good { Ok(text) } else { Err(Error::invalid(field, "must be a commit id: 7 to 40 hex digits")) }
 }

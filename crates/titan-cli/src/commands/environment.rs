@@ -1,0 +1,87 @@
+//! Where versions run.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::client::Client;
+use crate::table::{self, text};
+
+#[derive(clap::Args)]
+pub(crate) struct DeployArgs {
+    /// Id or slug.
+    project: String,
+    /// dev, staging or production.
+    #[arg(long, default_value = "production")]
+    to: String,
+    /// As shown by `titan history`; the version that is, if not given.
+    #[arg(long, default_value = "")]
+    version: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct PromoteArgs {
+    /// Id or slug.
+    project: String,
+    /// The environment whose version it is.
+    from: String,
+    /// Where it is to run too.
+    to: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VariablesArgs {
+    /// Id or slug.
+    project: String,
+    /// dev, staging or production.
+    environment: String,
+    /// `NAME=VALUE` sets one, `NAME=` takes it away.
+    changes: Vec<String>,
+}
+
+pub(crate) async fn deploy(client: &Client, args: DeployArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let body = json!({ "environment": args.to, "commit": args.version });
+    follow(client, client.post(&format!("/projects/{}/deployments", args.project), &body).await?, json).await
+}
+
+pub(crate) async fn promote(client: &Client, args: PromoteArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let body = json!({ "from": args.from, "to": args.to });
+    follow(client, client.post(&format!("/projects/{}/promote", args.project), &body).await?, json).await
+}
+
+const LOOK: Duration = Duration::from_millis(200);
+
+async fn follow(client: &Client, begun: Value, json: bool) -> anyhow::Result<ExitCode> {
+    let mut operation = begun;
+    while operation["state"] == "running" {
+        tokio::time::sleep(LOOK).await;
+        operation = client.get(&format!("/operations/{}", text(&operation, "id"))).await?;
+    }
+    if json {
+        println!("{operation}");
+    } else {
+        let said = if operation["state"] == "done" { text(&operation["result"], "url") } else { text(&operation, "error") };
+        println!("{}  {}  {said}", text(&operation, "id"), text(&operation, "state"));
+    }
+    Ok(if operation["state"] == "done" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(crate) async fn variables(client: &Client, args: VariablesArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let path = format!("/projects/{}/environments/{}/variables", args.project, args.environment);
+    let mut changes = Map::new();
+    for change in &args.changes {
+        let Some((name, value)) = change.split_once('=') else { anyhow::bail!("{change:?} is not NAME=VALUE") };
+        changes.insert(name.to_owned(), if value.is_empty() { Value::Null } else { json!(value) });
+    }
+    let set = if changes.is_empty() { client.get(&path).await? } else { client.patch(&path, "", &Value::Object(changes)).await? };
+    if json {
+        println!("{set}");
+    } else {
+        table::show(
+            ["NAME", "VALUE"],
+            set["variables"].as_object().into_iter().flatten().map(|(name, _)| [name.clone(), text(&set["variables"], name)]),
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

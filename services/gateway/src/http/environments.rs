@@ -1,0 +1,153 @@
+//! Where versions run: deployed to an environment, promoted to another one, with variables of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use titan_error::{Error, Result};
+use titan_identity::Principal;
+use titan_proto::common::PageRequest;
+use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
+use titan_proto::deployment::{DeployRequest, DeploymentState, GetVariablesRequest, ListDeploymentsRequest, SetVariablesRequest};
+use titan_service::retrying;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Body, Caller};
+use super::idempotent::downstream_key;
+use super::operations::{self, OperationOut};
+use super::versions::{commit, project_of};
+use crate::app::App;
+
+const VERSIONS_MOST: usize = 1_000;
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DeployIn {
+    /// `dev`, `staging` or `production`.
+    environment: String,
+    /// A commit of `versions`, or the beginning of its id; the version that is, if not given.
+    #[serde(default)]
+    commit: String,
+}
+
+/// Deploy a version of a project. Follow it at its location; what serves goes on until the new one is well.
+#[utoipa::path(post, path = "/api/v1/projects/{project}/deployments", params(("project" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = DeployIn, responses((status = 202, body = OperationOut), (status = 404), (status = 412), (status = 422)))]
+async fn deploy(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(project): Path<String>,
+    headers: HeaderMap,
+    Body(DeployIn { environment, commit: wanted }): Body<DeployIn>,
+) -> Result<Response> {
+    let (id, slug) = project_of(&app, &who, &project).await?;
+    let versions = app.repos.open(id).await?.versions(VERSIONS_MOST).await?;
+    let version = if wanted.is_empty() {
+        versions.first().ok_or_else(|| Error::precondition(format!("the project {project:?} has no version yet; give it a goal first")))?
+    } else {
+        let wanted = commit("commit", &wanted)?;
+        let found = versions.iter().find(|version| version.commit.as_str().starts_with(wanted));
+        found.ok_or_else(|| Error::not_found(format!("version {wanted} of {project:?}")))?
+    };
+    let request = DeployRequest {
+        project_id: id.to_string(),
+        project_slug: slug,
+        environment,
+        commit: version.commit.to_string(),
+        ..Default::default()
+    };
+    begin(&app, &who, &headers, request).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PromoteIn {
+    /// The environment whose version it is.
+    from: String,
+    /// Where it is to run too.
+    to: String,
+}
+
+/// Deploy to one environment what another one runs: the same commit.
+#[utoipa::path(post, path = "/api/v1/projects/{project}/promote", params(("project" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = PromoteIn, responses((status = 202, body = OperationOut), (status = 404), (status = 412), (status = 422)))]
+async fn promote(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(project): Path<String>,
+    headers: HeaderMap,
+    Body(PromoteIn { from, to }): Body<PromoteIn>,
+) -> Result<Response> {
+    if from == to {
+        return Err(Error::invalid("to", "must be another environment"));
+    }
+    let (id, slug) = project_of(&app, &who, &project).await?;
+    let page = Some(PageRequest { limit: 200, after: String::new() });
+    let list = async || {
+        let request = ListDeploymentsRequest { page: page.clone(), project_id: id.to_string() };
+        DeploymentServiceClient::new(app.deployment.clone()).list_deployments(app.signer.request(&who, request)?).await
+    };
+    let found = retrying(list).await?.deployments;
+    let running = found.into_iter().find(|d| d.environment == from && d.state() == DeploymentState::Running);
+    let running = running.ok_or_else(|| Error::precondition(format!("nothing of {project:?} runs in {from:?}")))?;
+    let request =
+        DeployRequest { project_id: id.to_string(), project_slug: slug, environment: to, commit: running.commit, ..Default::default() };
+    begin(&app, &who, &headers, request).await
+}
+
+async fn begin(app: &App, who: &Principal, headers: &HeaderMap, request: DeployRequest) -> Result<Response> {
+    let key = Some(downstream_key(headers)).filter(|key| !key.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let request = DeployRequest { idempotency_key: key, ..request };
+    let deploy = async || DeploymentServiceClient::new(app.deployment.clone()).deploy(app.signer.request(who, request.clone())?).await;
+    let deployment = retrying(deploy).await?;
+    operations::accepted(&deployment.id.clone(), OperationOut::of_deployment(deployment))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct VariablesOut {
+    variables: BTreeMap<String, String>,
+}
+
+/// What the apps of an environment find in theirs.
+#[utoipa::path(get, path = "/api/v1/projects/{project}/environments/{environment}/variables", params(("project" = String, Path), ("environment" = String, Path)),
+    responses((status = 200, body = VariablesOut), (status = 404), (status = 422)))]
+async fn variables(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path((project, environment)): Path<(String, String)>,
+) -> Result<Json<VariablesOut>> {
+    let (id, _) = project_of(&app, &who, &project).await?;
+    let get = async || {
+        let request = GetVariablesRequest { project_id: id.to_string(), environment: environment.clone() };
+        DeploymentServiceClient::new(app.deployment.clone()).get_variables(app.signer.request(&who, request)?).await
+    };
+    Ok(Json(VariablesOut { variables: retrying(get).await?.variables.into_iter().collect() }))
+}
+
+/// Change variables of an environment: null takes one away, what is not named stays. The next deployment has them.
+#[utoipa::path(patch, path = "/api/v1/projects/{project}/environments/{environment}/variables", params(("project" = String, Path), ("environment" = String, Path)),
+    request_body = BTreeMap<String, Option<String>>, responses((status = 200, body = VariablesOut), (status = 404), (status = 422)))]
+async fn set_variables(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path((project, environment)): Path<(String, String)>,
+    Body(given): Body<BTreeMap<String, Option<String>>>,
+) -> Result<Json<VariablesOut>> {
+    let (id, _) = project_of(&app, &who, &project).await?;
+    let unset = given.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.clone()).collect();
+    let set = given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let request = SetVariablesRequest { project_id: id.to_string(), environment, set, unset };
+    let change =
+        async || DeploymentServiceClient::new(app.deployment.clone()).set_variables(app.signer.request(&who, request.clone())?).await;
+    Ok(Json(VariablesOut { variables: retrying(change).await?.variables.into_iter().collect() }))
+}
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(deploy)).routes(routes!(promote)).routes(routes!(variables, set_variables))
+}
