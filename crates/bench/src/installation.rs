@@ -113,11 +113,12 @@ impl Installation {
 }
 
 impl Drop for Installation {
-    /// `titan up` takes its services with it.
+    /// `titan up` takes its services with it; the apps they deployed outlive them.
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
             let _ = self.child.wait();
         }
+        let _ = Command::new("pkill").args(["-9", "-f", &self.home.path().to_string_lossy()]).status();
     }
 }
