@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::load::{Latency, Throughput};
 use crate::peers::{self, Keeps, Peer};
 use crate::scale::{Agents, Backlog};
-use crate::storage::{History, Snapshot};
+use crate::storage::{HELD, History, Snapshot, Stretch};
 
 /// Each is none when it was not measured.
 #[derive(Debug, Default)]
@@ -77,12 +77,18 @@ impl Report {
                 ),
             )
         }));
-        for (name, (load, claims)) in snapshot.iter().flat_map(|Snapshot(phases)| ["before", "while", "after"].into_iter().zip(phases)) {
-            let figure = format!(
-                "{:.0} tasks/s, claims p50 {:.1} and p99 {:.1} ms; lost {}, duplicated {}",
-                load.tasks_per_s, claims.p50_ms, claims.p99_ms, load.lost, load.duplicated
-            );
-            lines.push(row(&format!("single tasks {name} a snapshot is held ({} tasks)", load.tasks), figure));
+        if let Some(of) = snapshot {
+            let stretches = of.without.iter().zip(&of.with).enumerate();
+            lines.extend(stretches.map(|(number, (without, with))| {
+                let held = if HELD.contains(&number) { "while a snapshot is held" } else { "no snapshot held" };
+                let figure = |(load, claims): &Stretch| {
+                    format!("{:.0} tasks/s, claims p50 {:.1} and p99 {:.1} ms", load.tasks_per_s, claims.p50_ms, claims.p99_ms)
+                };
+                row(
+                    &format!("single tasks, stretch {} of a run without a snapshot; {held}", number + 1),
+                    format!("{}; {}", figure(without), figure(with)),
+                )
+            }));
         }
         lines.extend(history.map(|History { finished, without, with }| {
             let figure = format!(
@@ -112,8 +118,11 @@ impl Report {
     pub(crate) fn json(&self) -> String {
         let Figures { singles, bulk, latency, graph_s, agents, backlog, snapshot, .. } = &self.figures;
         let throughput = |of: &Option<Throughput>| of.as_ref().map(|of| of.tasks_per_s.round());
-        let measured: Vec<&Throughput> =
-            [singles, bulk].into_iter().flatten().chain(snapshot.iter().flat_map(|of| of.0.iter().map(|(of, _)| of))).collect();
+        let measured: Vec<&Throughput> = [singles, bulk]
+            .into_iter()
+            .flatten()
+            .chain(snapshot.iter().flat_map(|of| of.without.iter().chain(&of.with).map(|(of, _)| of)))
+            .collect();
         let all = |of: fn(&Throughput) -> i64| (!measured.is_empty()).then(|| measured.iter().copied().map(of).sum::<i64>());
         json!({
             "tasks_per_s": throughput(singles), "bulk_tasks_per_s": throughput(bulk),

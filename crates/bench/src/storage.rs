@@ -1,5 +1,6 @@
 //! Whether storage rots: what a snapshot that is held, and what millions of finished tasks do to the engine.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use titan_proto::common::PageRequest;
@@ -11,32 +12,53 @@ use crate::database::Database;
 use crate::installation::Installation;
 use crate::load::{self, Client, Throughput};
 
-/// Before, while and after a snapshot was held.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Snapshot(pub(crate) [(Throughput, Claims); 3]);
+/// The same load twice, stretch by stretch: in one run a snapshot is held during [`HELD`].
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) without: Vec<Stretch>,
+    pub(crate) with: Vec<Stretch>,
+}
 
-/// While it is held the load lasts so many times as long as before and after.
-const HELD: u32 = 5;
+pub(crate) type Stretch = (Throughput, Claims);
 
-/// A transaction that reads nothing more keeps every dead row of every table from being cleaned away.
-pub(crate) async fn snapshot(
-    client: &Client,
-    database: &Database,
-    installation: &Installation,
-    clients: usize,
-    lasting: Duration,
-) -> anyhow::Result<Snapshot> {
-    let measure = async |lasting: Duration| {
-        let before = installation.claims().await?;
-        let throughput = load::singles(client, database, clients, lasting).await?;
-        anyhow::Ok((throughput, installation.claims().await?.since(&before)))
+const STRETCHES: usize = 7;
+pub(crate) const HELD: Range<usize> = 1..6;
+
+/// A transaction that reads nothing more keeps every dead row of every table from being cleaned away. What else a load that lasts
+/// does to a machine is seen in the run without one.
+pub(crate) async fn snapshot(admin_url: &str, clients: usize, lasting: Duration) -> anyhow::Result<Snapshot> {
+    Ok(Snapshot { without: stretches(admin_url, clients, lasting, 0..0).await?, with: stretches(admin_url, clients, lasting, HELD).await? })
+}
+
+/// On a database and an installation of its own.
+async fn stretches(admin_url: &str, clients: usize, lasting: Duration, held: Range<usize>) -> anyhow::Result<Vec<Stretch>> {
+    let database = Database::create_named(admin_url, "snapshot").await?;
+    let result = async {
+        let installation = Installation::start(&database.url).await?;
+        let client = Client::new(&installation)?;
+        client.project().await?;
+        load::singles(&client, &database, clients, WATCH).await?;
+        database.comes_to_rest().await?;
+        let (mut stretches, mut holder) = (Vec::new(), None);
+        for number in 0..STRETCHES {
+            if held.contains(&number) {
+                if holder.is_none() {
+                    holder = Some(database.hold_snapshot().await?);
+                }
+            } else if let Some(holder) = holder.take() {
+                holder.rollback().await?;
+            }
+            let before = installation.claims().await?;
+            let throughput = load::singles(&client, &database, clients, lasting).await?;
+            stretches.push((throughput, installation.claims().await?.since(&before)));
+            eprintln!("  {number}: {:?}", stretches.last());
+        }
+        installation.stop().await?;
+        anyhow::Ok(stretches)
     };
-    let before = measure(lasting).await?;
-    let holder = database.hold_snapshot().await?;
-    let held = measure(lasting * HELD).await?;
-    holder.rollback().await?;
-    let after = measure(lasting).await?;
-    Ok(Snapshot([before, held, after]))
+    let result = result.await;
+    database.drop_it().await?;
+    result
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -74,7 +74,7 @@ impl Worker {
                 () = tokio::time::sleep_until(ends.unwrap_or_else(Instant::now)), if ends.is_some() => {
                     while let Some((_, attempt)) = held.pop_front_if(|(ends, _)| *ends <= Instant::now()) {
                         let outcome = Some(Outcome::Completed(Completed { result_json: "{}".to_owned() }));
-                        self.say(Out::Result(TaskResult { attempt, outcome }))?;
+                        self.say(Out::Result(TaskResult { attempt, outcome, usage: None }))?;
                     }
                 }
                 _ = beat.tick() => {

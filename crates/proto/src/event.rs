@@ -22,6 +22,8 @@ impl Body {
             Self::TaskRetried(_) => "task.retried",
             Self::TaskCancelled(_) => "task.cancelled",
             Self::TaskDeleted(_) => "task.deleted",
+            Self::TaskUpdated(_) => "task.updated",
+            Self::TaskRequeued(_) => "task.requeued",
             Self::DeploymentStarted(_) => "deployment.started",
             Self::DeploymentSucceeded(_) => "deployment.succeeded",
             Self::DeploymentFailed(_) => "deployment.failed",

@@ -1,9 +1,9 @@
 //! The publishing half: events are committed with the change they tell of, and a relay publishes them
 //! afterwards, again and again until the bus confirms.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use prost::Message as _;
@@ -146,11 +146,11 @@ impl Outbox {
     /// The relay: runs until `stop`, then flushes once more. `check` tells whether the database answers.
     pub async fn relay(self, check: Check, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        let mut sweeps: u32 = 0;
+        let (mut sweeps, mut bound): (u32, Bound) = (0, Bound::default());
         loop {
             // Asked before: what is committed while the last rows are being published is looked for once more.
             let last = stop.is_cancelled();
-            let pause = match self.flush().await {
+            let pause = match self.flush(&mut bound).await {
                 Ok(()) => {
                     check.set(true);
                     backoff.reset();
@@ -188,16 +188,18 @@ impl Outbox {
         }
     }
 
-    async fn flush(&self) -> std::result::Result<(), Failure> {
-        while self.publish_some().await? == ROWS {}
+    async fn flush(&self, bound: &mut Bound) -> std::result::Result<(), Failure> {
+        while self.publish_some(bound).await? == ROWS {}
         Ok(())
     }
 
-    async fn publish_some(&self) -> std::result::Result<i64, Failure> {
+    async fn publish_some(&self, bound: &mut Bound) -> std::result::Result<i64, Failure> {
         let tx = self.db.begin().await?;
-        let select = "SELECT seq, name, batch FROM outbox WHERE dead_reason IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
-        let rows = Row::find_by_statement(sql(select, [ROWS.into()])).all(&tx).await?;
+        let select =
+            "SELECT seq, name, batch FROM outbox WHERE dead_reason IS NULL AND seq >= $2 ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
+        let rows = Row::find_by_statement(sql(select, [ROWS.into(), bound.next().into()])).all(&tx).await?;
         let count = i64::try_from(rows.len()).unwrap_or(ROWS);
+        bound.took(rows.first().map(|row| row.seq));
         for Message { name, seqs, events, batch } in messages(rows)? {
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
@@ -228,6 +230,37 @@ impl Outbox {
         Ok(())
     }
 }
+
+/// Where looks for rows begin. What was published is dead, and lies there until nobody's snapshot needs it: to pass by all of it each
+/// time costs more and more. What is committed after rows with higher numbers were taken is found by a look at all, now and then.
+#[derive(Debug, Default)]
+struct Bound {
+    /// The first row of each of the latest looks.
+    firsts: VecDeque<i64>,
+    whole_at: Option<Instant>,
+}
+
+impl Bound {
+    fn next(&mut self) -> i64 {
+        if self.whole_at.is_none_or(|at| at.elapsed() >= WHOLE_EVERY) {
+            self.whole_at = Some(Instant::now());
+            return 0;
+        }
+        self.firsts.front().copied().unwrap_or(0)
+    }
+
+    fn took(&mut self, first: Option<i64>) {
+        self.firsts.extend(first);
+        while self.firsts.len() > LOOKS_BEHIND {
+            self.firsts.pop_front();
+        }
+    }
+}
+
+/// So many looks a transaction may take from its first row to its commit.
+const LOOKS_BEHIND: usize = 20;
+/// Those that took longer wait so long.
+const WHOLE_EVERY: Duration = Duration::from_secs(2);
 
 /// Events of one name that travel together.
 struct Message {

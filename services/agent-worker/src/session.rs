@@ -341,8 +341,9 @@ impl Session {
     fn report(&mut self, report: Report) -> Option<Out> {
         match report {
             Report::Started { task, attempt } => Some(Out::Started(titan_proto::worker::Started { attempt: self.ours(&(task, attempt))? })),
-            Report::Progress { task, attempt, message } => {
-                Some(Out::Progress(titan_proto::worker::Progress { attempt: self.ours(&(task, attempt))?, message }))
+            Report::Progress { task, attempt, message, usage } => {
+                let (attempt, usage) = (self.ours(&(task, attempt))?, Some(usage));
+                Some(Out::Progress(titan_proto::worker::Progress { attempt, message, usage }))
             }
             Report::Ended(result) => {
                 let attempt = result.attempt.clone()?;

@@ -87,9 +87,15 @@ struct One {
     /// A code of an error after which there is no other attempt; may be given more than once.
     #[arg(long = "final-error")]
     final_errors: Vec<String>,
-    /// Steps an attempt may take; 0: as many as it needs.
+    /// Steps all its attempts together may take; 0: as many as they need.
     #[arg(long, default_value_t = 0)]
     budget_steps: u64,
+    /// Tokens of language models they may use; 0: no limit.
+    #[arg(long, default_value_t = 0)]
+    budget_tokens: u64,
+    /// US dollars they may cost; 0: no limit.
+    #[arg(long, default_value = "0", value_parser = usd_micros)]
+    budget_usd: u64,
     #[arg(long, default_value_t = 0)]
     max_attempts: i32,
     /// Of one attempt, in seconds.
@@ -123,6 +129,14 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// Millionths of a dollar.
+fn usd_micros(given: &str) -> Result<u64, String> {
+    match given.parse::<f64>() {
+        Ok(usd) if (0.0..1e9).contains(&usd) => Ok((usd * 1e6).round() as u64),
+        _ => Err("must be dollars, like 0.50".to_owned()),
+    }
+}
+
 fn one(args: &One) -> anyhow::Result<Value> {
     let input: Value = serde_json::from_str(&args.input).context("--input is not JSON")?;
     let skill = |given: &String| match given.split_once('=') {
@@ -147,7 +161,8 @@ fn one(args: &One) -> anyhow::Result<Value> {
         "due_at": args.due, "deadline_at": args.deadline, "concurrency_key": args.concurrency_key,
         "concurrency_limit": args.concurrency_limit, "max_attempts": args.max_attempts, "timeout_s": args.timeout,
         "rate_limits": rates, "on_failure": on_failure, "parent": args.parent, "preferred_agent": args.preferred_agent,
-        "only_agent": args.only_agent, "sticky": args.sticky, "budget": { "steps": args.budget_steps },
+        "only_agent": args.only_agent, "sticky": args.sticky,
+        "budget": { "steps": args.budget_steps, "tokens": args.budget_tokens, "usd_micros": args.budget_usd },
         "retry": { "base_ms": args.retry_base_ms, "final_errors": args.final_errors },
     }))
 }

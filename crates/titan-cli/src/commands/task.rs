@@ -27,6 +27,9 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
     if !text(&task, "held").is_empty() {
         println!("held     {}", text(&task, "held"));
     }
+    if let Some(spent) = spent(&task) {
+        println!("spent    {spent}");
+    }
     if !text(&task, "error").is_empty() {
         println!("error    {}", text(&task, "error"));
     }
@@ -69,6 +72,18 @@ pub(crate) struct ActArgs {
     /// For the history.
     #[arg(long, default_value = "")]
     reason: String,
+}
+
+/// What there is of it, and of what.
+fn spent(task: &Value) -> Option<String> {
+    let part = |field: &str, unit: &str, scale: f64, digits: usize| {
+        let used = task["spent"][field].as_f64().unwrap_or(0.0) / scale;
+        let most = task["budget"][field].as_f64().map(|most| format!(" of {:.digits$}", most / scale));
+        (used > 0.0 || most.is_some()).then(|| format!("{used:.digits$}{} {unit}", most.unwrap_or_default()))
+    };
+    let parts = [part("tokens", "tokens", 1.0, 0), part("usd_micros", "US dollars", 1e6, 4), part("steps", "steps", 1.0, 0)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 pub(crate) async fn act(client: &Client, verb: &str, args: ActArgs, json: bool) -> anyhow::Result<ExitCode> {

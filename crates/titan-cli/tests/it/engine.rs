@@ -67,6 +67,26 @@ async fn tasks_are_submitted_explained_steered_and_audited() {
     assert!(shown(&stack, &["dead-letters", "discard", "--project", "stream"]).contains("1 task(s) changed"));
     assert!(!shown(&stack, &["dead-letters", "--project", "stream"]).contains(bad));
 
+    let hopeless = submit(&stack, &["--title", "Sing 100% alone", "--skill", "song", "--budget-usd", "0.50"]);
+    let hopeless = hopeless["id"].as_str().unwrap();
+    assert!(
+        shown(&stack, &["edit", hopeless, "--title", "Sing 100% together", "--priority", "8", "--due", "2036-01-01T00:00:00Z"])
+            .contains("together")
+    );
+    let edited = stack.get(&format!("/api/v1/tasks/{hopeless}")).await;
+    assert_eq!(
+        (&edited["priority"], &edited["due_at"], &edited["budget"]),
+        (&json!(8), &json!("2036-01-01T00:00:00Z"), &json!({ "usd_micros": 500_000 }))
+    );
+    assert!(shown(&stack, &["task", hopeless]).contains("spent    0.0000 of 0.5000 US dollars"));
+    let found = |words: &str| shown(&stack, &["tasks", "--project", "stream", "--search", words]);
+    assert!(found("100% SING").contains(hopeless) && found("alone").contains("none yet"));
+    let refused = stack.titan(&["delete", hopeless]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("has not ended; cancel it first"), "{refused:?}");
+    shown(&stack, &["cancel", hopeless]);
+    assert!(shown(&stack, &["delete", hopeless]).contains("deleted"));
+    assert!(found("together").contains("none yet"));
+
     let add = ["schedule", "add", "--project", "stream", "--name", "beat", "--every", "3600", "--task"];
     let task = r#"{"kind": "noop", "role": "runner", "title": "Beat"}"#;
     let schedule = stack.titan_json(&[&add[..], &[task]].concat())["id"].as_str().unwrap().to_owned();

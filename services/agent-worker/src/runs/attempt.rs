@@ -26,7 +26,7 @@ pub(crate) struct Attempt {
     pub(crate) dependencies: Vec<Dependency>,
     /// Makes its effects its own.
     pub(crate) credential: String,
-    /// Steps it may take, where the task says so.
+    /// Steps it may take beside those of earlier attempts, where the task says so.
     pub(crate) steps: Option<u64>,
 }
 

@@ -6,6 +6,7 @@ mod workspace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use titan_error::{Code, Error, Result};
 use titan_identity::Signer;
 use titan_lifecycle::Backoff;
 use titan_proto::worker::result::Outcome;
-use titan_proto::worker::{Assignment, AttemptRef, Completed, Failed, Rejected, Result as TaskResult};
+use titan_proto::worker::{Assignment, AttemptRef, Completed, Failed, Rejected, Result as TaskResult, Usage};
 use titan_sandbox::Sandbox;
 use titan_service::{Frame, Peers};
 use titan_templates::Library;
@@ -50,7 +51,7 @@ pub(crate) struct Worker {
 /// What an attempt says to its session.
 pub(crate) enum Report {
     Started { task: String, attempt: i32 },
-    Progress { task: String, attempt: i32, message: String },
+    Progress { task: String, attempt: i32, message: String, usage: Usage },
     Ended(TaskResult),
 }
 
@@ -91,7 +92,8 @@ impl Worker {
     pub(crate) async fn work(&self, assignment: Assignment, reports: &Reports) -> TaskResult {
         let attempt = Some(AttemptRef { task_id: assignment.task_id.clone(), attempt: assignment.attempt });
         let deadline = Duration::from_millis(assignment.deadline_ms.into());
-        let work = async { self.put_aside(self.try_work(self.whole(assignment).await?, reports).await?).await };
+        let steps = AtomicU64::new(0);
+        let work = async { self.put_aside(self.try_work(self.whole(assignment).await?, reports, &steps).await?).await };
         let outcome = match tokio::time::timeout(deadline, work).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
@@ -106,7 +108,9 @@ impl Worker {
                 Outcome::Failed(Failed { message, r#final: false, code: "timeout".to_owned() })
             }
         };
-        TaskResult { attempt, outcome: Some(outcome) }
+        // What none was taken for has cost nothing.
+        let usage = Some(usage(&steps)).filter(|used| used.steps > 0);
+        TaskResult { attempt, outcome: Some(outcome), usage }
     }
 
     /// With the documents that are too large for their rows.
@@ -136,7 +140,8 @@ impl Worker {
         .await
     }
 
-    async fn try_work(&self, assignment: Assignment, reports: &Reports) -> Result<Outcome> {
+    /// `taken` counts the steps that are done.
+    async fn try_work(&self, assignment: Assignment, reports: &Reports, taken: &AtomicU64) -> Result<Outcome> {
         let attempt = Attempt::parse(assignment, &self.roles)?;
         // Deciders are functions of the steps: what needs none has none from before either, and leaves no run.
         if let Next::Complete(result) = decider::decide(&attempt, &[])? {
@@ -144,11 +149,20 @@ impl Worker {
         }
         let mut ledger = patiently(|| Ledger::open(self, &attempt)).await?;
         let mut workspace = Workspace::new(self, &attempt, ledger.commit());
-        self.steps(&attempt, &mut ledger, &mut workspace, reports).await
+        self.steps(&attempt, &mut ledger, &mut workspace, reports, taken).await
     }
 
-    async fn steps(&self, attempt: &Attempt, ledger: &mut Ledger<'_>, workspace: &mut Workspace, reports: &Reports) -> Result<Outcome> {
-        let most = attempt.steps.and_then(|steps| usize::try_from(steps).ok()).unwrap_or(STEPS_MOST).min(STEPS_MOST);
+    async fn steps(
+        &self,
+        attempt: &Attempt,
+        ledger: &mut Ledger<'_>,
+        workspace: &mut Workspace,
+        reports: &Reports,
+        taken: &AtomicU64,
+    ) -> Result<Outcome> {
+        // What earlier attempts took is off the allowance already.
+        let allowed = attempt.steps.and_then(|steps| usize::try_from(steps).ok());
+        let most = allowed.map_or(STEPS_MOST, |steps| steps.saturating_add(ledger.len()).min(STEPS_MOST));
         loop {
             let action = match decider::decide(attempt, ledger.steps())? {
                 Next::Act(action) => action,
@@ -167,11 +181,16 @@ impl Worker {
                 return Err(Error::new(Code::PermissionDenied, format!("the role {} may not use the tool {tool}", attempt.role.name)));
             }
             let (task, number) = (attempt.task.to_string(), attempt.number);
-            let _ = reports.send(Report::Progress { task, attempt: number, message: action.describe() }); // the session ends with the process
+            let _ = reports.send(Report::Progress { task, attempt: number, message: action.describe(), usage: usage(taken) }); // the session ends with the process
             let span = tracing::info_span!("tool", tool, step = ledger.len());
             ledger.act(action, workspace).instrument(span).await?;
+            taken.fetch_add(1, Relaxed);
         }
     }
+}
+
+fn usage(steps: &AtomicU64) -> Usage {
+    Usage { steps: steps.load(Relaxed), ..Usage::default() }
 }
 
 /// Again and again while what is needed is away; the attempt's deadline ends it. Everything called through

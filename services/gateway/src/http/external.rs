@@ -25,6 +25,7 @@ use super::agents::AgentOut;
 use super::extract::{Body, Caller};
 use super::idempotent::NotKept;
 use super::page::json;
+use super::tasks::Usage;
 use crate::app::App;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -118,6 +119,7 @@ struct AssignmentOut {
     dependencies: Vec<DependencyOut>,
     /// How long the attempt may still take.
     deadline_ms: u32,
+    /// What earlier attempts left of it.
     #[schema(value_type = Object)]
     budget: Value,
     /// For git pushes and deployments on the attempt's behalf; refused once it is stale.
@@ -232,6 +234,8 @@ struct ReportIn {
     completed: Option<serde_json::Map<String, Value>>,
     failed: Option<FailedIn>,
     rejected: Option<RejectedIn>,
+    /// What the attempt has used so far, all together: more than the task's budget fails the task.
+    usage: Option<Usage>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -257,7 +261,7 @@ struct RejectedIn {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct ReportOut {
-    /// False: the attempt is stale; somebody else owns the task.
+    /// False: the attempt is stale or its budget used up; stop.
     accepted: bool,
 }
 
@@ -270,7 +274,7 @@ async fn report(
     Path(agent): Path<String>,
     Body(report): Body<ReportIn>,
 ) -> Result<Json<ReportOut>> {
-    let ReportIn { task, attempt, progress, completed, failed, rejected } = report;
+    let ReportIn { task, attempt, progress, completed, failed, rejected, usage } = report;
     let text = async |map: serde_json::Map<String, Value>| {
         let mut json = Value::Object(map).to_string();
         app.blobs.put_aside(vec![&mut json]).await?;
@@ -286,7 +290,8 @@ async fn report(
         _ => return Err(Error::invalid("completed", "give one of progress, completed, failed and rejected")),
     };
     let what = Some(what);
-    let request = ReportAttemptRequest { agent, attempt: Some(AttemptRef { task_id: task, attempt }), what };
+    let attempt = Some(AttemptRef { task_id: task, attempt });
+    let request = ReportAttemptRequest { agent, attempt, what, usage: usage.map(Into::into) };
     let report = async || app.agent_service().report_attempt(app.signer.request(&who, request.clone())?).await;
     Ok(Json(ReportOut { accepted: retrying(report).await?.accepted }))
 }

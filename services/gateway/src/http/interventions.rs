@@ -15,15 +15,16 @@ use titan_proto::orchestrator::{
 };
 use titan_proto::time::to_proto;
 use titan_service::retrying;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Body, Caller, if_match};
+use super::extract::{Body, Caller, Query, if_match};
 use super::tasks::{TaskOut, state_of, with_etag};
 use crate::app::App;
 
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActIn {
     /// For the history.
@@ -113,10 +114,15 @@ async fn update(
 }
 
 /// Remove a task that has ended. Its history stays until it is dropped by age.
-#[utoipa::path(delete, path = "/api/v1/tasks/{id}", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/v1/tasks/{id}", params(("id" = String, Path), ActIn),
     responses((status = 200, body = TaskOut), (status = 404), (status = 412), (status = 422)))]
-async fn delete(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<TaskOut>> {
-    let request = app.signer.request(&who, ActOnTaskRequest { id, reason: String::new() })?;
+async fn delete(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Query(ActIn { reason }): Query<ActIn>,
+) -> Result<Json<TaskOut>> {
+    let request = app.signer.request(&who, ActOnTaskRequest { id, reason })?;
     Ok(Json(app.task_service().delete_task(request).await?.into_inner().into()))
 }
 

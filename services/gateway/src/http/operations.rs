@@ -16,7 +16,7 @@ use titan_proto::common::PageRequest;
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
 use titan_proto::deployment::{Deployment, DeploymentState, GetDeploymentRequest};
 use titan_proto::orchestrator::act_on_tasks_request::Action;
-use titan_proto::orchestrator::{ActOnTasksRequest, GetGoalRequest, Goal, GoalState, ListTasksRequest, TaskFilter, TaskState};
+use titan_proto::orchestrator::{ActOnTasksRequest, GetGoalRequest, Goal, GoalState, ListTasksRequest, Task, TaskFilter, TaskState};
 use titan_service::retrying;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -48,20 +48,18 @@ pub(super) struct OperationOut {
 }
 
 impl OperationOut {
-    /// `tasks`: how many are finished of how many.
-    pub(super) fn of_goal(goal: Goal, tasks: Option<(usize, usize)>) -> Self {
+    pub(super) fn of_goal(goal: Goal, tasks: &[Task]) -> Self {
+        let in_state = |states: &[TaskState]| tasks.iter().filter(|task| states.contains(&task.state())).count();
         let state = match goal.state() {
             GoalState::Done => "done",
-            GoalState::Failed if goal.error.contains("cancelled") => "cancelled",
+            // Nothing of it went wrong.
+            GoalState::Failed if in_state(&[TaskState::Failed]) == 0 && in_state(&[TaskState::Cancelled]) > 0 => "cancelled",
             GoalState::Failed => "failed",
             _ => "running",
         };
-        let progress = match tasks {
-            _ if state == "done" => 1.0,
-            #[expect(clippy::cast_precision_loss, reason = "a share of tasks")]
-            Some((finished, all)) if all > 0 => finished as f64 / all as f64,
-            _ => 0.0,
-        };
+        let finished = in_state(&[TaskState::Done, TaskState::Failed, TaskState::Cancelled]);
+        #[expect(clippy::cast_precision_loss, reason = "a share of tasks")]
+        let progress = if state == "done" { 1.0 } else { finished as f64 / tasks.len().max(1) as f64 };
         Self {
             location: format!("/api/v1/goals/{}", goal.id),
             id: goal.id,
@@ -129,9 +127,7 @@ async fn goal(app: &App, who: &Principal, id: &str) -> Result<OperationOut> {
     let request = ListTasksRequest { page, goal_id: id.to_owned(), ..Default::default() };
     let list = async || app.task_service().list_tasks(app.signer.request(who, request.clone())?).await;
     let tasks = retrying(list).await?.tasks;
-    let ended = |state: TaskState| matches!(state, TaskState::Done | TaskState::Failed | TaskState::Cancelled);
-    let finished = tasks.iter().filter(|task| ended(task.state())).count();
-    Ok(OperationOut::of_goal(goal, Some((finished, tasks.len()))))
+    Ok(OperationOut::of_goal(goal, &tasks))
 }
 
 async fn deployment(app: &App, who: &Principal, id: &str) -> Result<OperationOut> {

@@ -98,7 +98,7 @@ pub(super) struct TaskIn {
     /// By entry of `depends_on`, what happens when that one is not done: `fail` (if not given), `skip` or `run`.
     #[serde(default)]
     on_failure: HashMap<String, OnFailureIn>,
-    /// What an attempt may spend.
+    /// What all its attempts together may use.
     #[serde(default)]
     budget: Option<BudgetIn>,
 }
@@ -136,6 +136,28 @@ struct BudgetIn {
     usd_micros: u64,
     #[serde(default)]
     steps: u64,
+}
+
+/// Of an attempt, or of all of them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Usage {
+    tokens: u64,
+    /// Millionths of a US dollar.
+    usd_micros: u64,
+    steps: u64,
+}
+
+impl From<titan_proto::worker::Usage> for Usage {
+    fn from(titan_proto::worker::Usage { tokens, usd_micros, steps }: titan_proto::worker::Usage) -> Self {
+        Self { tokens, usd_micros, steps }
+    }
+}
+
+impl From<Usage> for titan_proto::worker::Usage {
+    fn from(Usage { tokens, usd_micros, steps }: Usage) -> Self {
+        Self { tokens, usd_micros, steps }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -184,6 +206,8 @@ pub(super) struct TaskOut {
     concurrency_key: Option<String>,
     #[schema(value_type = Object)]
     budget: Value,
+    /// What its attempts have used, since it was submitted or tried again by hand.
+    spent: Usage,
     created_by: String,
     created_at: Option<String>,
     run_after: Option<String>,
@@ -229,6 +253,7 @@ impl From<proto::Task> for TaskOut {
             choice: json(&task.choice_json),
             concurrency_key: some(task.concurrency_key),
             budget: json(&task.budget_json),
+            spent: task.spent.unwrap_or_default().into(),
             created_by: task.created_by,
             created_at: time(task.created_at),
             run_after: time(task.run_after),

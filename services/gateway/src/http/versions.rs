@@ -77,7 +77,7 @@ async fn begin(app: &App, who: &Principal, headers: &HeaderMap, project: String,
     let request = SubmitGoalRequest { sentence, project, idempotency_key: downstream_key(headers), plan_only };
     let submit = async || app.goal_service().submit_goal(app.signer.request(who, request.clone())?).await;
     let goal = retrying(submit).await?;
-    operations::accepted(&goal.id, OperationOut::of_goal(goal.clone(), None))
+    operations::accepted(&goal.id, OperationOut::of_goal(goal.clone(), &[]))
 }
 
 /// Of a project by its id or slug.

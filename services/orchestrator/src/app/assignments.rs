@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
+use serde_json::json;
 use titan_error::{Error, Result};
 use titan_identity::{Attempt, Effects};
 use titan_ids::{ProjectId, SessionId, TaskId};
@@ -14,6 +15,7 @@ use titan_store::outbox::{self, About};
 
 use super::App;
 use crate::domain::backlog::{PROJECTS, Queued};
+use crate::domain::budget::{Budget, Spent};
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Candidate, Choice, Matcher, Origin, Slot};
 use crate::domain::offer::{Group, Offer};
@@ -22,7 +24,7 @@ use crate::domain::session::AttemptKey;
 use crate::domain::task::TaskState;
 use crate::store::claims::{self, AssignmentRow};
 use crate::store::sessions;
-use crate::store::transitions::{self, Change};
+use crate::store::transitions::{self, Change, parsed};
 
 /// Tasks read for a group of slots by one search: what is behind them is searched for when they are gone.
 const SEARCHED: u32 = 10_000;
@@ -161,6 +163,7 @@ impl App {
             kind: d["kind"].as_str().unwrap_or_default().to_owned(),
             result_json: d["result"].to_string(),
         });
+        let (budget, spent): (Budget, Spent) = (parsed(row.budget.as_ref()), parsed(row.spent.as_ref()));
         Ok(Assignment {
             task_id: row.id.to_string(),
             attempt: row.attempt,
@@ -174,7 +177,7 @@ impl App {
             project_slug: row.project_slug,
             goal_id: row.goal_id.map(|g| g.to_string()).unwrap_or_default(),
             input_json: row.input.to_string(),
-            budget_json: row.budget.map(|budget| budget.to_string()).unwrap_or_default(),
+            budget_json: if budget.is_limited() { json!(budget.left(spent.total())).to_string() } else { String::new() },
             dependencies: dependencies.collect(),
             deadline_ms: u32::try_from(row.remaining_ms).unwrap_or(u32::MAX),
             traceparent: row.traceparent,

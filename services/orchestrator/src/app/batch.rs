@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::App;
 use super::goals::about as about_goal;
 use super::submissions::task_submitted;
+use crate::domain::budget::Spent;
 use crate::domain::graph::follow;
 use crate::domain::limits::{Held as HeldBy, admit, has_permit};
 use crate::domain::readiness::Ready;
@@ -26,7 +27,7 @@ use crate::domain::task::{Command, End, OnFailure, TaskState, Transition};
 use crate::store::entity::goal::State;
 use crate::store::submissions::{self, Dependency, NewTask, Scope};
 use crate::store::transitions::{self, Affected, Change, Ended, Locked, Place, Write};
-use crate::store::{agents, goals, limits};
+use crate::store::{agents, goals, limits, sessions};
 
 /// A locked task with what becomes of it.
 pub(super) struct Held {
@@ -36,6 +37,8 @@ pub(super) struct Held {
     pub(super) started: bool,
     pub(super) moved: Option<Transition>,
     tolerated: bool,
+    /// Where it has changed.
+    pub(super) spent: Option<Spent>,
 }
 
 pub(super) struct Batch<'a> {
@@ -56,6 +59,8 @@ pub(super) struct Batch<'a> {
     /// What may be ready to be claimed.
     pub(super) ready: Ready,
     pub(super) permits: Permits,
+    /// Attempts that are over without having said so: who works on them is told.
+    pub(super) revoked: Vec<(TaskId, i32)>,
     /// Failures in a row after which an agent is quarantined.
     strikes: u32,
     replica: Uuid,
@@ -136,7 +141,9 @@ impl<'a> Batch<'a> {
         for goal in transitions::goals_of(tx, ids).await? {
             goals::lock(tx, goal).await?;
         }
-        let held = |locked: Locked| (locked.id, Held { before: locked.task.state, locked, started: false, moved: None, tolerated: false });
+        let held = |locked: Locked| {
+            (locked.id, Held { before: locked.task.state, locked, started: false, moved: None, tolerated: false, spent: None })
+        };
         let tasks = transitions::lock(tx, ids).await?.into_iter().map(held).collect();
         Ok(Self {
             tx,
@@ -151,6 +158,7 @@ impl<'a> Batch<'a> {
             finishing: BTreeSet::new(),
             ready: Ready::default(),
             permits: Permits::default(),
+            revoked: Vec::new(),
             strikes: app.engine.quarantine_after,
             replica: app.replica,
         })
@@ -183,12 +191,19 @@ impl<'a> Batch<'a> {
         let ready = std::mem::take(&mut self.ready);
         submissions::notify_ready(&mut writes, self.replica, &ready);
         writes.execute(self.tx).await?;
+        for (id, attempt) in std::mem::take(&mut self.revoked) {
+            sessions::notify_revoked(self.tx, id, attempt).await?;
+        }
         Ok(ready)
     }
 
     fn flush(&mut self) -> Combined {
-        let mut writes = Vec::new();
+        let (mut writes, mut spent) = (Vec::new(), Vec::new());
         for (id, held) in &self.tasks {
+            match self.ended.iter_mut().find(|ended| ended.id == *id) {
+                Some(ended) => ended.spent = held.spent,
+                None => spent.extend(held.spent.map(|spent| (*id, spent))),
+            }
             let Some(next) = held.moved else { continue };
             let place = held.locked.place.after(&next);
             self.permits.moved(held.before, &held.locked.place, next.task.state, place.as_ref());
@@ -199,6 +214,7 @@ impl<'a> Batch<'a> {
         let mut to = Combined::default();
         transitions::write(&mut to, &writes, self.now);
         transitions::write_results(&mut to, &std::mem::take(&mut self.ended));
+        transitions::write_spent(&mut to, &spent);
         transitions::record(&mut to, &std::mem::take(&mut self.changes), self.now);
         to
     }
@@ -334,6 +350,11 @@ impl<'a> Batch<'a> {
 pub(super) const ENGINE: &str = "orchestrator";
 
 impl Held {
+    /// By all attempts, as of now.
+    pub(super) fn spent(&self) -> Spent {
+        self.spent.unwrap_or_else(|| self.locked.spent())
+    }
+
     /// What the history says of it; `actor` is the agent that has the task.
     pub(super) fn advance(&mut self, next: Transition, reason: &str) -> Change {
         let (from, to, attempt) = (self.locked.task.state, next.task.state, next.task.attempt);

@@ -7,19 +7,18 @@ use sea_orm::TransactionTrait as _;
 use titan_error::{Error, Result};
 use titan_identity::Principal;
 use titan_ids::TaskId;
-use titan_proto::events::TaskDeleted;
 use titan_proto::events::event::Body;
+use titan_proto::events::{TaskDeleted, TaskUpdated};
 use titan_store::Combined;
 use titan_store::outbox;
 
 use super::batch::{Batch, about};
-use super::interventions::because;
+use super::interventions::{because, stays};
 use super::task_in::{LABELS_MOST, NAME_MOST, TITLE_MOST};
 use super::{App, text};
 use crate::domain::matching::Demands;
-use crate::domain::task::Task;
+use crate::domain::task::TaskState;
 use crate::store::tasks::{self, Edited, TaskRow};
-use crate::store::transitions::Change;
 
 /// What is not given stays.
 #[derive(Debug)]
@@ -41,6 +40,7 @@ impl App {
         let reason = because("changed", who, &patch.reason)?;
         let seen = self.task(who, id).await?;
         let mut demands = serde_json::from_value::<Demands>(seen.demands.clone()).map_err(Error::internal)?;
+        let labels: Vec<String> = demands.labels.iter().cloned().collect();
         if let Some(labels) = &patch.labels {
             demands.labels = checked_labels(labels)?;
         }
@@ -59,11 +59,18 @@ impl App {
         if patch.deadline_at.flatten().is_some_and(|at| at <= now) {
             return Err(Error::invalid("deadline_at", "has passed"));
         }
+        if edited.deadline_at.zip(seen.run_after).is_some_and(|(deadline, run_after)| deadline <= run_after) {
+            return Err(Error::invalid("deadline_at", "must be after run_after"));
+        }
         let tx = self.db.begin().await?;
         let mut batch = Batch::lock(self, &tx, &[id.uuid()], now).await?;
         let state = batch.tasks.get(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?.locked.task;
         if state.state.is_terminal() {
             return Err(Error::precondition(format!("{id} has ended already; what is said of it stays")));
+        }
+        if state.state.is_owned() && edited.deadline_at != seen.deadline_at {
+            let message = format!("{id} is being worked on, and whoever does was told its deadline; hand it off first to change that");
+            return Err(Error::precondition(message));
         }
         // What was read before the lock may be old by now.
         let version = tasks::find(&tx, who.org, id).await?.version();
@@ -71,32 +78,36 @@ impl App {
             return Err(Error::precondition(format!("{id} is at version {version}; read it again and repeat the change")));
         }
         tasks::edit(&tx, id, &edited).await?;
-        batch.changes.push(stays(id, state, who, reason));
-        batch.ready.others = true;
+        let held = batch.tasks.get(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
+        batch.changes.push(stays(&held.locked, &who.id.to_string(), &reason));
+        batch.events.push(outbox::event(about(&held.locked, 3), Body::TaskUpdated(TaskUpdated { reason }), now));
+        // Where it stands among the others has changed.
+        let moved = (edited.priority, edited.due_at, &edited.labels) != (seen.priority, seen.due_at, &labels);
+        batch.ready.others = state.state == TaskState::Inbox && moved;
         let ready = batch.settle().await?;
         tx.commit().await?;
         self.committed(ready);
         tasks::find(&self.db, who.org, id).await
     }
 
-    /// Removes a task that has ended and that nothing goes on with; returns what it was. Its history stays until it is dropped by age.
+    /// Removes a task that has ended and that nothing goes on with; returns what it was. The events tell of it.
     pub(crate) async fn delete_task(&self, who: &Principal, id: TaskId, reason: &str, now: DateTime<Utc>) -> Result<TaskRow> {
         let reason = because("deleted", who, reason)?;
         let was = self.task(who, id).await?;
         let tx = self.db.begin().await?;
         let mut batch = Batch::lock(self, &tx, &[id.uuid()], now).await?;
         let held = batch.tasks.get(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
-        let (task, told) = (held.locked.task, about(&held.locked, 4));
-        if !task.state.is_terminal() {
+        let told = about(&held.locked, 4);
+        if !held.locked.task.state.is_terminal() {
             return Err(Error::precondition(format!("{id} has not ended; cancel it first")));
         }
         if let Some(needed) = tasks::needed_by(&tx, id).await? {
-            return Err(Error::precondition(format!("{id} is needed: {needed} has not ended")));
+            return Err(Error::precondition(format!("{id} is needed: {needed} may still come; delete that first, or wait for its end")));
         }
         let (kind, title) = (held.locked.kind.clone(), held.locked.title.clone());
         let deleted = Body::TaskDeleted(TaskDeleted { by: who.id.to_string(), kind, title });
         batch.events.push(outbox::event(told, deleted, now));
-        batch.changes.push(stays(id, task, who, reason));
+        batch.changes.push(stays(&held.locked, &who.id.to_string(), &reason));
         batch.settle().await?;
         let mut removed = Combined::default();
         tasks::remove(&mut removed, id);
@@ -105,11 +116,6 @@ impl App {
         self.outbox.wake();
         Ok(was)
     }
-}
-
-/// Its state stays; the history tells of it all the same.
-fn stays(id: TaskId, task: Task, who: &Principal, reason: String) -> Change {
-    Change { task: id, from: task.state, to: task.state, attempt: task.attempt, actor: who.id.to_string(), reason, choice: None }
 }
 
 fn checked_labels(labels: &[String]) -> Result<BTreeSet<String>> {

@@ -85,9 +85,10 @@ impl App {
             let missing = resume(&attempts, running, &[]).redeliver;
             let again = missing.get(..1).unwrap_or_default();
             if let Some(assignment) = self.redeliver(again, &TaskState::OWNED).await?.into_iter().next() {
+                who.may_touch(assignment.project_id.parse().map_err(Error::internal)?)?;
                 // The word of its beginning may have been lost with the answer.
                 for (task, attempt) in again {
-                    self.report(Report { task: *task, attempt: *attempt, what: What::Started }).await?;
+                    self.report(Report { task: *task, attempt: *attempt, usage: None, what: What::Started }).await?;
                 }
                 return Ok(Polled::Assigned(Box::new(assignment)));
             }
@@ -117,7 +118,7 @@ impl App {
                 let Choice { candidate, .. } = &choice;
                 self.shares.lock().unwrap_or_else(PoisonError::into_inner).charge(candidate.project, candidate.project_weight);
                 // Who asked for it begins it.
-                self.report(Report { task: choice.candidate.id, attempt: choice.next.attempt, what: What::Started }).await?;
+                self.report(Report { task: choice.candidate.id, attempt: choice.next.attempt, usage: None, what: What::Started }).await?;
                 return Ok(Polled::Assigned(Box::new(assignment)));
             }
             if unseen {

@@ -9,7 +9,7 @@ use titan_error::{Code, Error, Result};
 use titan_identity::Principal;
 use titan_ids::{GoalId, TaskId};
 use titan_proto::events::event::Body;
-use titan_proto::events::{GoalPaused, GoalReopened, GoalResumed, TaskCancelled, TaskFailed, TaskRetried};
+use titan_proto::events::{GoalPaused, GoalReopened, GoalResumed, TaskCancelled, TaskFailed, TaskRequeued, TaskRetried, TaskUpdated};
 use titan_store::Combined;
 use titan_store::outbox::{self, About};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::store::entity::goal::State;
 use crate::store::goals::GoalOf;
 use crate::store::submissions;
 use crate::store::tasks::{self, Filter, TaskRow};
-use crate::store::transitions::{self, Affected, Change, Place, Write};
+use crate::store::transitions::{self, Affected, Change, Locked, Place, Write};
 use crate::store::{goals, limits, sessions};
 
 const REASON_MOST: usize = 500;
@@ -66,6 +66,9 @@ impl App {
         let mut all: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let tx = loop {
             let tx = self.db.begin().await?;
+            for goal in transitions::goals_of(&tx, &all).await? {
+                goals::lock(&tx, goal).await?;
+            }
             transitions::lock(&tx, &all).await?;
             // Nothing is added below what is locked; what was before that is locked too, from the beginning.
             let found = transitions::with_subtasks(&tx, &all).await?;
@@ -76,7 +79,7 @@ impl App {
             all = found;
         };
         let mut batch = self.batch(&tx, &all, now).await?;
-        let (mut bulk, mut revoked) = (Bulk::default(), Vec::new());
+        let mut bulk = Bulk::default();
         let ids: BTreeSet<TaskId> = ids.iter().copied().collect();
         for (id, held) in &mut batch.tasks {
             let before = held.locked.task;
@@ -87,7 +90,7 @@ impl App {
                 continue;
             };
             if before.state.is_owned() {
-                revoked.push((*id, before.attempt));
+                batch.revoked.push((*id, before.attempt));
             }
             let mut change = held.advance(next, reason);
             actor.clone_into(&mut change.actor);
@@ -98,7 +101,7 @@ impl App {
             batch.ends.insert(*id, End::Failed);
             bulk.changed.push(*id);
         }
-        let ready = settle(&tx, &mut batch, &revoked).await?;
+        let ready = batch.settle().await?;
         tx.commit().await?;
         self.committed(ready);
         Ok(bulk)
@@ -113,12 +116,12 @@ impl App {
         }
         let tx = self.db.begin().await?;
         let mut batch = self.batch(&tx, &ids, now).await?;
-        let mut revoked = Vec::new();
         for (id, held) in &mut batch.tasks {
             let before = held.locked.task;
-            let Ok(next) = before.transition(Command::Expire, 0.0) else { continue };
+            // It may have been given more time since.
+            let Some(Ok(next)) = held.locked.expired.then(|| before.transition(Command::Expire, 0.0)) else { continue };
             if before.state.is_owned() {
-                revoked.push((*id, before.attempt));
+                batch.revoked.push((*id, before.attempt));
             }
             let mut change = held.advance(next, EXPIRED);
             ENGINE.clone_into(&mut change.actor);
@@ -126,11 +129,11 @@ impl App {
             let (attempt, kind, title) = (before.attempt, held.locked.kind.clone(), held.locked.title.clone());
             let failed = TaskFailed { attempt, kind, title, error: EXPIRED.to_owned() };
             batch.events.push(outbox::event(about(&held.locked, 3), Body::TaskFailed(failed), now));
-            batch.ended.push(transitions::Ended { id: *id, result: None, digest: None, error: EXPIRED.to_owned() });
+            batch.ended.push(transitions::Ended { id: *id, result: None, digest: None, error: EXPIRED.to_owned(), spent: None });
             batch.finishing.extend(held.locked.goal_id);
             batch.ends.insert(*id, End::Failed);
         }
-        let ready = settle(&tx, &mut batch, &revoked).await?;
+        let ready = batch.settle().await?;
         tx.commit().await?;
         self.committed(ready);
         Ok(())
@@ -146,7 +149,6 @@ impl App {
         }
         let tx = self.db.begin().await?;
         let mut batch = self.batch(&tx, &ids, now).await?;
-        let mut revoked = Vec::new();
         for (id, held) in &mut batch.tasks {
             let before = held.locked.task;
             // It may have been begun since.
@@ -154,12 +156,15 @@ impl App {
                 continue;
             }
             let Ok(next) = before.transition(Command::HandOff { attempt: before.attempt }, 0.0) else { continue };
-            let mut change = held.advance(next, "its agent did not begin it; another one may");
+            let reason = "its agent did not begin it; another one may";
+            let mut change = held.advance(next, reason);
             ENGINE.clone_into(&mut change.actor);
             batch.changes.push(change);
-            revoked.push((*id, before.attempt));
+            let requeued = Body::TaskRequeued(TaskRequeued { attempt: before.attempt, reason: reason.to_owned() });
+            batch.events.push(outbox::event(about(&held.locked, 2), requeued, now));
+            batch.revoked.push((*id, before.attempt));
         }
-        let ready = settle(&tx, &mut batch, &revoked).await?;
+        let ready = batch.settle().await?;
         tx.commit().await?;
         self.committed(ready);
         Ok(())
@@ -203,7 +208,7 @@ impl App {
         writes.execute(&tx).await?;
         let revived: Vec<_> = revived.iter().map(|write| write.id.uuid()).chain([id.uuid()]).collect();
         transitions::recount(&tx, &revived).await?;
-        transitions::undiscard(&tx, id).await?;
+        transitions::forget_former_life(&tx, &revived).await?;
         for goal in goals {
             let Some(mut found) = goals::lock(&tx, goal).await?.filter(|g| g.state != State::Running) else { continue };
             goals::reopen(&tx, goal).await?;
@@ -248,8 +253,11 @@ impl App {
         let most = if matches!(action, Action::Retry { .. }) { RETRIES_MOST } else { BULK_MOST };
         while u64::try_from(bulk.changed.len() + bulk.refused.len()).unwrap_or(u64::MAX) < most {
             let found = tasks::ids(&self.db, who.org, &filter, CHUNK).await?;
-            let Some(last) = found.last() else { return Ok(bulk) };
-            (filter.after, bulk.last) = (Some(*last), Some(*last));
+            let Some(last) = found.last() else { break };
+            filter.after = Some(*last);
+            if !matches!(action, Action::Retry { .. }) {
+                bulk.last = filter.after;
+            }
             match action {
                 Action::Cancel => bulk.add(self.cancel_all(&actor, &found, &reason, now).await?),
                 Action::Discard => bulk.changed.extend(self.change_all(&actor, &found, &reason, None, now).await?),
@@ -258,6 +266,8 @@ impl App {
                 }
                 Action::Retry { per_second, already } => {
                     for id in found {
+                        let before = bulk.last;
+                        bulk.last = Some(id);
                         let place = f64::from(already) + f64::from(u32::try_from(bulk.changed.len()).unwrap_or(u32::MAX));
                         let after = if per_second > 0.0 { Duration::from_secs_f64(place / per_second) } else { Duration::ZERO };
                         let mut revived = self.revive(&actor, id, &reason, after, now).await;
@@ -268,6 +278,12 @@ impl App {
                         match revived {
                             Ok(()) => bulk.changed.push(id),
                             Err(error) if error.code() == Code::FailedPrecondition => bulk.refused.push((id, error.to_string())),
+                            // What was done is said, with where to go on.
+                            Err(error) if !bulk.changed.is_empty() => {
+                                tracing::warn!(?error, task.id = %id, "a bulk retry stops here");
+                                (bulk.last, bulk.more) = (before, true);
+                                return Ok(bulk);
+                            }
                             Err(error) => return Err(error),
                         }
                     }
@@ -275,7 +291,6 @@ impl App {
             }
         }
         bulk.more = !tasks::ids(&self.db, who.org, &filter, 1).await?.is_empty();
-        self.committed(Ready::unknown());
         Ok(bulk)
     }
 
@@ -288,23 +303,23 @@ impl App {
         priority: Option<i32>,
         now: DateTime<Utc>,
     ) -> Result<Vec<TaskId>> {
+        let uuids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let tx = self.db.begin().await?;
+        let mut batch = self.batch(&tx, &uuids, now).await?;
         let changed = match priority {
-            Some(priority) => tasks::prioritise(&tx, ids, priority).await?,
-            None => tasks::discard(&tx, ids).await?,
+            Some(priority) => tasks::prioritise(&tx, &uuids, priority).await?,
+            None => tasks::discard(&tx, &uuids).await?,
         };
-        let change = |(id, state, attempt): &(TaskId, TaskState, i32)| {
-            let (actor, reason) = (actor.to_owned(), reason.to_owned());
-            Change { task: *id, from: *state, to: *state, attempt: *attempt, actor, reason, choice: None }
-        };
-        let mut writes = Combined::default();
-        transitions::record(&mut writes, &changed.iter().map(change).collect::<Vec<_>>(), now);
-        if priority.is_some() {
-            submissions::notify_ready(&mut writes, self.replica, &Ready::unknown());
+        for held in changed.iter().filter_map(|id| batch.tasks.get(id)) {
+            let updated = Body::TaskUpdated(TaskUpdated { reason: reason.to_owned() });
+            batch.events.push(outbox::event(about(&held.locked, 3), updated, now));
+            batch.changes.push(stays(&held.locked, actor, reason));
         }
-        writes.execute(&tx).await?;
+        batch.ready.others = priority.is_some();
+        let ready = batch.settle().await?;
         tx.commit().await?;
-        Ok(changed.into_iter().map(|(id, _, _)| id).collect())
+        self.committed(ready);
+        Ok(changed)
     }
 
     /// Nothing more of the goal is begun, until it is resumed.
@@ -359,6 +374,10 @@ impl App {
         let lane = self.lanes.find(&self.db, &task.pool, &task.role, &demands).await?;
         let tx = self.db.begin().await?;
         let mut batch = self.batch(&tx, &[id.uuid()], now).await?;
+        // What was read before the lock may be old by now.
+        if tasks::find(&tx, who.org, id).await?.demands != task.demands {
+            return Err(Error::unavailable(format!("{id} has just been changed; try again")));
+        }
         let held = batch.tasks.get_mut(&id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
         let before = held.locked.task;
         if before.state.is_owned() {
@@ -366,10 +385,13 @@ impl App {
             let mut change = held.advance(next, &reason);
             change.actor = who.id.to_string();
             batch.changes.push(change);
-            sessions::notify_revoked(&tx, id, before.attempt).await?;
+            let requeued = Body::TaskRequeued(TaskRequeued { attempt: before.attempt, reason });
+            batch.events.push(outbox::event(about(&held.locked, 3), requeued, now));
+            batch.revoked.push((id, before.attempt));
         } else if matches!(before.state, TaskState::Inbox | TaskState::Blocked) {
-            let (from, to, attempt, actor) = (before.state, before.state, before.attempt, who.id.to_string());
-            batch.changes.push(transitions::Change { task: id, from, to, attempt, actor, reason, choice: None });
+            batch.changes.push(stays(&held.locked, &who.id.to_string(), &reason));
+            let updated = Body::TaskUpdated(TaskUpdated { reason });
+            batch.events.push(outbox::event(about(&held.locked, 3), updated, now));
         } else {
             return Err(Error::precondition(format!("{id} has ended already; it cannot be handed to anybody")));
         }
@@ -398,15 +420,6 @@ impl Bulk {
     }
 }
 
-/// Writes what was decided, and tells whoever works on what was taken away. Returns what may be ready now.
-async fn settle(tx: &DatabaseTransaction, batch: &mut Batch<'_>, revoked: &[(TaskId, i32)]) -> Result<Ready> {
-    let ready = batch.settle().await?;
-    for (id, attempt) in revoked {
-        sessions::notify_revoked(tx, *id, *attempt).await?;
-    }
-    Ok(ready)
-}
-
 /// Of what was cancelled with `root`, that which nothing else stands in the way of.
 async fn revivable(tx: &DatabaseTransaction, root: TaskId, mut cancelled: Vec<Affected>) -> Result<Vec<Affected>> {
     let ids: Vec<_> = cancelled.iter().map(|t| t.id.uuid()).chain([root.uuid()]).collect();
@@ -422,6 +435,12 @@ async fn revivable(tx: &DatabaseTransaction, root: TaskId, mut cancelled: Vec<Af
             return Ok(cancelled);
         }
     }
+}
+
+/// Its state stays; the history tells of it all the same.
+pub(super) fn stays(task: &Locked, actor: &str, reason: &str) -> Change {
+    let (state, attempt) = (task.task.state, task.task.attempt);
+    Change { task: task.id, from: state, to: state, attempt, actor: actor.to_owned(), reason: reason.to_owned(), choice: None }
 }
 
 pub(super) fn because(what: &str, who: &Principal, reason: &str) -> Result<String> {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::batch::{Batch, ENGINE, about};
+use crate::domain::budget::Usage;
 use crate::domain::task::{Command, End, Illegal, TaskState, Transition};
 use crate::group_commit::Written;
 use crate::store::transitions::{Change, Ended, RetryPolicy};
@@ -23,6 +24,8 @@ use crate::store::transitions::{Change, Ended, RetryPolicy};
 pub(crate) struct Report {
     pub(crate) task: TaskId,
     pub(crate) attempt: i32,
+    /// What the attempt has used so far, where it says so.
+    pub(crate) usage: Option<Usage>,
     pub(crate) what: What,
 }
 
@@ -58,11 +61,12 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn command(&self, attempt: i32, policy: &RetryPolicy) -> Command {
+    /// `used_up`: the budget leaves nothing to another attempt.
+    fn command(&self, attempt: i32, policy: &RetryPolicy, used_up: bool) -> Command {
         match self {
             Self::Completed { .. } => Command::Complete { attempt },
             Self::Failed { last, code, .. } => {
-                Command::Fail { attempt, last: *last || policy.final_errors.contains(code), backoff: policy.backoff() }
+                Command::Fail { attempt, last: *last || used_up || policy.final_errors.contains(code), backoff: policy.backoff() }
             }
             Self::Rejected { .. } => Command::Reject { attempt },
             Self::Lost { .. } => Command::Lose { attempt },
@@ -103,7 +107,7 @@ impl App {
 
     /// Ends the attempt, as [`App::report`].
     pub(crate) async fn finish(&self, task: TaskId, attempt: i32, outcome: Outcome) -> Result<bool> {
-        self.report(Report { task, attempt, what: What::Ended(outcome) }).await
+        self.report(Report { task, attempt, usage: None, what: What::Ended(outcome) }).await
     }
 
     /// One batch, in one transaction.
@@ -132,9 +136,23 @@ impl App {
 impl Batch<'_> {
     /// Decides on one report; writes nothing yet.
     fn take(&mut self, report: &Report) -> Result<bool> {
-        let Report { task: id, attempt, what } = report;
-        let held = self.tasks.get_mut(id).ok_or_else(|| Error::not_found(format!("task {id}")))?;
+        let Report { task: id, attempt, usage, what } = report;
+        // A task that was deleted is nobody's.
+        let Some(held) = self.tasks.get_mut(id) else { return Ok(false) };
         let task = held.locked.task;
+        if let Some(used) = usage.filter(|_| task.attempt == *attempt && task.state.is_owned()) {
+            held.spent = Some(held.spent().report(*attempt, used));
+            // What is done is paid for already.
+            let done = matches!(what, What::Ended(Outcome::Completed { .. } | Outcome::Rejected { .. }));
+            if let Some(message) = held.locked.budget().exceeded(held.spent().total()).filter(|_| !done) {
+                let outcome = Outcome::Failed { message, code: "budget".to_owned(), last: true };
+                let next = task.transition(outcome.command(*attempt, &RetryPolicy::default(), true), 0.0).map_err(Error::internal)?;
+                self.end(*id, next, &outcome);
+                let ended = matches!(what, What::Ended(_));
+                self.revoked.extend((!ended).then_some((*id, *attempt)));
+                return Ok(ended);
+            }
+        }
         match what {
             What::Progressed(message) => {
                 let current = task.attempt == *attempt && task.state.is_owned();
@@ -159,7 +177,8 @@ impl Batch<'_> {
                 Err(_) => Ok(task.attempt == *attempt && task.state == TaskState::InProgress),
             },
             What::Ended(outcome) => {
-                match task.transition(outcome.command(*attempt, &held.locked.retry_policy()), unit_interval(*id, *attempt)) {
+                let used_up = held.locked.budget().is_used_up(held.spent().total());
+                match task.transition(outcome.command(*attempt, &held.locked.retry_policy(), used_up), unit_interval(*id, *attempt)) {
                     Ok(next) => {
                         self.end(*id, next, outcome);
                         Ok(true)
@@ -190,7 +209,7 @@ impl Batch<'_> {
         self.changes.push(held.advance(next, outcome.reason()));
         let (kind, title, agent) = (held.locked.kind.clone(), held.locked.title.clone(), held.locked.agent_name.clone());
         let (attempt, error) = (next.task.attempt, outcome.reason().chars().take(ERROR_MOST).collect::<String>());
-        let mut ended = Ended { id, result: None, digest: outcome.digest(), error: error.clone() };
+        let mut ended = Ended { id, result: None, digest: outcome.digest(), error: error.clone(), spent: None };
         let body = match (outcome, next.task.state) {
             (Outcome::Completed { result }, _) => {
                 (ended.result, ended.error) = (Some(result.clone()), String::new());

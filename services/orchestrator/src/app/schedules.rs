@@ -133,14 +133,7 @@ impl App {
                 Err(error) => Run { made: String::new(), error: error.to_string() },
             };
             titan_lifecycle::fault("schedule.before_advance").await;
-            match row.next(now) {
-                Some(next) => schedules::advance(&self.db, row.id, at, next, &run).await?,
-                // It never comes again.
-                None => {
-                    schedules::advance(&self.db, row.id, at, now, &run).await?;
-                    schedules::set_paused(&self.db, row.id, true, now).await?;
-                }
-            }
+            schedules::advance(&self.db, row.id, at, row.next(now), &run).await?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A task as somebody asks for it: what it may say, and what is wrong with it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use titan_error::{Error, FieldError, Result};
 use titan_ids::TaskId;
 
 use super::text;
+use crate::domain::budget::Budget;
 use crate::domain::graph::{self, Edge, GraphError};
 use crate::domain::matching::{Demands, Wishes};
 use crate::domain::task::OnFailure;
@@ -49,7 +50,7 @@ pub(crate) struct TaskIn {
     pub(crate) demands: Demands,
     pub(crate) wishes: Wishes,
     pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) budget: BTreeMap<&'static str, u64>,
+    pub(crate) budget: Budget,
     pub(crate) parent: String,
     /// By entry of `depends_on`.
     pub(crate) on_failure: HashMap<String, OnFailure>,
@@ -165,7 +166,7 @@ fn validate_one(i: usize, task: &TaskIn, now: DateTime<Utc>) -> Result<NewTask> 
         limits,
         wishes: Some(task.wishes.clone()).filter(|wishes| *wishes != Wishes::default()),
         retry: task.retry.clone(),
-        budget: (!task.budget.is_empty()).then(|| json!(task.budget)),
+        budget: task.budget.is_limited().then(|| json!(task.budget)),
         parent_id,
         ..NewTask::plain(
             &text(&field("kind"), &task.kind, NAME_MOST)?,

@@ -1,6 +1,7 @@
 //! Pure: no clock, no database, no wire. The time is an argument.
 
 pub(crate) mod backlog;
+pub(crate) mod budget;
 pub(crate) mod fairness;
 pub(crate) mod graph;
 pub(crate) mod limits;

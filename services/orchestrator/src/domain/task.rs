@@ -146,6 +146,8 @@ pub(crate) struct Transition {
     pub(crate) task: Task,
     /// Wait this long before the next claim.
     pub(crate) retry_after: Option<Duration>,
+    /// It was handed off before it began, and keeps its permit and its tokens: nothing was done for them.
+    pub(crate) admitted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -212,7 +214,8 @@ impl Task {
             }
             (_, from) => return Err(Illegal::State { from }),
         };
-        Ok(Transition { task, retry_after })
+        let admitted = matches!(command, Command::HandOff { .. }) && self.state == TaskState::Assigned;
+        Ok(Transition { task, retry_after, admitted })
     }
 
     fn check_fence(&self, command: Command) -> Result<(), Illegal> {

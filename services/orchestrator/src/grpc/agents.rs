@@ -11,7 +11,7 @@ use titan_proto::worker::result::Outcome;
 use titan_proto::worker::{AgentSlot, AttemptRef};
 use tonic::{Request, Response, Status};
 
-use super::worker::{attempt_key, attempt_ref, clean, hosted, outcome};
+use super::worker::{attempt_key, attempt_ref, clean, hosted, outcome, usage};
 use super::{Api, convert};
 use crate::app::{Polled, Report, What};
 use crate::domain::session::AttemptKey;
@@ -88,7 +88,7 @@ impl AgentService for Api {
 
     async fn report_attempt(&self, request: Request<ReportAttemptRequest>) -> Result<Response<ReportAttemptResponse>, Status> {
         let who = Principal::of(&request)?;
-        let ReportAttemptRequest { agent, attempt, what } = request.into_inner();
+        let ReportAttemptRequest { agent, attempt, what, usage: used } = request.into_inner();
         let (task, attempt) = attempt_key(attempt)?;
         let what = match what.ok_or_else(|| titan_error::Error::invalid("outcome", "is missing"))? {
             Reported::Progress(message) => What::Progressed(clean(&message)),
@@ -96,7 +96,7 @@ impl AgentService for Api {
             Reported::Failed(failed) => What::Ended(outcome(Some(Outcome::Failed(failed)))),
             Reported::Rejected(rejected) => What::Ended(outcome(Some(Outcome::Rejected(rejected)))),
         };
-        let accepted = self.app.report_attempt(&who, &agent, Report { task, attempt, what }).await?;
+        let accepted = self.app.report_attempt(&who, &agent, Report { task, attempt, usage: used.map(usage), what }).await?;
         Ok(Response::new(ReportAttemptResponse { accepted }))
     }
 }

@@ -6,6 +6,7 @@ use titan_proto::orchestrator as proto;
 use titan_proto::time::to_proto;
 
 use crate::app::GoalPlan;
+use crate::domain::budget::{Spent, Usage};
 use crate::domain::limits::Held;
 use crate::domain::matching::{Demands, Weights};
 use crate::domain::plan::Plan;
@@ -18,6 +19,7 @@ use crate::store::plans::Planned;
 use crate::store::projects::weights;
 use crate::store::schedules::ScheduleRow;
 use crate::store::tasks::{ChangeRow, TaskRow};
+use crate::store::transitions::parsed;
 
 pub(super) fn project(row: project::Model) -> proto::Project {
     let project::Model {
@@ -118,6 +120,10 @@ pub(super) fn task(row: TaskRow) -> proto::Task {
         agent_name: row.agent_name.unwrap_or_default(),
         concurrency_key: row.concurrency_key.as_deref().map(given_key).unwrap_or_default(),
         budget_json: row.budget.map(|b| b.to_string()).unwrap_or_default(),
+        spent: row.spent.map(|spent| {
+            let Usage { tokens, usd_micros, steps } = parsed::<Spent>(Some(&spent)).total();
+            titan_proto::worker::Usage { tokens, usd_micros, steps }
+        }),
         input_json: row.input.to_string(),
         result_json: row.result.map(|r| r.to_string()).unwrap_or_default(),
         error: row.error,

@@ -1,20 +1,20 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use titan_error::Error;
 use titan_identity::{Effects, Principal};
 use titan_lifecycle::now;
 use titan_proto::orchestrator::act_on_tasks_request::Action as RequestedAction;
 use titan_proto::orchestrator::task_service_server::TaskService;
 use titan_proto::orchestrator::{
-    ActOnTaskRequest, ActOnTasksRequest, ActOnTasksResponse, Budget, ExplainTaskResponse, ExplainedAgent, GetTaskHistoryResponse,
-    GetTaskRequest, HandOffTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, RateLimit, RefusedTask, RetryPolicy, RetryTasks,
-    SubmitTasksRequest, SubmitTasksResponse, Task, TaskFilter, UpdateTaskRequest, VerifyAttemptRequest, VerifyAttemptResponse,
-    update_task_request,
+    ActOnTaskRequest, ActOnTasksRequest, ActOnTasksResponse, ExplainTaskResponse, ExplainedAgent, GetTaskHistoryResponse, GetTaskRequest,
+    HandOffTaskRequest, ListTasksRequest, ListTasksResponse, NewTask, RateLimit, RefusedTask, RetryPolicy, RetryTasks, SubmitTasksRequest,
+    SubmitTasksResponse, Task, TaskFilter, UpdateTaskRequest, VerifyAttemptRequest, VerifyAttemptResponse, update_task_request,
 };
 use titan_proto::time::{Timestamp, from_proto};
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert, id, optional_id};
 use crate::app::{Bulk, Explanation, RateIn, SubmissionIn, TaskIn, TaskPatch};
+use crate::domain::budget::Budget;
 use crate::domain::matching::{Demands, Wishes};
 use crate::domain::task::Action;
 use crate::store::tasks::Filter;
@@ -158,7 +158,9 @@ fn filter_of(goal: &str, state: i32, label: String, parent: &str) -> titan_error
 }
 
 fn read_time(field: &str, given: Option<Timestamp>) -> titan_error::Result<Option<DateTime<Utc>>> {
-    given.map(|at| from_proto(&at).ok_or_else(|| Error::invalid(field, "is not a time"))).transpose()
+    // As exactly as it is stored.
+    let exactly = |at: DateTime<Utc>| at.trunc_subsecs(6);
+    given.map(|at| from_proto(&at).map(exactly).ok_or_else(|| Error::invalid(field, "is not a time"))).transpose()
 }
 
 impl TaskIn {
@@ -169,8 +171,8 @@ impl TaskIn {
         let at = |field: &str, given| read_time(&format!("{place}{field}"), given);
         let rate = |RateLimit { key, limit, period_ms }| RateIn { key, limit, period_ms };
         let named = |name: String| Some(name).filter(|name| !name.is_empty());
-        let Budget { tokens, usd_micros, steps } = task.budget.unwrap_or_default();
-        let budget = [("tokens", tokens), ("usd_micros", usd_micros), ("steps", steps)];
+        let given = task.budget.unwrap_or_default();
+        let [tokens, usd_micros, steps] = [given.tokens, given.usd_micros, given.steps].map(|most| Some(most).filter(|most| *most > 0));
         Ok(Self {
             key: task.key,
             kind: task.kind,
@@ -200,7 +202,7 @@ impl TaskIn {
                 jitter,
                 final_errors,
             }),
-            budget: budget.into_iter().filter(|(_, most)| *most > 0).collect(),
+            budget: Budget { tokens, usd_micros, steps },
             parent: task.parent_id,
             on_failure,
         })

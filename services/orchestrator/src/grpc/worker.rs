@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Api, id};
 use crate::app::{Hello, Opened, Outcome, Report, What, text};
 use crate::dispatch::{Connected, Outgoing, WeakOutgoing};
+use crate::domain::budget::Usage;
 use crate::domain::matching::Subscription;
 use crate::domain::session::AttemptKey;
 use crate::domain::task::TaskState;
@@ -91,9 +92,9 @@ impl Api {
         say(&outgoing, Out::Resume(resume));
         let mut settled = FuturesOrdered::new();
         for result in results {
-            let (task, attempt) = attempt_key(result.attempt)?;
-            let what = What::Ended(outcome(result.outcome));
-            let written = self.app.hand_in(Report { task, attempt, what }).await?;
+            let report = ended(result)?;
+            let (task, attempt) = (report.task, report.attempt);
+            let written = self.app.hand_in(report).await?;
             settled.push_back(self.ended(session, (task, attempt), written, outgoing.clone()));
         }
         while let Some(ended) = settled.next().await {
@@ -134,19 +135,19 @@ impl Api {
                 Some(In::Hello(_)) => return Err(Error::invalid("hello", "comes once a stream")),
                 Some(In::Started(started)) => {
                     let (task, attempt) = attempt_key(started.attempt)?;
-                    let written = self.app.hand_in(Report { task, attempt, what: What::Started }).await?;
+                    let written = self.app.hand_in(Report { task, attempt, usage: None, what: What::Started }).await?;
                     reports.push_back(self.begun(task, attempt, written).boxed());
                 }
                 Some(In::Progress(progress)) => {
                     let (task, attempt) = attempt_key(progress.attempt)?;
-                    let what = What::Progressed(clean(&progress.message));
-                    let written = self.app.hand_in(Report { task, attempt, what }).await?;
+                    let (usage, what) = (progress.usage.map(usage), What::Progressed(clean(&progress.message)));
+                    let written = self.app.hand_in(Report { task, attempt, usage, what }).await?;
                     reports.push_back(written.outcome().map_ok(drop).boxed());
                 }
                 Some(In::Result(result)) => {
-                    let (task, attempt) = attempt_key(result.attempt)?;
-                    let what = What::Ended(outcome(result.outcome));
-                    let written = self.app.hand_in(Report { task, attempt, what }).await?;
+                    let report = ended(result)?;
+                    let (task, attempt) = (report.task, report.attempt);
+                    let written = self.app.hand_in(report).await?;
                     reports.push_back(self.ended(session, (task, attempt), written, outgoing).boxed());
                 }
                 // A newer worker says something this build does not know; it must not depend on it.
@@ -198,6 +199,15 @@ pub(super) fn attempt_ref((task, attempt): &AttemptKey) -> AttemptRef {
 pub(super) fn attempt_key(attempt: Option<AttemptRef>) -> Result<AttemptKey> {
     let AttemptRef { task_id, attempt } = attempt.ok_or_else(|| Error::invalid("attempt", "is missing"))?;
     Ok((id("attempt.task_id", &task_id)?, attempt))
+}
+
+fn ended(result: proto::Result) -> Result<Report> {
+    let (task, attempt) = attempt_key(result.attempt)?;
+    Ok(Report { task, attempt, usage: result.usage.map(usage), what: What::Ended(outcome(result.outcome)) })
+}
+
+pub(super) fn usage(proto::Usage { tokens, usd_micros, steps }: proto::Usage) -> Usage {
+    Usage { tokens, usd_micros, steps }
 }
 
 /// What cannot be stored is a failure of the attempt, not of the stream: it must end somehow.

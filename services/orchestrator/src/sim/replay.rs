@@ -19,6 +19,7 @@ use super::number;
 use super::world::World;
 use crate::app::{App, Hello, Outcome, ProjectIn, RateIn, Report, SubmissionIn, TaskIn, What as Said};
 use crate::domain::backlog::Backlog;
+use crate::domain::budget::Budget;
 use crate::domain::fairness::Shares;
 use crate::domain::matching::{Agent, Demands, Slot, Subscription, Wishes};
 use crate::domain::records::Records;
@@ -119,7 +120,7 @@ impl Replay<'_> {
                         }
                         What::Lost => Said::Ended(Outcome::Lost { reason: "gone".to_owned() }),
                     };
-                    Arc::new(Report { task: self.tasks[*task], attempt: *attempt, what })
+                    Arc::new(Report { task: self.tasks[*task], attempt: *attempt, usage: None, what })
                 };
                 let accepted = self.app.commit_reports(reports.iter().map(report).collect()).await.unwrap();
                 Answer::Accepted(accepted.into_iter().map(Result::unwrap).collect())
@@ -206,7 +207,7 @@ impl Replay<'_> {
                 demands: Demands::default(),
                 wishes: Wishes::default(),
                 retry: Some(RetryPolicy { base_ms: policy, most_ms: policy, jitter: Some(0.0), final_errors: Vec::new() }),
-                budget: BTreeMap::new(),
+                budget: Budget::default(),
                 parent: String::new(),
             };
             let goal = match spec.goal {

@@ -214,6 +214,7 @@ pub(crate) struct AssignmentRow {
     pub(crate) agent_name: String,
     pub(crate) concurrency_key: Option<String>,
     pub(crate) budget: Option<Value>,
+    pub(crate) spent: Option<Value>,
     pub(crate) timeout_s: i32,
     pub(crate) remaining_ms: i64,
     /// `[{id, kind, result}]`, oldest first.
@@ -232,7 +233,7 @@ pub(crate) async fn assignments(db: &impl ConnectionTrait, ids: &[TaskId], state
 fn told(table: &str) -> String {
     format!(
         "SELECT t.id, t.attempt, t.org_id, t.project_id, j.slug AS project_slug, t.goal_id, t.kind, l.role, p.title, p.input, p.traceparent,
-            a.name AS agent_name, t.concurrency_key, p.budget, t.timeout_s,
+            a.name AS agent_name, t.concurrency_key, p.budget, p.spent, t.timeout_s,
             greatest(0, (extract(epoch FROM t.attempt_deadline - now()) * 1000)::bigint) AS remaining_ms,
             coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'kind', o.kind, 'result', op.result) ORDER BY o.id)
                 FROM task_dependency d JOIN task o ON o.id = d.depends_on JOIN task_payload op ON op.task_id = o.id

@@ -22,10 +22,11 @@ pub(crate) struct Due {
 
 pub(crate) async fn look(db: &impl ConnectionTrait) -> Result<Due> {
     // Each is one step into an index of its own. In the index's order, so that it is taken even while the planner believes that there
-    // is plenty to be found anywhere: right after a load it read all tasks for the first that is ready, and there was none.
+    // is plenty to be found anywhere: right after a load it read all tasks for the first that is ready, and there was none. From the end of
+    // it, where what is new stands: before that lies what is dead, which nobody cleans away while an old snapshot is held.
     let select = "SELECT (SELECT true FROM task WHERE state = 'inbox' AND waiting_on = 0 AND held IS NULL
-                ORDER BY lane_id, project_id, (-priority), due_at, id LIMIT 1) IS NOT NULL AS ready,
-            (SELECT true FROM task WHERE state IN ('assigned', 'in_progress') ORDER BY attempt_deadline LIMIT 1) IS NOT NULL AS owned,
+                ORDER BY lane_id DESC, project_id DESC, (-priority) DESC, due_at DESC, id DESC LIMIT 1) IS NOT NULL AS ready,
+            (SELECT true FROM task WHERE state IN ('assigned', 'in_progress') ORDER BY attempt_deadline DESC LIMIT 1) IS NOT NULL AS owned,
             EXISTS (SELECT FROM worker_session WHERE state <> 'expired' AND lease_until < now()) AS sessions,
             EXISTS (SELECT FROM agent WHERE condition <> 'fit') AS quarantined,
             (SELECT true FROM task WHERE deadline_at < now() AND state NOT IN ('done', 'failed', 'cancelled')

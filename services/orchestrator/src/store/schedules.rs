@@ -79,11 +79,17 @@ pub(crate) struct Run {
     pub(crate) error: String,
 }
 
-/// The run at `at` is done with, and the next one is at `next`. Whoever comes second changes nothing.
-pub(crate) async fn advance(db: &impl ConnectionTrait, id: ScheduleId, at: DateTime<Utc>, next: DateTime<Utc>, run: &Run) -> Result<()> {
-    let update = "UPDATE schedule SET next_at = $3, last_at = now(), runs = runs + CASE WHEN $5 = '' THEN 1 ELSE 0 END,
+/// The run at `at` is done with, and the next one is at `next`; without one it is paused. Whoever comes second changes nothing.
+pub(crate) async fn advance(
+    db: &impl ConnectionTrait,
+    id: ScheduleId,
+    at: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+    run: &Run,
+) -> Result<()> {
+    let update = "UPDATE schedule SET next_at = coalesce($3, next_at), paused = paused OR $3 IS NULL, last_at = now(), runs = runs + CASE WHEN $5 = '' THEN 1 ELSE 0 END,
             last_made = CASE WHEN $5 = '' THEN $4 ELSE last_made END, error = $5
-        WHERE id = $1 AND next_at = $2";
+        WHERE id = $1 AND next_at = $2 AND NOT paused";
     db.execute_raw(sql(update, [id.into(), at.into(), next.into(), run.made.clone().into(), run.error.clone().into()])).await?;
     Ok(())
 }

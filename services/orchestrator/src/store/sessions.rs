@@ -106,14 +106,18 @@ pub(crate) async fn alone(db: &impl ConnectionTrait, id: SessionId) -> Result<i6
 }
 
 /// Tasks that their agents have not begun: those of agents that are given nothing, and those given longer ago than `within` while
-/// another agent of the pool and role has room.
+/// another agent that could take them has room.
 pub(crate) async fn not_begun(db: &impl ConnectionTrait, within: Duration) -> Result<Vec<TaskId>> {
     let select = "SELECT t.id FROM task t JOIN agent a ON a.id = t.agent_id JOIN lane l ON l.id = t.lane_id
-        WHERE t.state = 'assigned' AND (a.condition <> 'fit' OR (l.demands = '{}' AND t.attempt_deadline - t.timeout_s * interval '1 second' < now() - $1 * interval '1 millisecond'
+        WHERE t.state = 'assigned' AND (a.condition <> 'fit' OR (l.demands->'agent' IS NULL AND t.attempt_deadline - t.timeout_s * interval '1 second' < now() - $1 * interval '1 millisecond'
             AND (t.deadline_at IS NULL OR t.attempt_deadline < t.deadline_at
                 OR (SELECT max(c.at) FROM task_change c WHERE c.task_id = t.id AND c.to_state = 'assigned') < now() - $1 * interval '1 millisecond')
             AND EXISTS (SELECT FROM agent o JOIN worker_session s ON s.id = o.session_id
                 WHERE o.org_id = a.org_id AND o.role = a.role AND o.pool = a.pool AND o.id <> a.id AND o.condition = 'fit'
+                AND NOT EXISTS (SELECT FROM jsonb_each_text(coalesce(l.demands->'skills', '{}')) k WHERE coalesce((o.proficiency->>k.key)::float8, -1) < k.value::float8)
+                AND (coalesce(jsonb_array_length(o.subscription->'labels'), 0) = 0 OR o.subscription->'labels' ?| ARRAY(SELECT jsonb_array_elements_text(coalesce(l.demands->'labels', '[]'))))
+                AND t.priority >= coalesce((o.subscription->>'priority')::int, 0)
+                AND (coalesce(jsonb_array_length(o.subscription->'projects'), 0) = 0 OR o.subscription->'projects' ? t.project_id::text)
                 AND s.state = 'connected' AND s.lease_until > now() AND o.max_concurrency >
                     (SELECT count(*) FROM task r WHERE r.session_id = o.session_id AND r.agent_id = o.id AND r.state IN ('assigned', 'in_progress')))))
         ORDER BY t.attempt_deadline LIMIT 200";

@@ -33,6 +33,7 @@ pub(crate) struct TaskRow {
     pub(crate) agent_name: Option<String>,
     pub(crate) concurrency_key: Option<String>,
     pub(crate) budget: Option<Value>,
+    pub(crate) spent: Option<Value>,
     pub(crate) input: Value,
     pub(crate) result: Option<Value>,
     pub(crate) error: String,
@@ -78,6 +79,7 @@ impl TaskRow {
             agent_name: None,
             concurrency_key: task.concurrency_key,
             budget: task.budget,
+            spent: None,
             input: task.input,
             result: None,
             error: String::new(),
@@ -95,7 +97,7 @@ impl TaskRow {
 }
 
 const SHOWN: &str = "SELECT t.id, t.project_id, t.goal_id, p.parent_id, t.kind, l.pool, l.role, l.demands, p.title, t.state, t.held, t.tolerated,
-        t.priority, t.attempt, t.max_attempts, t.waiting_on, t.agent_id, a.name AS agent_name, t.concurrency_key, p.budget, p.input, p.result,
+        t.priority, t.attempt, t.max_attempts, t.waiting_on, t.agent_id, a.name AS agent_name, t.concurrency_key, p.budget, p.spent, p.input, p.result,
         p.error, p.created_by, t.created_at, t.run_after, nullif(t.due_at, 'infinity') AS due_at, t.deadline_at, t.started_at, t.finished_at,
         (SELECT c.choice FROM task_change c WHERE c.task_id = t.id AND c.choice IS NOT NULL
             AND c.at > t.created_at - interval '1 hour' AND c.at < coalesce(t.finished_at, now()) + interval '1 hour' ORDER BY c.id DESC LIMIT 1) AS choice,
@@ -167,26 +169,21 @@ pub(crate) async fn ids(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, 
     db.query_all_raw(sql(&select, values)).await?.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
-/// A task that was changed, where it stands.
-pub(crate) type Changed = (TaskId, TaskState, i32);
-
-pub(crate) async fn discard(db: &impl ConnectionTrait, ids: &[TaskId]) -> Result<Vec<Changed>> {
+/// Of tasks that the caller has locked; returns those that changed.
+pub(crate) async fn discard(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<TaskId>> {
     let update = "UPDATE task_payload p SET discarded = true FROM task t
-        WHERE t.id = p.task_id AND t.id = ANY($1) AND t.state = 'failed' AND NOT p.discarded RETURNING t.id, t.state, t.attempt";
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    changed(&db.query_all_raw(sql(update, [ids.into()])).await?)
+        WHERE t.id = p.task_id AND t.id = ANY($1) AND t.state = 'failed' AND NOT p.discarded RETURNING t.id";
+    changed(&db.query_all_raw(sql(update, [ids.to_vec().into()])).await?)
 }
 
-pub(crate) async fn prioritise(db: &impl ConnectionTrait, ids: &[TaskId], priority: i32) -> Result<Vec<Changed>> {
-    let update =
-        "WITH locked AS MATERIALIZED (SELECT id FROM task WHERE id = ANY($1) AND state IN ('inbox', 'blocked') ORDER BY id FOR UPDATE)
-        UPDATE task t SET priority = $2 FROM locked l WHERE t.id = l.id AND t.priority <> $2 RETURNING t.id, t.state, t.attempt";
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    changed(&db.query_all_raw(sql(update, [ids.into(), priority.into()])).await?)
+/// As [`discard`].
+pub(crate) async fn prioritise(db: &impl ConnectionTrait, ids: &[Uuid], priority: i32) -> Result<Vec<TaskId>> {
+    let update = "UPDATE task t SET priority = $2 WHERE t.id = ANY($1) AND t.state || '' IN ('inbox', 'blocked') AND t.priority <> $2 RETURNING t.id";
+    changed(&db.query_all_raw(sql(update, [ids.to_vec().into(), priority.into()])).await?)
 }
 
-fn changed(rows: &[QueryResult]) -> Result<Vec<Changed>> {
-    rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "state")?, row.try_get("", "attempt")?))).collect()
+fn changed(rows: &[QueryResult]) -> Result<Vec<TaskId>> {
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
 
 pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, filter: &Filter, page: Page) -> Result<Vec<TaskRow>> {
@@ -223,11 +220,13 @@ pub(crate) async fn edit(db: &impl ConnectionTrait, id: TaskId, edited: &Edited)
     writes.execute(db).await
 }
 
-/// What has not ended and would miss this task: its goal, a part of it, or what waits for it.
+/// What would miss this task: its goal or a part of it that has not ended, or what depends on it and may still come, be it when it is tried
+/// again by hand.
 pub(crate) async fn needed_by(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<String>> {
     let select = "SELECT 'goal' AS what, g.id FROM task t JOIN goal g ON g.id = t.goal_id WHERE t.id = $1 AND g.state = 'running'
         UNION ALL SELECT 'task', o.id FROM task o WHERE o.state NOT IN ('done', 'failed', 'cancelled')
-            AND o.id IN (SELECT task_id FROM task_dependency WHERE depends_on = $1 UNION SELECT task_id FROM task_payload WHERE parent_id = $1)
+            AND o.id IN (SELECT task_id FROM task_payload WHERE parent_id = $1)
+        UNION ALL SELECT 'task', o.id FROM task o JOIN task_dependency d ON d.task_id = o.id WHERE d.depends_on = $1 AND o.state <> 'done'
         LIMIT 1";
     let Some(row) = db.query_one_raw(sql(select, [id.into()])).await? else { return Ok(None) };
     let id: Uuid = row.try_get("", "id")?;
@@ -235,7 +234,7 @@ pub(crate) async fn needed_by(db: &impl ConnectionTrait, id: TaskId) -> Result<O
     Ok(Some(if goal { GoalId::from(id).to_string() } else { TaskId::from(id).to_string() }))
 }
 
-/// Foreign keys are checked at the end of the statement.
+/// The row with all that hangs on it but its history.
 pub(crate) fn remove(writes: &mut Combined, id: TaskId) {
     writes.add("DELETE FROM task_dependency WHERE task_id = $1 OR depends_on = $1", [id.into()]);
     writes.add("DELETE FROM task_payload WHERE task_id = $1", [id.into()]);

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum as _, ConnectionTrait, DbErr, FromQueryResult, QueryResult};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use titan_error::{Error, Result};
 use titan_ids::{AgentId, ChangeId, GoalId, OrgId, ProjectId, TaskId};
 use titan_store::{Combined, sql};
 use uuid::Uuid;
 
+use crate::domain::budget::{Budget, Spent};
 use crate::domain::limits::{self, Held};
 use crate::domain::task::{Backoff, OnFailure, Task, TaskState, Transition};
 
@@ -65,7 +67,7 @@ impl FromQueryResult for Place {
 impl Place {
     /// Where it stands after the transition.
     pub(crate) fn after(&self, next: &Transition) -> Option<Held> {
-        if next.task.state != TaskState::Inbox {
+        if next.task.state != TaskState::Inbox || (next.admitted && !self.paused) {
             return None;
         }
         Self { later: next.retry_after.map_or(self.later, |wait| !wait.is_zero()), ..self.clone() }.stand()
@@ -98,13 +100,17 @@ pub(crate) struct Locked {
     pub(crate) agent_name: Option<String>,
     /// Of the accepted result.
     pub(crate) digest: Option<String>,
+    /// Its own deadline has passed.
+    pub(crate) expired: bool,
+    budget: Option<Value>,
+    spent: Option<Value>,
 }
 
 /// In id order; those that do not exist are left out.
 pub(crate) async fn lock(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Locked>> {
     let select = "SELECT t.id, t.state, t.attempt, t.failures, t.losses, t.rejections, t.max_attempts, t.org_id, t.project_id, t.goal_id,
             t.lane_id, t.held, t.concurrency_key, t.rate_keys, coalesce(g.paused, false) AS paused, coalesce(t.run_after > now(), false) AS later, t.started_at, p.retry,
-            t.kind, p.title, p.traceparent, t.agent_id, a.name AS agent_name, p.digest
+            t.kind, p.title, p.traceparent, t.agent_id, a.name AS agent_name, p.digest, p.budget, p.spent, coalesce(t.deadline_at < now(), false) AS expired
         FROM task t JOIN task_payload p ON p.task_id = t.id LEFT JOIN agent a ON a.id = t.agent_id LEFT JOIN goal g ON g.id = t.goal_id
         WHERE t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t";
     Ok(Locked::find_by_statement(sql(select, [ids.to_vec().into()])).all(db).await?)
@@ -133,8 +139,19 @@ impl RetryPolicy {
 
 impl Locked {
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
-        self.retry.clone().and_then(|retry| serde_json::from_value(retry).ok()).unwrap_or_default()
+        parsed(self.retry.as_ref())
     }
+    pub(crate) fn budget(&self) -> Budget {
+        parsed(self.budget.as_ref())
+    }
+    pub(crate) fn spent(&self) -> Spent {
+        parsed(self.spent.as_ref())
+    }
+}
+
+/// What was written by this program; the default where there is none.
+pub(crate) fn parsed<T: DeserializeOwned + Default>(column: Option<&Value>) -> T {
+    column.and_then(|value| T::deserialize(value).ok()).unwrap_or_default()
 }
 
 /// What a task becomes.
@@ -194,6 +211,8 @@ pub(crate) struct Ended {
     pub(crate) result: Option<Value>,
     pub(crate) digest: Option<String>,
     pub(crate) error: String,
+    /// Where it has changed.
+    pub(crate) spent: Option<Spent>,
 }
 
 pub(crate) fn write_results(to: &mut Combined, ended: &[Ended]) {
@@ -205,10 +224,22 @@ pub(crate) fn write_results(to: &mut Combined, ended: &[Ended]) {
     let results: Vec<String> = ended.iter().map(|e| e.result.as_ref().map(Value::to_string).unwrap_or_default()).collect();
     let digests: Vec<String> = ended.iter().map(|e| e.digest.clone().unwrap_or_default()).collect();
     let errors: Vec<String> = ended.iter().map(|e| e.error.clone()).collect();
+    let spent: Vec<String> = ended.iter().map(|e| e.spent.map(|spent| json!(spent).to_string()).unwrap_or_default()).collect();
     let update = "UPDATE task_payload p SET result = coalesce(nullif(e.result, '')::jsonb, p.result),
-            digest = coalesce(nullif(e.digest, ''), p.digest), error = e.error
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS e(id, result, digest, error) WHERE p.task_id = e.id";
-    to.add(update, [ids.into(), results.into(), digests.into(), errors.into()]);
+            digest = coalesce(nullif(e.digest, ''), p.digest), error = e.error, spent = coalesce(nullif(e.spent, '')::jsonb, p.spent)
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) AS e(id, result, digest, error, spent) WHERE p.task_id = e.id";
+    to.add(update, [ids.into(), results.into(), digests.into(), errors.into(), spent.into()]);
+}
+
+/// Of attempts that go on; of those that ended it is written with how they did.
+pub(crate) fn write_spent(to: &mut Combined, spent: &[(TaskId, Spent)]) {
+    if spent.is_empty() {
+        return;
+    }
+    let ids: Vec<Uuid> = spent.iter().map(|(id, _)| id.uuid()).collect();
+    let values: Vec<Value> = spent.iter().map(|(_, spent)| json!(spent)).collect();
+    let update = "UPDATE task_payload p SET spent = s.spent FROM unnest($1::uuid[], $2::jsonb[]) AS s(id, spent) WHERE p.task_id = s.id";
+    to.add(update, [ids.into(), values.into()]);
 }
 
 /// One line of a task's history.
@@ -314,9 +345,10 @@ pub(crate) async fn set_lane(db: &impl ConnectionTrait, id: TaskId, lane: i32) -
     Ok(())
 }
 
-/// A task that is tried again is a dead letter when it fails again.
-pub(crate) async fn undiscard(db: &impl ConnectionTrait, id: TaskId) -> Result<()> {
-    db.execute_raw(sql("UPDATE task_payload SET discarded = false WHERE task_id = $1 AND discarded", [id.into()])).await?;
+/// Tasks that are tried again by hand have their whole budget, and are dead letters when they fail again.
+pub(crate) async fn forget_former_life(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<()> {
+    let update = "UPDATE task_payload SET discarded = false, spent = NULL WHERE task_id = ANY($1) AND (discarded OR spent IS NOT NULL)";
+    db.execute_raw(sql(update, [ids.to_vec().into()])).await?;
     Ok(())
 }
 

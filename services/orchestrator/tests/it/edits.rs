@@ -99,6 +99,14 @@ async fn titles_are_searched_and_what_has_ended_is_removed_when_nothing_needs_it
     assert_eq!(search("f_o").await.unwrap(), ["pay half_of it"]);
     assert_eq!(search("a ".repeat(21).as_str()).await.unwrap_err().code(), Code::InvalidArgument);
 
+    let chain = fixture.submit(vec![noop("tests", &[]), noop("deploys", &["tests"])]).await.unwrap();
+    let cancel = ActOnTaskRequest { id: chain[0].id.clone(), reason: String::new() };
+    TaskServiceClient::new(fixture.channel.clone()).cancel_task(fixture.request(cancel)).await.unwrap();
+    let needed = delete(&fixture, &chain[0].id).await.unwrap_err();
+    assert!(needed.message().contains(&chain[1].id), "tried again it would run without its tests: {needed:?}");
+    delete(&fixture, &chain[1].id).await.unwrap();
+    delete(&fixture, &chain[0].id).await.unwrap();
+
     assert_eq!(delete(&fixture, &tasks[0].id).await.unwrap_err().code(), Code::FailedPrecondition, "it has not ended");
     let mut worker = Worker::new(&fixture, 1).await;
     let assignment = worker.assignment().await;

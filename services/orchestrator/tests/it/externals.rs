@@ -27,7 +27,7 @@ async fn poll(fixture: &Fixture, agent: &str, wait_ms: u32, running: Vec<Attempt
 
 async fn complete(fixture: &Fixture, agent: &str, assignment: &Assignment) -> bool {
     let what = Some(What::Completed(Completed { result_json: "{}".to_owned() }));
-    let request = ReportAttemptRequest { agent: agent.to_owned(), attempt: attempt(assignment), what };
+    let request = ReportAttemptRequest { agent: agent.to_owned(), attempt: attempt(assignment), what, usage: None };
     AgentServiceClient::new(fixture.channel.clone()).report_attempt(fixture.request(request)).await.unwrap().into_inner().accepted
 }
 

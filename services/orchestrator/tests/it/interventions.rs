@@ -332,7 +332,7 @@ async fn a_retry_policy_says_which_errors_are_final() {
     worker.say(Out::Result(failed(&first, false)));
     let second = worker.assignment_after_ack().await;
     let quota = Failed { message: "no more".to_owned(), code: "quota".to_owned(), r#final: false };
-    worker.say(Out::Result(TaskResult { attempt: attempt(&second), outcome: Some(Outcome::Failed(quota)) }));
+    worker.say(Out::Result(TaskResult { attempt: attempt(&second), outcome: Some(Outcome::Failed(quota)), usage: None }));
     eventually("the end", async || (fixture.task(&tasks[0].id).await.state() == TaskState::Failed).then_some(())).await;
     fixture.service.stop().await;
 }

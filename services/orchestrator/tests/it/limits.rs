@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
-use titan_proto::orchestrator::{CreateProjectRequest, NewTask, RateLimit, SubmitTasksRequest, TaskState, UpdateProjectRequest};
+use titan_proto::orchestrator::{
+    CreateProjectRequest, HandOffTaskRequest, NewTask, RateLimit, SubmitTasksRequest, TaskState, UpdateProjectRequest,
+};
 use titan_proto::time::to_proto;
 use titan_proto::worker::Hello;
 use titan_proto::worker::worker_message::Body as Out;
@@ -20,6 +22,11 @@ fn keyed(name: &str, limit: u32) -> NewTask {
 
 async fn taken(fixture: &Fixture) -> i64 {
     fixture.database.count("SELECT taken::bigint FROM orchestrator.task_limit").await
+}
+
+/// Beside limits of another kind.
+async fn taken_of(fixture: &Fixture, kind: &str) -> i64 {
+    fixture.database.count(&format!("SELECT taken::bigint FROM orchestrator.task_limit WHERE starts_with(key, '{kind}/')")).await
 }
 
 #[tokio::test]
@@ -65,6 +72,24 @@ async fn a_cancelled_task_and_a_worker_that_is_gone_give_their_permits_back() {
     .await;
     assert_eq!(worker.work().await.len(), 2);
     eventually("no permit leaked", async || (taken(&fixture).await == 0).then_some(())).await;
+    fixture.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_handed_off_before_it_began_is_not_counted_again() {
+    let fixture = Fixture::new().await;
+    let rate = RateLimit { key: "daily".to_owned(), limit: 1, period_ms: 86_400_000 };
+    let task = fixture.submit(vec![NewTask { rate_limits: vec![rate], ..keyed("a", 1) }]).await.unwrap().remove(0);
+    let mut first = Worker::new(&fixture, 1).await.beat();
+    assert_eq!(first.assignment().await.attempt, 1);
+    let mut second = Worker::new(&fixture, 1).await.beat();
+    let to = format!("runner@{}", second.session);
+    let hand_off = HandOffTaskRequest { id: task.id, to, ..Default::default() };
+    TaskServiceClient::new(fixture.channel.clone()).hand_off_task(fixture.request(hand_off)).await.unwrap();
+    let again = second.assignment().await;
+    assert_eq!((again.attempt, taken_of(&fixture, "c").await), (2, 1));
+    assert!(second.end(completed(&again)).await);
+    assert_eq!(taken_of(&fixture, "c").await, 0);
     fixture.service.stop().await;
 }
 

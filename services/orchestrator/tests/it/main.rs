@@ -1,6 +1,7 @@
 //! The orchestrator as its callers see it: its own `run()`, real PostgreSQL, gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+mod budgets;
 mod edits;
 mod externals;
 mod graphs;

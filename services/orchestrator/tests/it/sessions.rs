@@ -200,7 +200,7 @@ async fn a_rejection_makes_a_linked_fix_that_is_waited_for() {
         let verdict = worker.assignment_after_ack().await;
         assert_eq!((verdict.title.as_str(), verdict.attempt), ("verdict", round));
         let rejected = Rejected { message: "not good".to_owned(), findings_json: "{\"line\": 7}".to_owned() };
-        worker.say(Out::Result(TaskResult { attempt: attempt(&verdict), outcome: Some(Outcome::Rejected(rejected)) }));
+        worker.say(Out::Result(TaskResult { attempt: attempt(&verdict), outcome: Some(Outcome::Rejected(rejected)), usage: None }));
         if round == 3 {
             break;
         }

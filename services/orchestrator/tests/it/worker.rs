@@ -102,12 +102,13 @@ pub(crate) fn attempt(assignment: &Assignment) -> Option<AttemptRef> {
 }
 pub(crate) fn completed(assignment: &Assignment) -> TaskResult {
     let result_json = json!({ "by": assignment.title }).to_string();
-    TaskResult { attempt: attempt(assignment), outcome: Some(Outcome::Completed(Completed { result_json })) }
+    TaskResult { attempt: attempt(assignment), outcome: Some(Outcome::Completed(Completed { result_json })), usage: None }
 }
 pub(crate) fn failed(assignment: &Assignment, last: bool) -> TaskResult {
     TaskResult {
         attempt: attempt(assignment),
         outcome: Some(Outcome::Failed(Failed { message: "boom".to_owned(), r#final: last, ..Default::default() })),
+        usage: None,
     }
 }
 
