@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // generated code
 
 mod event;
+pub mod latency;
 pub mod time;
 
 #[allow(clippy::all, clippy::too_many_lines, clippy::large_futures)]
@@ -19,6 +20,9 @@ pub use generated::titan::worker::v1 as worker;
 /// Bytes of the largest message that goes out of the orchestrator: an assignment with the results of a thousand tasks, or a page of
 /// tasks, of 64 KiB a document.
 pub const ASSIGNMENT_MOST: usize = 80 << 20;
+
+/// What monitoring calls itself when it probes an app: such requests are nobody's traffic.
+pub const PROBE_AGENT: &str = "titan-monitoring";
 
 /// The file descriptors of this build; compared with the last release's in `tests/`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/titan.descriptors"));

@@ -66,6 +66,10 @@ enum Command {
     Tasks(commands::lists::TaskArgs),
     /// List agents and what they are doing.
     Agents(commands::lists::Args),
+    /// How what runs does: health, requests, errors and latency of the last five minutes, processor and memory.
+    Status(commands::status::StatusArgs),
+    /// The same, live, those that use the most processor time first.
+    Top(commands::status::TopArgs),
     /// List deployments with their health.
     Deployments(commands::lists::Args),
     /// Submit tasks, one by its options or many from a JSON file.
@@ -160,6 +164,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Operation(args) => commands::modify::operation(&client()?, args, cli.json).await,
         Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
+        Command::Status(args) => commands::status::run(&client()?, args, cli.json).await,
+        Command::Top(args) => commands::status::top(&client()?, args, cli.json).await,
         Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,
         Command::Task(args) => commands::task::run(&client()?, args, cli.json).await,
         Command::Cancel(args) => commands::task::act(&client()?, "cancel", args, cli.json).await,

@@ -24,6 +24,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Peers {
     pub orchestrator: Vec<String>,
+    pub monitoring: Vec<String>,
     /// HTTP URL of the gateway, for git.
     pub gateway: String,
 }
@@ -56,10 +57,12 @@ pub struct Apps {
     pub processes: u64,
     /// How long an app may take to be healthy after its start, in seconds.
     pub healthy_within_s: u32,
+    /// Seconds between two looks at what apps use.
+    pub measure_s: u32,
 }
 
 impl Settings for Config {
-    const LISTS: &'static [&'static str] = &["peers.orchestrator"];
+    const LISTS: &'static [&'static str] = &["peers.orchestrator", "peers.monitoring"];
     const DEFAULTS: &'static str = r#"
         [listen]
         address = "127.0.0.1:7076"
@@ -68,6 +71,7 @@ impl Settings for Config {
         pool_size = 5
         [peers]
         orchestrator = ["http://127.0.0.1:7072"]
+        monitoring = ["http://127.0.0.1:7079"]
         gateway = "http://127.0.0.1:7070"
         [proxy]
         address = "127.0.0.1:7078"
@@ -80,6 +84,7 @@ impl Settings for Config {
         memory_mib = 2048
         processes = 256
         healthy_within_s = 30
+        measure_s = 10
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {
@@ -89,6 +94,9 @@ impl Settings for Config {
         }
         if !(1..=300).contains(&self.apps.healthy_within_s) {
             problems.push("apps.healthy_within_s: must be 1 to 300".to_owned());
+        }
+        if !(1..=3_600).contains(&self.apps.measure_s) {
+            problems.push("apps.measure_s: must be 1 to 3600".to_owned());
         }
         if self.apps.memory_mib < 64 {
             problems.push("apps.memory_mib: must be 64 or more".to_owned());

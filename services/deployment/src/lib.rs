@@ -1,7 +1,7 @@
 //! Deployment: brings a commit to life in an environment, and keeps it alive.
 //!
 //! It owns the schema `deployment`, answers `titan.deployment.v1`, serves the apps behind its reverse
-//! proxy, and publishes `deployment.*`. It consumes no events.
+//! proxy, publishes `deployment.*`, and tells monitoring what apps use. It consumes no events.
 //!
 //! Invariants: an app outlives the service, and the replica that holds its lease finds it again by process
 //! id and start time; one deployment serves an environment; traffic moves only to an app that is healthy.
@@ -10,6 +10,7 @@ mod app;
 mod config;
 mod domain;
 mod grpc;
+mod meter;
 mod provider;
 mod proxy;
 mod reconcile;
@@ -38,6 +39,8 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     let frame = Frame::start("deployment", config.frame(), &MIGRATIONS, bus, listeners.admin, shutdown.clone()).await?;
     let app = Arc::new(app::App::new(&frame, &config, sandbox)?);
     frame.tasks.spawn_loop("supervisor", reconcile::supervisor::run(app.clone(), shutdown.clone()));
+    let every = std::time::Duration::from_secs(config.apps.measure_s.into());
+    frame.tasks.spawn_loop("meters", reconcile::meters::run(app.clone(), every, shutdown.clone()));
     let served =
         tokio::try_join!(serve_grpc(listeners.main, grpc::routes(app.clone()), shutdown.clone()), proxy::serve(proxy, app, shutdown));
     frame.stop().await;

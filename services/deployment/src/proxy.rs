@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::body::Body;
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Redirect};
 use axum_reverse_proxy::ReverseProxy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use titan_error::Error;
+use titan_ids::DeploymentId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ pub(crate) struct Routes {
 }
 
 struct Way {
+    deployment: DeploymentId,
     port: u16,
     proxy: ReverseProxy<HttpConnector>,
     /// Requests wait until there is another way.
@@ -72,7 +74,7 @@ impl Routes {
         let route = |row: &Route| {
             let name = route_name(&row.project_slug, &row.environment);
             let proxy = ReverseProxy::new(format!("/{name}"), format!("http://127.0.0.1:{}", row.port));
-            (name, Way { port: u16::try_from(row.port).unwrap_or(0), proxy, held: row.held })
+            (name, Way { deployment: row.id, port: u16::try_from(row.port).unwrap_or(0), proxy, held: row.held })
         };
         Self { by_name: rows.iter().map(route).collect(), rows }
     }
@@ -115,12 +117,15 @@ async fn forward(State(app): State<Arc<App>>, mut request: Request) -> Response<
     if request.headers().get(header::AUTHORIZATION).is_some_and(|v| v.as_bytes().starts_with(b"Bearer titan_key_")) {
         request.headers_mut().remove(header::AUTHORIZATION);
     }
+    let probe = request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == titan_proto::PROBE_AGENT);
+    let began = Instant::now();
     let answered = proxy.proxy_request(request).await;
     drop(on_its_way);
-    match answered {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let Ok(response) = answered;
+    if !probe {
+        app.meter.count(way.deployment, began.elapsed(), response.status().is_server_error());
     }
+    response
 }
 
 fn unknown(name: &str) -> Response<Body> {

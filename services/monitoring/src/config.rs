@@ -22,8 +22,10 @@ pub struct Probes {
     pub interval_s: u32,
     /// Milliseconds a probe may take; no answer by then counts as down.
     pub timeout_ms: u32,
-    /// Days samples are kept.
+    /// Days single probes and reports of use are kept.
     pub keep_days: u32,
+    /// Days their sums by the hour are kept.
+    pub keep_hours_days: u32,
 }
 
 impl Settings for Config {
@@ -37,6 +39,7 @@ impl Settings for Config {
         interval_s = 60
         timeout_ms = 5000
         keep_days = 30
+        keep_hours_days = 400
     "#;
 
     fn problems(&self, problems: &mut Vec<String>) {
@@ -49,6 +52,9 @@ impl Settings for Config {
         }
         if !(1..=3_650).contains(&self.probes.keep_days) {
             problems.push("probes.keep_days: must be 1 to 3650".to_owned());
+        }
+        if !(1..=3_650).contains(&self.probes.keep_hours_days) {
+            problems.push("probes.keep_hours_days: must be 1 to 3650".to_owned());
         }
     }
 }

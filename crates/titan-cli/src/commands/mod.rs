@@ -11,6 +11,7 @@ pub(crate) mod message;
 pub(crate) mod modify;
 pub(crate) mod project;
 pub(crate) mod schedule;
+pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod task;
 mod watch;

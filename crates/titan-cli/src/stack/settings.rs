@@ -91,7 +91,11 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
             vec![("peers", table(peers)), ("agents", agents)]
         }
         "deployment" => {
-            let peers = [("orchestrator", urls(common.orchestrators)), ("gateway", common.gateway.into())];
+            let peers = [
+                ("orchestrator", urls(common.orchestrators)),
+                ("monitoring", urls(common.monitorings)),
+                ("gateway", common.gateway.into()),
+            ];
             let address = common.proxy.trim_start_matches("http://");
             let (first, last) = (i64::from(common.first_app_port), i64::from(common.first_app_port + APP_PORTS - 1));
             let apps = [("dir", home("apps").into()), ("first_port", first.into()), ("last_port", last.into())];

@@ -93,9 +93,15 @@ impl App {
         Ok((row, history))
     }
 
-    pub(crate) async fn deployments(&self, who: &Principal, project: Option<ProjectId>, page: Option<PageRequest>) -> Result<PageOf<Row>> {
+    pub(crate) async fn deployments(
+        &self,
+        who: &Principal,
+        project: Option<ProjectId>,
+        state: Option<State>,
+        page: Option<PageRequest>,
+    ) -> Result<PageOf<Row>> {
         let page = Page::parse::<Deployment>(page)?;
-        let rows = deployments::list(&self.db, who.org, project.or(who.project), page).await?;
+        let rows = deployments::list(&self.db, who.org, project.or(who.project), state, page).await?;
         Ok(page.of(rows, |d| d.id.to_string()))
     }
 

@@ -5,6 +5,7 @@ mod deployments;
 mod logs;
 mod release;
 mod supervise;
+mod usage;
 mod variables;
 
 use std::time::Duration;
@@ -20,15 +21,18 @@ use tokio::sync::Notify;
 use tonic::transport::Channel;
 
 use crate::config::{Apps, Config};
+use crate::meter::Meter;
 use crate::proxy::{InFlight, Routes};
 
 pub(crate) use deployments::DeployIn;
+pub(crate) use usage::Meters;
 
 pub(crate) struct App {
     pub(crate) db: DatabaseConnection,
     outbox: Outbox,
     pub(crate) signer: Signer,
     orchestrator: Channel,
+    monitoring: Channel,
     gateway: String,
     public_url: String,
     internal_url: String,
@@ -43,6 +47,7 @@ pub(crate) struct App {
     pub(crate) routes: ArcSwap<Routes>,
     pub(crate) routes_changed: tokio::sync::watch::Sender<()>,
     pub(crate) in_flight: InFlight,
+    pub(crate) meter: Meter,
 }
 
 /// An app must say within this that it is well.
@@ -56,6 +61,7 @@ impl App {
             outbox: frame.outbox.clone(),
             signer: frame.signer.clone(),
             orchestrator: titan_service::Peers::new("peers.orchestrator", &config.peers.orchestrator)?.balanced(),
+            monitoring: titan_service::Peers::new("peers.monitoring", &config.peers.monitoring)?.balanced(),
             gateway: config.peers.gateway.trim_end_matches('/').to_owned(),
             public_url: config.proxy.public_url.clone(),
             internal_url: config.proxy.internal_url.clone().unwrap_or_else(|| config.proxy.public_url.clone()),
@@ -68,6 +74,7 @@ impl App {
             routes: ArcSwap::default(),
             routes_changed: tokio::sync::watch::Sender::default(),
             in_flight: InFlight::default(),
+            meter: Meter::default(),
         })
     }
 }

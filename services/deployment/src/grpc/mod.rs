@@ -54,9 +54,19 @@ impl DeploymentService for Api {
 
     async fn list_deployments(&self, request: Request<ListDeploymentsRequest>) -> Result<Response<ListDeploymentsResponse>, Status> {
         let who = Principal::of(&request)?;
-        let ListDeploymentsRequest { page, project_id } = request.into_inner();
+        let request = request.into_inner();
+        let state = match request.state() {
+            proto::DeploymentState::Unspecified => None,
+            proto::DeploymentState::Pending => Some(State::Pending),
+            proto::DeploymentState::Starting => Some(State::Starting),
+            proto::DeploymentState::Running => Some(State::Running),
+            proto::DeploymentState::Failed => Some(State::Failed),
+            proto::DeploymentState::Replaced => Some(State::Replaced),
+            proto::DeploymentState::Stopped => Some(State::Stopped),
+        };
+        let ListDeploymentsRequest { page, project_id, state: _ } = request;
         let project = if project_id.is_empty() { None } else { Some(project(&project_id)?) };
-        let (deployments, page) = self.app.deployments(&who, project, page).await?.convert(|row| self.convert(row, Vec::new()));
+        let (deployments, page) = self.app.deployments(&who, project, state, page).await?.convert(|row| self.convert(row, Vec::new()));
         Ok(Response::new(ListDeploymentsResponse { deployments, page }))
     }
 

@@ -1,5 +1,6 @@
 //! Processes of this host, found again by id and start time, or by the mark in their command line.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,22 +15,72 @@ pub(crate) struct Process {
 
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The fields of `/proc/<pid>/stat` that are needed; none when there is no such process, or only its corpse.
-fn stat(pid: i32) -> Option<(i32, i64)> {
+/// The fields of `/proc/<pid>/stat` that are needed.
+#[derive(Clone, Copy, Debug)]
+struct Stat {
+    parent: i32,
+    started: i64,
+    /// Its own processor time and that of its children that have ended, in ticks.
+    ticks: u64,
+    /// Resident.
+    pages: u64,
+}
+
+/// None when there is no such process, or only its corpse.
+fn stat(pid: i32) -> Option<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name stands in brackets and may contain anything.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let (state, parent, started) = (fields.first()?, fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?);
-    (!matches!(*state, "Z" | "X")).then_some((parent, started))
+    let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    let alive = !matches!(*fields.first()?, "Z" | "X");
+    alive.then_some(Stat {
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+        ticks: (11..15).map(number).sum::<Option<u64>>()?,
+        pages: number(21)?,
+    })
+}
+
+/// What a process and everything below it use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    /// Since they were started.
+    pub(crate) cpu_ms: u64,
+    pub(crate) memory_bytes: u64,
+}
+
+/// Of those that are alive, by their ids.
+pub(crate) fn used(processes: &[Process]) -> HashMap<i32, Used> {
+    if processes.is_empty() {
+        return HashMap::new();
+    }
+    let stats: HashMap<i32, Stat> = pids().into_iter().filter_map(|pid| Some((pid, stat(pid)?))).collect();
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for (pid, stat) in &stats {
+        children.entry(stat.parent).or_default().push(*pid);
+    }
+    let (tick_ms, page) = (1_000 / rustix::param::clock_ticks_per_second().max(1), rustix::param::page_size() as u64);
+    let of = |process: &Process| {
+        let alive = stats.get(&process.pid).is_some_and(|stat| stat.started == process.started);
+        let (mut used, mut next) = (Used::default(), vec![process.pid]);
+        while let Some(pid) = next.pop() {
+            if let Some(Stat { ticks, pages, .. }) = stats.get(&pid) {
+                used = Used { cpu_ms: used.cpu_ms + ticks * tick_ms, memory_bytes: used.memory_bytes + pages * page };
+            }
+            next.extend(children.get(&pid).into_iter().flatten());
+        }
+        alive.then_some((process.pid, used))
+    };
+    processes.iter().filter_map(of).collect()
 }
 
 impl Process {
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        stat(pid).map(|(_, started)| Self { pid, started })
+        stat(pid).map(|stat| Self { pid, started: stat.started })
     }
 
     pub(crate) fn alive(self) -> bool {
-        stat(self.pid).is_some_and(|(_, started)| started == self.started)
+        stat(self.pid).is_some_and(|stat| stat.started == self.started)
     }
 
     /// Asks it and everything below it to end, and ends them after a grace.
@@ -58,7 +109,7 @@ pub(crate) fn find(mark: &str) -> Option<Process> {
         words.next().is_some_and(|program| program.ends_with(b"bwrap")) && words.any(|word| word == mark.as_bytes())
     };
     // The outermost of them: bwrap keeps a copy of itself inside.
-    pids().into_iter().filter(|pid| bwrap(*pid)).min_by_key(|pid| stat(*pid).map_or(i64::MAX, |(_, started)| started)).and_then(Process::of)
+    pids().into_iter().filter(|pid| bwrap(*pid)).min_by_key(|pid| stat(*pid).map_or(i64::MAX, |stat| stat.started)).and_then(Process::of)
 }
 
 fn pids() -> Vec<i32> {
@@ -70,7 +121,7 @@ fn pids() -> Vec<i32> {
 
 /// Everything below `root`, the deepest first.
 fn descendants(root: i32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = pids().into_iter().filter_map(|pid| stat(pid).map(|(parent, _)| (pid, parent))).collect();
+    let parents: Vec<(i32, i32)> = pids().into_iter().filter_map(|pid| stat(pid).map(|stat| (pid, stat.parent))).collect();
     let (mut found, mut next) = (Vec::new(), vec![root]);
     while let Some(parent) = next.pop() {
         let children = parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid);
@@ -105,6 +156,25 @@ mod tests {
         while process.alive() {
             assert!(std::time::Instant::now() < deadline, "a corpse is not alive");
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn what_is_below_is_counted_too_also_when_it_has_ended() {
+        let script = "i=0; (while [ $i -lt 200000 ]; do i=$((i+1)); done); sleep 60";
+        let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let process = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let of = |process: Process| used(&[process]).get(&process.pid).copied();
+        while descendants(process.pid).is_empty() || of(process).unwrap().cpu_ms < 50 {
+            assert!(std::time::Instant::now() < deadline, "{:?}", of(process));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(of(process).unwrap().memory_bytes > 500_000, "{:?}", of(process));
+        assert!(of(Process { started: process.started + 1, ..process }).is_none(), "another one with the same id");
+        for pid in descendants(process.pid).into_iter().chain([process.pid]) {
+            signal(pid, Signal::KILL);
         }
         child.wait().unwrap();
     }

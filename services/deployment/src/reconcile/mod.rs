@@ -1,1 +1,2 @@
+pub(crate) mod meters;
 pub(crate) mod supervisor;

@@ -57,10 +57,23 @@ pub(crate) async fn by_key(db: &impl ConnectionTrait, org: OrgId, key: &str) -> 
     Ok(Row::find_by_statement(sql(&select, [org.into(), key.into()])).one(db).await?)
 }
 
-pub(crate) async fn list(db: &impl ConnectionTrait, org: OrgId, project: Option<ProjectId>, page: Page) -> Result<Vec<Row>> {
-    let select = format!("{SELECT} WHERE org_id = $1 AND id < $2 AND ($3::uuid IS NULL OR project_id = $3) ORDER BY id DESC LIMIT $4");
+pub(crate) async fn list(
+    db: &impl ConnectionTrait,
+    org: OrgId,
+    project: Option<ProjectId>,
+    state: Option<State>,
+    page: Page,
+) -> Result<Vec<Row>> {
+    let select = format!(
+        "{SELECT} WHERE org_id = $1 AND id < $2 AND ($3::uuid IS NULL OR project_id = $3) AND ($5::text IS NULL OR state = $5) ORDER BY id DESC LIMIT $4"
+    );
     let limit = i64::try_from(page.fetch()).unwrap_or(i64::MAX);
-    Ok(Row::find_by_statement(sql(&select, [org.into(), page.before.into(), project.into(), limit.into()])).all(db).await?)
+    Ok(Row::find_by_statement(sql(
+        &select,
+        [org.into(), page.before.into(), project.into(), limit.into(), state.map(|s| s.to_value()).into()],
+    ))
+    .all(db)
+    .await?)
 }
 
 /// A deployment asked for.
@@ -181,9 +194,32 @@ pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, envir
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).one(db).await?)
 }
 
+/// A deployment of the host that serves, or may have served a moment ago.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Served {
+    pub(crate) id: DeploymentId,
+    pub(crate) org_id: OrgId,
+    /// Only of those the owner supervises.
+    pid: Option<i32>,
+    pid_started: Option<i64>,
+}
+
+impl Served {
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.pid.zip(self.pid_started).map(|(pid, started)| Process { pid, started })
+    }
+}
+
+pub(crate) async fn served(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<Served>> {
+    let select = "SELECT id, org_id, CASE WHEN owner = $2 THEN pid END AS pid, CASE WHEN owner = $2 THEN pid_started END AS pid_started
+        FROM deployment WHERE host = $1 AND (state = 'running' OR finished_at > now() - interval '1 minute')";
+    Ok(Served::find_by_statement(sql(select, [host.into(), owner.into()])).all(db).await?)
+}
+
 /// Where traffic goes.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub(crate) struct Route {
+    pub(crate) id: DeploymentId,
     pub(crate) project_slug: String,
     pub(crate) environment: String,
     pub(crate) port: i32,
@@ -192,7 +228,7 @@ pub(crate) struct Route {
 }
 
 pub(crate) async fn routes(db: &impl ConnectionTrait, host: &str) -> Result<Vec<Route>> {
-    let select = "SELECT project_slug, environment, port, held_for IS NOT NULL AS held FROM deployment WHERE host = $1 AND state = 'running' AND port IS NOT NULL";
+    let select = "SELECT id, project_slug, environment, port, held_for IS NOT NULL AS held FROM deployment WHERE host = $1 AND state = 'running' AND port IS NOT NULL";
     Ok(Route::find_by_statement(sql(select, [host.into()])).all(db).await?)
 }
 

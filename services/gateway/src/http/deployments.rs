@@ -4,12 +4,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use titan_error::Result;
+use titan_error::{Error, Result};
 use titan_identity::Principal;
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
 use titan_proto::deployment::{self as proto, DeploymentState, GetDeploymentRequest, GetLogsRequest, ListDeploymentsRequest};
 use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
-use titan_proto::monitoring::{BatchGetStatusRequest, TargetStatus};
+use titan_proto::monitoring::{BatchGetStatusRequest, Hour, ListHoursRequest, TargetStatus, Traffic};
 use titan_proto::orchestrator::GetProjectRequest;
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
@@ -61,6 +61,45 @@ struct HealthOut {
     last_probe_at: Option<String>,
     last_error: String,
     interval_s: u32,
+    /// Of the last five minutes, without probes.
+    recent: TrafficOut,
+    /// Of the last 24 hours.
+    day: TrafficOut,
+}
+
+/// Of a span of time.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct TrafficOut {
+    requests: u64,
+    /// Of them, those answered with 5xx or not at all.
+    errors: u64,
+    requests_per_s: f64,
+    /// Share of the requests, 0 to 1.
+    error_rate: f64,
+    /// Milliseconds to the answer's head; null without requests.
+    latency_p50_ms: Option<f64>,
+    latency_p95_ms: Option<f64>,
+    /// Processors used, on average.
+    cpu_cores: f64,
+    /// Resident, the most at a time.
+    memory_bytes: u64,
+}
+
+impl From<Option<Traffic>> for TrafficOut {
+    fn from(traffic: Option<Traffic>) -> Self {
+        let Traffic { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, cpu_cores, memory_bytes } =
+            traffic.unwrap_or_default();
+        Self { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, cpu_cores, memory_bytes }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct HourOut {
+    begins_at: Option<String>,
+    probes: u64,
+    /// Share of them that succeeded.
+    uptime: f64,
+    traffic: TrafficOut,
 }
 
 impl From<TargetStatus> for HealthOut {
@@ -76,8 +115,11 @@ impl From<TargetStatus> for HealthOut {
             last_probe_at,
             last_error,
             interval_s,
+            recent,
+            day,
         } = status;
-        Self { up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at: time(last_probe_at), last_error, interval_s }
+        let (last_probe_at, recent, day) = (time(last_probe_at), recent.into(), day.into());
+        Self { up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at, last_error, interval_s, recent, day }
     }
 }
 
@@ -139,10 +181,13 @@ struct DeploymentsFilter {
     /// Id or slug.
     #[serde(default)]
     project: String,
+    /// `pending`, `starting`, `running`, `failed`, `replaced` or `stopped`; any if not given.
+    #[serde(default)]
+    state: String,
 }
 
-/// Deployments with their health.
-#[utoipa::path(get, path = "/api/v1/deployments", params(PageIn, DeploymentsFilter), responses((status = 200, body = PageOut<DeploymentOut>)))]
+/// Deployments with their health and traffic.
+#[utoipa::path(get, path = "/api/v1/deployments", params(PageIn, DeploymentsFilter), responses((status = 200, body = PageOut<DeploymentOut>), (status = 422)))]
 async fn list(
     State(app): State<Arc<App>>,
     Caller(who): Caller,
@@ -157,7 +202,12 @@ async fn list(
         };
         retrying(get).await?.id
     };
-    let request = ListDeploymentsRequest { page: page.request(), project_id };
+    let state = match &*filter.state {
+        "" => DeploymentState::Unspecified,
+        state => DeploymentState::from_str_name(&format!("DEPLOYMENT_STATE_{}", state.to_uppercase()))
+            .ok_or_else(|| Error::invalid("state", "must be one of pending, starting, running, failed, replaced and stopped"))?,
+    };
+    let request = ListDeploymentsRequest { page: page.request(), project_id, state: state.into() };
     let list =
         async || DeploymentServiceClient::new(app.deployment.clone()).list_deployments(app.signer.request(&who, request.clone())?).await;
     let found = retrying(list).await?;
@@ -181,6 +231,43 @@ async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<St
     let mut health = health(&app, &who, vec![deployment.id.clone()]).await;
     let status = health.remove(&deployment.id);
     Ok(Json(out(deployment, status)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HoursIn {
+    /// How many, up to now: 1 to 744; 24 if not given.
+    #[serde(default)]
+    hours: u32,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct HoursOut {
+    /// Oldest first; those in which nothing was seen are left out.
+    hours: Vec<HourOut>,
+}
+
+/// Uptime, traffic and use of resources, hour by hour.
+#[utoipa::path(get, path = "/api/v1/deployments/{id}/hours", params(("id" = String, Path), HoursIn), responses((status = 200, body = HoursOut), (status = 404), (status = 422)))]
+async fn hours(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Query(HoursIn { hours }): Query<HoursIn>,
+) -> Result<Json<HoursOut>> {
+    let get = async || {
+        DeploymentServiceClient::new(app.deployment.clone())
+            .get_deployment(app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?)
+            .await
+    };
+    retrying(get).await?;
+    let list = async || {
+        let request = ListHoursRequest { deployment_id: id.clone(), hours };
+        MonitoringServiceClient::new(app.monitoring.clone()).list_hours(app.signer.request(&who, request)?).await
+    };
+    let hour =
+        |Hour { begins_at, probes, uptime, traffic }| HourOut { begins_at: time(begins_at), probes, uptime, traffic: traffic.into() };
+    Ok(Json(HoursOut { hours: retrying(list).await?.hours.into_iter().map(hour).collect() }))
 }
 
 /// Stop a deployment: its app ends and its URL goes away.
@@ -224,5 +311,5 @@ async fn logs(
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(stop)).routes(routes!(logs))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(stop)).routes(routes!(logs)).routes(routes!(hours))
 }

@@ -90,11 +90,11 @@ async fn promote(
     let (id, slug) = project_of(&app, &who, &project).await?;
     let page = Some(PageRequest { limit: 200, after: String::new() });
     let list = async || {
-        let request = ListDeploymentsRequest { page: page.clone(), project_id: id.to_string() };
+        let request = ListDeploymentsRequest { page: page.clone(), project_id: id.to_string(), state: DeploymentState::Running.into() };
         DeploymentServiceClient::new(app.deployment.clone()).list_deployments(app.signer.request(&who, request)?).await
     };
     let found = retrying(list).await?.deployments;
-    let running = found.into_iter().find(|d| d.environment == from && d.state() == DeploymentState::Running);
+    let running = found.into_iter().find(|d| d.environment == from);
     let running = running.ok_or_else(|| Error::precondition(format!("nothing of {project:?} runs in {from:?}")))?;
     let request =
         DeployRequest { project_id: id.to_string(), project_slug: slug, environment: to, commit: running.commit, ..Default::default() };

@@ -1,5 +1,7 @@
 //! Use cases.
 
+mod usage;
+
 use std::time::{Duration, Instant};
 
 use sea_orm::{DatabaseConnection, TransactionTrait as _};
@@ -15,6 +17,8 @@ use tokio::sync::Notify;
 
 use crate::config::Probes;
 use crate::store::targets::{self, Due, Sample, Status};
+
+pub(crate) use usage::Traffic;
 
 pub(crate) struct App {
     pub(crate) db: DatabaseConnection,
@@ -33,7 +37,12 @@ const IDS_MOST: usize = 200;
 impl App {
     pub(crate) fn new(frame: &Frame, probes: Probes) -> anyhow::Result<Self> {
         let timeout = Duration::from_millis(probes.timeout_ms.into());
-        let client = reqwest::Client::builder().timeout(timeout).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = reqwest::Client::builder()
+            .timeout(timeout)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(titan_proto::PROBE_AGENT)
+            .build()?;
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
         Ok(Self { db, outbox, signer, probes, client, wake: Notify::new() })
     }
@@ -77,7 +86,8 @@ impl App {
         Ok(())
     }
 
-    pub(crate) async fn statuses(&self, who: &Principal, ids: &[String]) -> Result<Vec<Status>> {
+    /// With the traffic of the last minutes, and of the last day.
+    pub(crate) async fn statuses(&self, who: &Principal, ids: &[String]) -> Result<Vec<(Status, Traffic, Traffic)>> {
         if ids.len() > IDS_MOST {
             return Err(Error::invalid("deployment_ids", format!("must be at most {IDS_MOST}")));
         }
@@ -85,7 +95,8 @@ impl App {
             let id = id.parse::<DeploymentId>().map_err(|e| Error::invalid(format!("deployment_ids[{i}]"), e.to_string()))?;
             Ok(id.uuid())
         };
-        let ids = ids.iter().enumerate().map(parse).collect::<Result<_>>()?;
-        targets::statuses(&self.db, who.org, ids).await
+        let ids = ids.iter().enumerate().map(parse).collect::<Result<Vec<_>>>()?;
+        let statuses = targets::statuses(&self.db, who.org, ids).await?;
+        self.with_traffic(statuses).await
     }
 }

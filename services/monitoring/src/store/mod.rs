@@ -1,3 +1,4 @@
 //! Queries, one file a noun.
 
 pub(crate) mod targets;
+pub(crate) mod usage;

@@ -5,6 +5,8 @@ use titan_ids::{DeploymentId, OrgId, ProjectId, SampleId};
 use titan_store::sql;
 use uuid::Uuid;
 
+use super::usage;
+
 /// A target as an event describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct New<'a> {
@@ -79,6 +81,7 @@ pub(crate) async fn record(db: &impl ConnectionTrait, target: DeploymentId, samp
         [SampleId::generate().into(), target.into(), at.into(), up.into(), latency_ms.into(), error.clone().into()],
     ))
     .await?;
+    usage::count_probe(db, target, at, up).await?;
     let update = "UPDATE target SET up = $2, last_probe_at = $3, last_error = $4 WHERE deployment_id = $1";
     db.execute_raw(sql(update, [target.into(), up.into(), at.into(), error.into()])).await?;
     Ok(())
@@ -107,9 +110,4 @@ pub(crate) async fn statuses(db: &impl ConnectionTrait, org: OrgId, ids: Vec<Uui
             FROM sample WHERE deployment_id = t.deployment_id AND at > now() - interval '24 hours') s
         WHERE t.org_id = $1 AND t.deployment_id = ANY($2)";
     Ok(Status::find_by_statement(sql(select, [org.into(), ids.into()])).all(db).await?)
-}
-
-pub(crate) async fn prune(db: &impl ConnectionTrait, days: u32) -> Result<u64> {
-    let delete = "DELETE FROM sample WHERE at < now() - $1 * interval '1 day'";
-    Ok(db.execute_raw(sql(delete, [i64::from(days).into()])).await?.rows_affected())
 }

@@ -15,11 +15,13 @@ use titan_lifecycle::{Check, now};
 use titan_monitoring::{Config, MIGRATIONS};
 use titan_proto::events::event::Body;
 use titan_proto::events::{DeploymentStopped, DeploymentSucceeded, EventBatch};
+use titan_proto::latency::BUCKETS;
 use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
-use titan_proto::monitoring::{BatchGetStatusRequest, TargetStatus};
+use titan_proto::monitoring::{BatchGetStatusRequest, Hour, ListHoursRequest, RecordUsageRequest, TargetStatus, Usage};
 use titan_store::outbox::{self, About};
 use titan_testkit::{Broker, KEY, TestDatabase, TestService, amqp_url, eventually};
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 use tonic::transport::Channel;
 
 /// An app that answers as it is told.
@@ -102,6 +104,72 @@ impl Fixture {
 
     async fn probes(&self) -> i64 {
         self.database.count("SELECT count(*) FROM monitoring.sample").await
+    }
+}
+
+#[tokio::test]
+async fn what_apps_did_is_counted_once_and_added_up_by_the_hour() {
+    let fixture = Fixture::new().await;
+    // Nobody listens there: the probes fail, and count.
+    let succeeded = DeploymentSucceeded { health_url: "http://127.0.0.1:1/health".to_owned(), ..DeploymentSucceeded::default() };
+    fixture.tell(2, Body::DeploymentSucceeded(succeeded)).await;
+    fixture.until("a probe", |s| s.probes >= 1).await;
+    let client = || MonitoringServiceClient::new(Channel::from_shared(fixture.replicas[1].url.clone()).unwrap().connect_lazy());
+    let (deployment, gateway) = (Signer::new("deployment", KEY), Signer::new("gateway", KEY));
+    let source = uuid::Uuid::new_v4().to_string();
+    let report = |sequence: u64, requests: u64, errors: u64| {
+        let mut latencies = vec![0; BUCKETS];
+        (latencies[0], latencies[9]) = (requests - errors, errors);
+        let of = |deployment_id: String| Usage {
+            deployment_id,
+            requests,
+            errors,
+            latencies: latencies.clone(),
+            cpu_ms: 500,
+            span_ms: 10_000,
+            memory_bytes: requests << 20,
+        };
+        RecordUsageRequest {
+            source: source.clone(),
+            sequence,
+            usages: vec![of(fixture.deployment.to_string()), of(DeploymentId::generate().to_string())],
+        }
+    };
+    // The first one comes again, late, and is not told of a second time.
+    for (sequence, requests, errors) in [(1, 90, 0), (2, 10, 5), (1, 90, 0), (2, 10, 5)] {
+        let request = deployment.service_request(OrgId::DEFAULT, report(sequence, requests, errors)).unwrap();
+        client().record_usage(request).await.unwrap();
+    }
+    let foreign = deployment.service_request(
+        OrgId::from(uuid::Uuid::now_v7()),
+        RecordUsageRequest { source: uuid::Uuid::new_v4().to_string(), ..report(1, 7, 7) },
+    );
+    client().record_usage(foreign.unwrap()).await.unwrap();
+    let status = fixture.status(OrgId::DEFAULT).await.unwrap();
+    let recent = status.recent.unwrap();
+    assert_eq!((recent.requests, recent.errors, recent.requests_per_s, recent.error_rate), (100, 5, 5.0, 0.05));
+    assert_eq!((recent.cpu_cores, recent.memory_bytes), (0.05, 90 << 20));
+    assert!(recent.latency_p50_ms.unwrap() <= 1.0 && recent.latency_p95_ms.unwrap() <= 1.0, "{recent:?}");
+    assert_eq!(status.day, Some(recent), "all of it was within the day");
+
+    let user = Principal::user(UserId::generate(), OrgId::DEFAULT);
+    let hours = |hours: u32| ListHoursRequest { deployment_id: fixture.deployment.to_string(), hours };
+    let listed = client().list_hours(gateway.request(&user, hours(0)).unwrap()).await.unwrap().into_inner().hours;
+    // The test may run over the end of an hour.
+    let sum = |of: fn(&Hour) -> u64| listed.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|h| h.traffic.unwrap().requests), sum(|h| h.traffic.unwrap().errors)), (100, 5));
+    assert!(sum(|h| h.probes) >= 1 && listed.iter().all(|h| h.uptime == 0.0), "{listed:?}");
+    let stranger = Principal::user(UserId::generate(), OrgId::from(uuid::Uuid::now_v7()));
+    assert!(client().list_hours(gateway.request(&stranger, hours(0)).unwrap()).await.unwrap().into_inner().hours.is_empty());
+    let refused = client().list_hours(gateway.request(&user, hours(745)).unwrap()).await.unwrap_err();
+    assert!(refused.code() == Code::InvalidArgument && refused.message().contains("hours"), "{refused:?}");
+    let refused = client().record_usage(gateway.request(&user, report(9, 1, 0)).unwrap()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "only services say what apps did");
+    let broken = RecordUsageRequest { usages: vec![Usage::default()], ..report(9, 1, 0) };
+    let refused = client().record_usage(deployment.service_request(OrgId::DEFAULT, broken).unwrap()).await.unwrap_err();
+    assert!(refused.message().contains("usages[0].latencies"), "{refused:?}");
+    for replica in fixture.replicas {
+        replica.stop().await;
     }
 }
 

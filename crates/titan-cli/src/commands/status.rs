@@ -1,0 +1,116 @@
+//! How what is deployed does: a look, or one look after the other.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::table::{self, short, text};
+
+#[derive(clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Only of this project, by id or slug.
+    #[arg(default_value = "")]
+    project: String,
+    /// Show it anew every two seconds, until Ctrl-C.
+    #[arg(long, short)]
+    watch: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct TopArgs {
+    /// Only of this project, by id or slug.
+    #[arg(default_value = "")]
+    project: String,
+}
+
+const EVERY: Duration = Duration::from_secs(2);
+/// Clears the screen, and goes to its first line.
+const ANEW: &str = "\x1b[2J\x1b[H";
+
+pub(crate) async fn run(client: &Client, args: StatusArgs, json: bool) -> anyhow::Result<ExitCode> {
+    if args.watch {
+        return watch(client, &args.project, json, |_| {}).await;
+    }
+    show(&running(client, &args.project).await?, json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Those that use the most processor time first.
+pub(crate) async fn top(client: &Client, args: TopArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let cores = |d: &Value| d["health"]["recent"]["cpu_cores"].as_f64().unwrap_or(0.0);
+    watch(client, &args.project, json, |all| all.sort_by(|a, b| cores(b).total_cmp(&cores(a)))).await
+}
+
+async fn watch(client: &Client, project: &str, json: bool, order: impl Fn(&mut Vec<Value>)) -> anyhow::Result<ExitCode> {
+    loop {
+        // What cannot be asked just now is asked again.
+        match running(client, project).await {
+            Ok(mut all) => {
+                order(&mut all);
+                if !json {
+                    print!("{ANEW}");
+                }
+                show(&all, json);
+            }
+            Err(error) => eprintln!("{error:#}"),
+        }
+        std::io::stdout().flush()?;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn running(client: &Client, project: &str) -> anyhow::Result<Vec<Value>> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let query = [("state", "running"), ("limit", "200"), ("project", project), ("after", &after)];
+        let url = reqwest::Url::parse_with_params("http://titan", &query)?;
+        let page = client.get(&format!("/deployments?{}", url.query().unwrap_or_default())).await?;
+        all.extend(page["items"].as_array().into_iter().flatten().cloned());
+        after = text(&page, "next");
+        if after.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+fn show(all: &[Value], json: bool) {
+    if json {
+        println!("{}", json!({ "deployments": all }));
+        return;
+    }
+    let headings =
+        ["PROJECT", "ENVIRONMENT", "HEALTH", "UPTIME 24H", "REQ/S", "ERRORS", "P50", "P95", "CPU", "MEMORY", "RESTARTS", "COMMIT", "URL"];
+    table::show(headings, all.iter().map(row));
+}
+
+fn row(d: &Value) -> [String; 13] {
+    let (health, recent) = (&d["health"], &d["health"]["recent"]);
+    let figure = |of: &Value, factor: f64, digits: usize, unit: &str| {
+        of.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{:.digits$}{unit}", value * factor))
+    };
+    let up = match health["up"].as_bool() {
+        Some(true) => "up",
+        Some(false) => "DOWN",
+        None => "-",
+    };
+    let probed = if health["probes"].as_u64() > Some(0) { &health["uptime"] } else { &Value::Null };
+    let of_requests = if recent["requests"].as_u64() > Some(0) { &recent["error_rate"] } else { &Value::Null };
+    [
+        text(d, "project"),
+        text(d, "environment"),
+        up.to_owned(),
+        figure(probed, 100.0, 2, " %"),
+        figure(&recent["requests_per_s"], 1.0, 1, ""),
+        figure(of_requests, 100.0, 2, " %"),
+        figure(&recent["latency_p50_ms"], 1.0, 1, " ms"),
+        figure(&recent["latency_p95_ms"], 1.0, 1, " ms"),
+        figure(&recent["cpu_cores"], 100.0, 1, " %"),
+        figure(&recent["memory_bytes"], 1.0 / 1_048_576.0, 0, " MiB"),
+        text(d, "restarts"),
+        short(&text(d, "commit"), 9),
+        text(d, "url"),
+    ]
+}
