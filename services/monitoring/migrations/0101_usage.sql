@@ -1,9 +1,7 @@
--- Samples are partitioned by day: a day is dropped as a whole.
-ALTER TABLE sample RENAME TO sample_before;
-ALTER INDEX sample_of RENAME TO sample_before_of;
-ALTER INDEX sample_age RENAME TO sample_before_age;
-CREATE TABLE sample (LIKE sample_before INCLUDING DEFAULTS) PARTITION BY RANGE (at);
-CREATE INDEX sample_of ON sample (deployment_id, at);
+-- What probes found, by day: a day is dropped as a whole. It takes the place of sample, which the next release drops; what a replica
+-- of the release before writes there while it is replaced is in no sum.
+CREATE TABLE probe (LIKE sample INCLUDING DEFAULTS) PARTITION BY RANGE (at);
+CREATE INDEX probe_of ON probe (deployment_id, at);
 -- What apps did, as it was reported.
 CREATE TABLE usage (
     deployment_id uuid NOT NULL,
@@ -21,14 +19,13 @@ CREATE INDEX usage_of ON usage (deployment_id, at);
 DO $$
 DECLARE day date;
 BEGIN
-    FOR day IN SELECT generate_series(least((SELECT min(at) FROM sample_before), now()) AT TIME ZONE 'UTC', (now() AT TIME ZONE 'UTC') + interval '7 days', interval '1 day')::date
+    FOR day IN SELECT generate_series(least((SELECT min(at) FROM sample), now()) AT TIME ZONE 'UTC', (now() AT TIME ZONE 'UTC') + interval '7 days', interval '1 day')::date
     LOOP
-        EXECUTE format('CREATE TABLE sample_%1$s PARTITION OF sample FOR VALUES FROM (%2$L) TO (%3$L); CREATE TABLE usage_%1$s PARTITION OF usage FOR VALUES FROM (%2$L) TO (%3$L)',
+        EXECUTE format('CREATE TABLE probe_%1$s PARTITION OF probe FOR VALUES FROM (%2$L) TO (%3$L); CREATE TABLE usage_%1$s PARTITION OF usage FOR VALUES FROM (%2$L) TO (%3$L)',
             to_char(day, 'YYYYMMDD'), day || ' 00:00+00', (day + 1) || ' 00:00+00');
     END LOOP;
 END $$;
-INSERT INTO sample SELECT * FROM sample_before;
-DROP TABLE sample_before;
+INSERT INTO probe SELECT * FROM sample;
 
 -- The last report of each source: an earlier one that comes again changes nothing.
 CREATE TABLE usage_source (
@@ -52,4 +49,4 @@ CREATE TABLE hour (
 );
 CREATE INDEX hour_age ON hour (begins_at);
 INSERT INTO hour (deployment_id, begins_at, probes, up)
-SELECT deployment_id, date_trunc('hour', at, 'UTC'), count(*), count(*) FILTER (WHERE up) FROM sample GROUP BY 1, 2;
+SELECT deployment_id, date_trunc('hour', at, 'UTC'), count(*), count(*) FILTER (WHERE up) FROM probe GROUP BY 1, 2;

@@ -1,6 +1,6 @@
 //! Monitoring: watches what was deployed.
 //!
-//! It owns the schema `monitoring` (targets, samples, reports of use and their sums by the hour), consumes `deployment.*`, probes every
+//! It owns the schema `monitoring` (targets, probes, reports of use and their sums by the hour), consumes `deployment.*`, probes every
 //! running deployment, takes reports of what apps did, answers `titan.monitoring.v1`, and publishes `health.changed`.
 //!
 //! Invariants: a target is probed by one replica at a time; an event that comes late or twice changes
@@ -36,7 +36,7 @@ pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: Cance
     frame.tasks.spawn_loop("deployments", async move { bus.consume(&MONITORING_DEPLOYMENTS, consumer, consuming, stop).await });
     frame.tasks.spawn_loop("prober", reconcile::prober::run(app.clone(), shutdown.clone()));
     frame.tasks.spawn_loop("retention", reconcile::retention::run(app.clone(), shutdown.clone()));
-    for table in ["sample", "usage"] {
+    for table in ["probe", "usage"] {
         let partitions = titan_store::Partitions::new(frame.db.clone(), &frame.metrics, table, config.probes.keep_days)?;
         frame.tasks.spawn_loop(table, partitions.run(shutdown.clone()));
     }

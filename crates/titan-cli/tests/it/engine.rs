@@ -76,7 +76,7 @@ async fn tasks_are_submitted_explained_steered_and_audited() {
     let edited = stack.get(&format!("/api/v1/tasks/{hopeless}")).await;
     assert_eq!(
         (&edited["priority"], &edited["due_at"], &edited["budget"]),
-        (&json!(8), &json!("2036-01-01T00:00:00Z"), &json!({ "usd_micros": 500_000 }))
+        (&json!(8), &json!("2036-01-01T00:00:00.000Z"), &json!({ "usd_micros": 500_000 }))
     );
     assert!(shown(&stack, &["task", hopeless]).contains("spent    0.0000 of 0.5000 US dollars"));
     let found = |words: &str| shown(&stack, &["tasks", "--project", "stream", "--search", words]);

@@ -75,7 +75,7 @@ pub(crate) struct Sample {
 
 pub(crate) async fn record(db: &impl ConnectionTrait, target: DeploymentId, sample: &Sample) -> Result<()> {
     let Sample { at, up, latency_ms, error } = sample.clone();
-    let insert = "INSERT INTO sample (id, deployment_id, at, up, latency_ms, error) VALUES ($1, $2, $3, $4, $5, $6)";
+    let insert = "INSERT INTO probe (id, deployment_id, at, up, latency_ms, error) VALUES ($1, $2, $3, $4, $5, $6)";
     db.execute_raw(sql(
         insert,
         [SampleId::generate().into(), target.into(), at.into(), up.into(), latency_ms.into(), error.clone().into()],
@@ -107,7 +107,7 @@ pub(crate) async fn statuses(db: &impl ConnectionTrait, org: OrgId, ids: Vec<Uui
         LATERAL (SELECT count(*) AS probes, avg(up::int)::float8 AS uptime,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE up) AS latency_p50_ms,
             percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE up) AS latency_p95_ms
-            FROM sample WHERE deployment_id = t.deployment_id AND at > now() - interval '24 hours') s
+            FROM probe WHERE deployment_id = t.deployment_id AND at > now() - interval '24 hours') s
         WHERE t.org_id = $1 AND t.deployment_id = ANY($2)";
     Ok(Status::find_by_statement(sql(select, [org.into(), ids.into()])).all(db).await?)
 }

@@ -103,7 +103,7 @@ impl Fixture {
     }
 
     async fn probes(&self) -> i64 {
-        self.database.count("SELECT count(*) FROM monitoring.sample").await
+        self.database.count("SELECT count(*) FROM monitoring.probe").await
     }
 }
 
