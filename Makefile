@@ -33,6 +33,7 @@ down: ## Stop what `make up` started
 test: ## Every test, against real PostgreSQL, RabbitMQ and Redis
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	cargo build --workspace
+	@scripts/servers.sh browser
 	@scripts/servers.sh with cargo nextest run --workspace
 
 simulate: ## The engine under a virtual clock, SIM_SEEDS (a million) seeded worlds; SIM_SEED=n plays one again and tells what it does

@@ -7,6 +7,7 @@
 #   servers.sh kill NAME      kill -9 a private server (fault tests); exit code 3 when it is not ours
 #   servers.sh revive NAME    start it again
 #   servers.sh with COMMAND   start, run the command, stop
+#   servers.sh browser        install Chromium and its driver, for the tests of web apps
 set -euo pipefail
 
 run=${TITAN_RUN_DIR:-/tmp/titan-run-$(id -u)}
@@ -122,11 +123,12 @@ stop() {
 }
 
 case "${1:-}" in
+  browser) install_missing "chromium=chromium" "chromedriver=chromium-driver" ;;
   tools) tools; need_pg=$(postgres_bin); [ -n "$need_pg" ] && [ -x "$need_pg/initdb" ] || install_missing "/nonexistent=postgresql" ;;
   start) start ;;
   stop) stop ;;
   kill) [ -e "$run/$2.ours" ] || exit 3; "kill_$2" ;;
   revive) "start_$2" ;;
   with) shift; trap stop EXIT; start; "$@" ;;
-  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,11p' "$0" >&2; exit 2 ;;
 esac

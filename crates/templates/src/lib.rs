@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use migrations::{Column, Rules, Step};
 pub use modify::{Modification, modify};
-pub use render::{Impact, Library, LibraryError, PROJECT, RenderError, RenderedFile, render_line};
+pub use render::{Impact, Library, LibraryError, OwnTemplate, PROJECT, RenderError, RenderedFile, render_line};
 pub use understand::{Refusal, understand};
 
 /// What a sentence asks for, as far as it was understood.
@@ -65,6 +65,8 @@ pub enum Block {
     FileUpload,
     /// Live updates.
     Websocket,
+    /// Items are paid for.
+    Payment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +184,7 @@ impl Block {
             Self::Authentication => "authentication",
             Self::FileUpload => "file-upload",
             Self::Websocket => "websocket",
+            Self::Payment => "payment",
         }
     }
 }
@@ -194,6 +197,7 @@ impl fmt::Display for Block {
             Self::Authentication => "login",
             Self::FileUpload => "file upload",
             Self::Websocket => "live updates",
+            Self::Payment => "payments",
         })
     }
 }

@@ -66,6 +66,16 @@ pub struct Library {
     blocks: BTreeMap<String, Template>,
 }
 
+/// A template that is not built in, as it is given.
+#[derive(Clone, Debug)]
+pub struct OwnTemplate {
+    pub name: String,
+    /// Its `template.toml`; empty: its files are all there is.
+    pub about: String,
+    /// Those that end in `.j2` are Jinja.
+    pub files: Vec<RenderedFile>,
+}
+
 /// Files and what is said of them: a kind of project, or a block that a project may have.
 #[derive(Clone, Debug)]
 struct Template {
@@ -133,27 +143,60 @@ impl Library {
             }
         }
         let Some(own) = own else { return Ok(library) };
+        let mut templates = Vec::new();
         for entry in std::fs::read_dir(own).map_err(|e| unreadable(own, e))? {
             let path = entry.map_err(|e| unreadable(own, e))?.path();
-            let name = name_of(&path);
             let mut files = Vec::new();
             on_disk(&path.join(FILES), "", &mut files)?;
+            let about = match std::fs::read_to_string(path.join(ABOUT)) {
+                Ok(text) => text,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+                Err(e) => return Err(unreadable(&path.join(ABOUT), e)),
+            };
+            templates.push(OwnTemplate { name: name_of(&path), about, files });
+        }
+        library.with(templates)
+    }
+
+    /// With these beside it, or in place of those of the same names.
+    ///
+    /// # Errors
+    /// A template without files, a path that leads anywhere but down, a file that Jinja cannot read, or a description that is wrong.
+    pub fn with(&self, own: impl IntoIterator<Item = OwnTemplate>) -> Result<Self, LibraryError> {
+        let mut library = self.clone();
+        for OwnTemplate { name, about: text, files } in own {
+            let wrong = |reason: String| LibraryError::Wrong { name: name.clone(), reason };
+            if !is_template_name(&name) {
+                return Err(wrong("a name is 1 to 50 of a to z, 0 to 9 and -, and begins with a letter".to_owned()));
+            }
             if files.is_empty() {
                 return Err(LibraryError::Empty { name });
             }
-            let about = match std::fs::read_to_string(path.join(ABOUT)) {
-                Ok(text) => about(&name, &text)?,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    let built_in = library.templates.get(&name).map(|template| template.about.clone());
-                    // Its files are all there is.
-                    About { extends: None, ..built_in.unwrap_or_default() }
+            for file in &files {
+                if !file.path.split('/').all(|part| !matches!(part, "" | "." | ".." | ".git") && !part.contains(['\\', '\0'])) {
+                    return Err(wrong(format!("{:?} is not the path of a file below it", file.path)));
                 }
-                Err(e) => return Err(unreadable(&path.join(ABOUT), e)),
+                if file.path.ends_with(".j2") {
+                    environment(block_lines(&file.path).map_err(|e| wrong(e.to_string()))?)
+                        .template_from_str(&file.contents)
+                        .map_err(|e| wrong(format!("{}: {e}", file.path)))?;
+                }
+            }
+            let about = if text.is_empty() {
+                // Its files are all there is.
+                About { extends: None, ..library.templates.get(&name).map(|template| template.about.clone()).unwrap_or_default() }
+            } else {
+                about(&name, &text)?
             };
             library.templates.insert(name, Template { about, files });
         }
         library.check()?;
         Ok(library)
+    }
+
+    #[must_use]
+    pub fn has(&self, template: &str) -> bool {
+        self.templates.contains_key(template)
     }
 
     /// That what a template names is there, and no template extends itself.
@@ -244,8 +287,7 @@ impl Library {
             modules: blocks.iter().filter_map(|block| block.about.module.as_deref()).collect(),
             summaries: blocks.iter().map(|block| block.about.summary.as_str()).collect(),
         };
-        let block_lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
-        let environment = environment(block_lines.map_err(|source| RenderError::Jinja { file: name.clone(), source })?);
+        let environment = environment(block_lines(name)?);
         let rendered = files.into_values().map(|file| match file.path.strip_suffix(".j2") {
             None => Ok(file.clone()),
             Some(path) => match environment.render_str(&file.contents, Serde(&context)) {
@@ -261,6 +303,23 @@ impl Library {
         rendered.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(rendered)
     }
+}
+
+/// Of files: a line that is only a block leaves none.
+fn block_lines(file: &str) -> Result<SyntaxConfig, RenderError> {
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    syntax.map_err(|source| RenderError::Jinja { file: file.to_owned(), source })
+}
+
+/// Instructions of one file.
+const FUEL: u64 = 5_000_000;
+
+/// Of a template.
+pub(crate) fn is_template_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= 50
+        && name != BLOCKS
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// Another one for other migrations, however many they are.
@@ -306,6 +365,8 @@ pub fn render_line(template: &str, variables: &BTreeMap<&str, String>) -> Result
 fn environment(syntax: SyntaxConfig) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Whoever wrote it, it ends.
+    environment.set_fuel(Some(FUEL));
     environment.set_syntax(syntax);
     environment
 }

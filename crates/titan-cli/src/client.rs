@@ -62,6 +62,10 @@ impl Client {
         self.post_as(path, &uuid::Uuid::new_v4().to_string(), body).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(|| self.request(Method::PUT, path).json(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, ClientError> {
         self.call(|| self.request(Method::DELETE, path)).await
     }

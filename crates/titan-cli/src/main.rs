@@ -56,6 +56,10 @@ enum Command {
     Rollback(commands::modify::RollbackArgs),
     /// Deploy a version of a project to an environment.
     Deploy(commands::environment::DeployArgs),
+    /// Let a deployment that waits for approval begin.
+    Approve(commands::environment::DecideArgs),
+    /// Refuse a deployment that waits for approval.
+    Reject(commands::environment::DecideArgs),
     /// Deploy to one environment what another one runs.
     Promote(commands::environment::PromoteArgs),
     /// Show or change what the apps of an environment find in theirs; the next deployment has it.
@@ -106,6 +110,9 @@ enum Command {
     /// Make a goal or a task again and again.
     #[command(subcommand)]
     Schedule(commands::schedule::Verb),
+    /// What projects are built from: list, add, get, delete templates.
+    #[command(subcommand)]
+    Template(commands::template::Verb),
     /// Show what a deployed app printed.
     Logs(commands::logs::Args),
     /// Stop a deployed app.
@@ -164,6 +171,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Operation(args) => commands::modify::operation(&client()?, args, cli.json).await,
         Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
+        Command::Approve(args) => commands::environment::decide(&client()?, "approve", args, cli.json).await,
+        Command::Reject(args) => commands::environment::decide(&client()?, "reject", args, cli.json).await,
         Command::Status(args) => commands::status::run(&client()?, args, cli.json).await,
         Command::Top(args) => commands::status::top(&client()?, args, cli.json).await,
         Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,
@@ -181,6 +190,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Agent(verb) => commands::agent::run(&client()?, verb, cli.json).await,
         Command::Work(args) => commands::work::run(&client()?, *args).await,
         Command::Message(verb) => commands::message::run(&client()?, verb, cli.json).await,
+        Command::Template(verb) => commands::template::run(&client()?, verb, cli.json).await,
         Command::Schedule(verb) => commands::schedule::run(&client()?, verb, cli.json).await,
         Command::Logs(args) => commands::logs::run(&client()?, args, cli.json).await,
         Command::Stop(args) => commands::logs::stop(&client()?, args, cli.json).await,

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use titan_service::ServiceSettings as _;
 use titan_settings::{Bus, Database, Identity, Listen, Settings, Telemetry};
 
+use crate::app::ENVIRONMENTS;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -59,10 +61,13 @@ pub struct Apps {
     pub healthy_within_s: u32,
     /// Seconds between two looks at what apps use.
     pub measure_s: u32,
+    /// Environments to which nothing is deployed before somebody has approved it.
+    #[serde(default)]
+    pub approval: Vec<String>,
 }
 
 impl Settings for Config {
-    const LISTS: &'static [&'static str] = &["peers.orchestrator", "peers.monitoring"];
+    const LISTS: &'static [&'static str] = &["peers.orchestrator", "peers.monitoring", "apps.approval"];
     const DEFAULTS: &'static str = r#"
         [listen]
         address = "127.0.0.1:7076"
@@ -97,6 +102,9 @@ impl Settings for Config {
         }
         if !(1..=3_600).contains(&self.apps.measure_s) {
             problems.push("apps.measure_s: must be 1 to 3600".to_owned());
+        }
+        if let Some(unknown) = self.apps.approval.iter().find(|environment| !ENVIRONMENTS.contains(&environment.as_str())) {
+            problems.push(format!("apps.approval: {unknown:?} is none of {}", ENVIRONMENTS.join(", ")));
         }
         if self.apps.memory_mib < 64 {
             problems.push("apps.memory_mib: must be 64 or more".to_owned());

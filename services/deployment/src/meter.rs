@@ -1,7 +1,7 @@
 //! What passes through the proxy to each deployment.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use titan_ids::DeploymentId;
@@ -23,16 +23,37 @@ impl Traffic {
     }
 }
 
-/// Since it was read last.
+#[derive(Debug, Default)]
+struct Counted {
+    all: Traffic,
+    /// What monitoring has not been told yet.
+    untold: Traffic,
+}
+
+/// Of this replica's proxy, since its start.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Meter(Arc<Mutex<HashMap<DeploymentId, Traffic>>>);
+pub(crate) struct Meter(Arc<Mutex<HashMap<DeploymentId, Counted>>>);
 
 impl Meter {
-    pub(crate) fn count(&self, deployment: DeploymentId, took: Duration, failed: bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(deployment).or_default().count(took, failed);
+    fn counted(&self) -> MutexGuard<'_, HashMap<DeploymentId, Counted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self) -> HashMap<DeploymentId, Traffic> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn count(&self, deployment: DeploymentId, took: Duration, failed: bool) {
+        let mut counted = self.counted();
+        let counted = counted.entry(deployment).or_default();
+        counted.all.count(took, failed);
+        counted.untold.count(took, failed);
+    }
+
+    pub(crate) fn of(&self, deployment: DeploymentId) -> Traffic {
+        self.counted().get(&deployment).map(|counted| counted.all).unwrap_or_default()
+    }
+
+    /// What was not taken before; what is not among `kept` is forgotten.
+    pub(crate) fn take(&self, kept: &HashSet<DeploymentId>) -> HashMap<DeploymentId, Traffic> {
+        let mut counted = self.counted();
+        counted.retain(|id, _| kept.contains(id));
+        counted.iter_mut().map(|(id, counted)| (*id, std::mem::take(&mut counted.untold))).collect()
     }
 }

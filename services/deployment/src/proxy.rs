@@ -1,6 +1,7 @@
 //! The door to the apps: `/<project>/…` for production, `/<project>--<environment>/…` for the others.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,25 @@ use crate::store::deployments::Route;
 #[derive(Default)]
 pub(crate) struct Routes {
     rows: Vec<Route>,
-    by_name: HashMap<String, Way>,
+    by_name: HashMap<String, Place>,
+}
+
+/// An environment of a project.
+#[derive(Default)]
+struct Place {
+    serving: Option<Arc<Way>>,
+    /// What is tried out, with so many percent of the requests.
+    tried_out: Option<(Arc<Way>, usize)>,
+    requests: AtomicUsize,
+}
+
+impl Place {
+    /// Where the next request goes; the share is spread evenly.
+    fn next(&self) -> Option<Arc<Way>> {
+        let number = self.requests.fetch_add(1, Relaxed);
+        let tried_out = self.tried_out.as_ref().filter(|(_, share)| self.serving.is_none() || number.wrapping_mul(*share) % 100 < *share);
+        tried_out.map(|(way, _)| way).or(self.serving.as_ref()).cloned()
+    }
 }
 
 struct Way {
@@ -71,12 +90,19 @@ const HELD_MOST: Duration = Duration::from_secs(45);
 
 impl Routes {
     pub(crate) fn new(rows: Vec<Route>) -> Self {
-        let route = |row: &Route| {
+        let mut by_name: HashMap<String, Place> = HashMap::new();
+        for row in &rows {
             let name = route_name(&row.project_slug, &row.environment);
             let proxy = ReverseProxy::new(format!("/{name}"), format!("http://127.0.0.1:{}", row.port));
-            (name, Way { deployment: row.id, port: u16::try_from(row.port).unwrap_or(0), proxy, held: row.held })
-        };
-        Self { by_name: rows.iter().map(route).collect(), rows }
+            let way = Arc::new(Way { deployment: row.id, port: u16::try_from(row.port).unwrap_or(0), proxy, held: row.held });
+            let place = by_name.entry(name).or_default();
+            match row.share.and_then(|share| usize::try_from(share).ok()) {
+                // The newest of those that are tried out.
+                Some(share) => place.tried_out = Some((way, share)),
+                None => place.serving = Some(way),
+            }
+        }
+        Self { by_name, rows }
     }
 
     pub(crate) fn same(&self, rows: &[Route]) -> bool {
@@ -104,8 +130,7 @@ async fn forward(State(app): State<Arc<App>>, mut request: Request) -> Response<
         let known = app.routes.load().by_name.contains_key(name);
         return if known { Redirect::permanent(&format!("/{name}/")).into_response() } else { unknown(name) };
     }
-    let Some((routes, on_its_way)) = way(&app, name).await else { return unknown(name) };
-    let Some(way) = routes.by_name.get(name) else { return unknown(name) };
+    let Some((way, on_its_way)) = way(&app, name).await else { return unknown(name) };
     if way.held {
         return Error::unavailable("the app is being changed; try again").into_response();
     }
@@ -132,26 +157,26 @@ fn unknown(name: &str) -> Response<Body> {
     Error::not_found(format!("an app at /{name}/")).into_response()
 }
 
-/// The routes by which a request goes on, counted as on its way: whoever ends an app after the routes have changed sees it. It waits while
+/// The way by which a request goes on, counted as on its way: whoever ends an app after the routes have changed sees it. It waits while
 /// the app's data is handed over.
-async fn way(app: &App, name: &str) -> Option<(Arc<Routes>, OnItsWay)> {
+async fn way(app: &App, name: &str) -> Option<(Arc<Way>, OnItsWay)> {
     let until = tokio::time::Instant::now() + HELD_MOST;
     let mut changed = app.routes_changed.subscribe();
     loop {
         changed.mark_unchanged();
         let routes = app.routes.load_full();
-        let way = routes.by_name.get(name)?;
+        let way = routes.by_name.get(name)?.next()?;
         let on_its_way = app.in_flight.begin(way.port);
         // Counted before anybody could have changed it, or else once more.
         if !Arc::ptr_eq(&routes, &app.routes.load_full()) {
             continue;
         }
         if !way.held {
-            return Some((routes, on_its_way));
+            return Some((way, on_its_way));
         }
         drop(on_its_way);
         if tokio::time::timeout_at(until, changed.changed()).await.is_err() {
-            return Some((routes, app.in_flight.begin(0)));
+            return Some((way, app.in_flight.begin(0)));
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Engine {
     /// failure is enough.
     pub quarantine_after: u32,
     pub quarantine_s: u32,
-    /// How long the history of tasks is kept; tasks themselves stay.
+    /// How long the history of tasks is kept, and keys of submissions, old messages, and agents that are gone; tasks themselves stay.
     pub history_days: u32,
     /// How much each factor counts when an agent is chosen; a project may have its own.
     #[serde(default)]

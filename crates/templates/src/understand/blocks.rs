@@ -25,6 +25,12 @@ const PHRASES: &[(&[&str], Block)] = &[
     (&["real-time", "updates"], Block::Websocket),
     (&["realtime", "updates"], Block::Websocket),
     (&["websocket", "updates"], Block::Websocket),
+    (&["payment", "processing"], Block::Payment),
+    (&["online", "payments"], Block::Payment),
+    (&["online", "payment"], Block::Payment),
+    (&["card", "payments"], Block::Payment),
+    (&["card", "payment"], Block::Payment),
+    (&["payments"], Block::Payment),
 ];
 /// What a mobile backend does anyway.
 const SYNC: &[&[&str]] = &[
@@ -98,7 +104,12 @@ pub(crate) fn take(sentence: &str, kind: Kind) -> (String, Vec<Block>) {
         let begin = at - usize::from(at > 0 && is(at - 1, &["a", "an", "the"]));
         let ends = words.get(end).is_none_or(|word| ".;!?".contains(word.as_str()));
         let lead = begin > 0 && is(begin - 1, LEADS);
-        let separator = begin > 0 && is(begin - 1, SEPARATORS);
+        // "invoices and payments" are two things to keep.
+        let sure = *block != Block::Payment
+            || phrase.len() > 1
+            || lead
+            || words[..begin].iter().any(|word| LEADS.contains(&word.to_lowercase().as_str()));
+        let separator = begin > 0 && is(begin - 1, SEPARATORS) && sure;
         if !(lead || separator) || !(ends || is(end, SEPARATORS)) {
             at += 1;
             continue;
@@ -153,7 +164,7 @@ mod tests {
 
     #[test]
     fn blocks_are_taken_and_fields_stay() {
-        use Block::{Authentication, FileUpload, Pagination, Search, Websocket};
+        use Block::{Authentication, FileUpload, Pagination, Payment, Search, Websocket};
         for (sentence, left, blocks) in [
             ("API for posts with a title, with search and pagination", "API for posts with a title", vec![Search, Pagination]),
             ("API for posts with a title and search.", "API for posts with a title.", vec![Search]),
@@ -166,6 +177,10 @@ mod tests {
             ("API for bids with a price, with live updates over a websocket", "API for bids with a price", vec![Websocket]),
             ("API for posts with search, a title and a body", "API for posts with a title and a body", vec![Search]),
             ("API for posts with paging", "API for posts", vec![Pagination]),
+            ("API for orders with a total and card payments", "API for orders with a total", vec![Payment]),
+            ("API for orders with payments.", "API for orders.", vec![Payment]),
+            ("API for invoices and payments", "API for invoices and payments", vec![]),
+            ("API for invoices with a payment date", "API for invoices with a payment date", vec![]),
             (
                 "API for posts with a search term and a price of at least 0.5",
                 "API for posts with a search term and a price of at least 0.5",

@@ -10,6 +10,7 @@ pub(crate) mod scope;
 mod words;
 
 use crate::migrations;
+use crate::render::is_template_name;
 use crate::{Block, Field, FieldType, Format, Kind, Resource, Understanding};
 use resources::Read;
 
@@ -42,7 +43,8 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     if sentence.chars().count() > LONGEST {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
-    let (sentence, kind) = kinds::take(politely(&sentence))?;
+    let (sentence, template) = template(politely(&sentence));
+    let (sentence, kind) = kinds::take(sentence)?;
     let (sentence, blocks) = blocks::take(&sentence, kind);
     scope::check(&sentence, kind)?;
     let (sentence, plan) = if kind == Kind::DataPipeline { plan::take(&sentence) } else { (sentence, plan::Plan::default()) };
@@ -57,6 +59,9 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     {
         return refuse(format!("It asks for {block}, which data pipelines do not have"));
     }
+    if let Some(template) = template {
+        assumed.push(format!("It is built from the template {template}"));
+    }
     assumed.push("Each has an id, and the times it was created and last changed, set by the server".to_owned());
     assumed.extend(of_kind(kind, &blocks, &plan).into_iter().map(str::to_owned));
     let every_s = (kind == Kind::DataPipeline).then(|| plan.every_s.unwrap_or(HOUR_S));
@@ -66,7 +71,7 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
     };
     let mut understanding = Understanding {
         kind,
-        template: kind.template().to_owned(),
+        template: template.unwrap_or(kind.template()).to_owned(),
         title: String::new(),
         migrations: vec![migrations::create(&resources)],
         resources,
@@ -91,6 +96,23 @@ fn politely(sentence: &str) -> &str {
         }
     }
     sentence
+}
+
+/// "…, using the template flask-api"
+fn template(sentence: &str) -> (&str, Option<&str>) {
+    let named = sentence.rsplit_once(' ').filter(|(_, name)| is_template_name(name));
+    let leads =
+        ["using the template", "with the template", "from the template", "on the template", "using our template", "from our template"];
+    let found = named.and_then(|(rest, name)| {
+        let lead = leads.iter().find(|lead| {
+            rest.len() > lead.len()
+                && rest.is_char_boundary(rest.len() - lead.len())
+                && rest[rest.len() - lead.len()..].eq_ignore_ascii_case(lead)
+        })?;
+        let before = &rest[..rest.len() - lead.len()];
+        before.ends_with(' ').then(|| (before.trim_end_matches([' ', ',']), name))
+    });
+    found.map_or((sentence, None), |(before, name)| (before, Some(name)))
 }
 
 fn of_kind(kind: Kind, blocks: &[Block], plan: &plan::Plan) -> Vec<&'static str> {

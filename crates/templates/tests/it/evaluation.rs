@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,16 +50,14 @@ fn blocks(understanding: &Understanding) -> Vec<String> {
     understanding.blocks.iter().map(|block| block.name().to_owned()).collect()
 }
 
-struct App {
+pub(crate) struct App {
     process: Child,
-    port: u16,
-    /// Open: a program that cannot write its log fails.
-    _log: BufReader<ChildStderr>,
+    pub(crate) port: u16,
     _dir: tempfile::TempDir,
 }
 
 impl App {
-    fn start(sentence: &str) -> Self {
+    pub(crate) fn start(sentence: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         crate::write(dir.path(), sentence);
         let data = dir.path().join("data");
@@ -74,18 +72,31 @@ impl App {
         let (mut line, mut log) = (String::new(), BufReader::new(process.stderr.take().unwrap()));
         log.read_line(&mut line).unwrap();
         let port = line.trim().rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("{sentence}: {line}"));
-        Self { process, port, _log: log, _dir: dir }
+        // A program that cannot write its log stands still.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { process, port, _dir: dir }
     }
 
-    fn call(&self, method: &str, path: &str, body: &Value) -> u16 {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: app\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> u16 {
+        self.ask(method, path, body).0
     }
+
+    /// The body is null where it is no JSON.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        ask(self.port, method, path, body)
+    }
+}
+
+pub(crate) fn ask(port: u16, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let body = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok()).unwrap_or_default();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }
 
 impl Drop for App {

@@ -1,7 +1,9 @@
 //! Every template's own tests, run for real on what it renders.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+mod browser;
 mod evaluation;
+mod fuzzing;
 
 use std::path::Path;
 use std::process::Command;
@@ -73,8 +75,8 @@ fn several_resources_that_belong_to_each_other() {
 }
 
 #[test]
-fn login_files_and_live_updates() {
-    passes_with_coverage("Build a REST API for notes with a text and a due date, with login, file uploads and live updates");
+fn login_files_live_updates_and_payments() {
+    passes_with_coverage("Build a REST API for notes with a text and a due date, with login, file uploads, live updates and payments");
 }
 
 #[test]

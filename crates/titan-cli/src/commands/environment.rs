@@ -18,6 +18,50 @@ pub(crate) struct DeployArgs {
     /// As shown by `titan history`; the version that is, if not given.
     #[arg(long, default_value = "")]
     version: String,
+    #[command(flatten)]
+    rollout: Rollout,
+}
+
+#[derive(clap::Args)]
+struct Rollout {
+    /// rolling: all requests as soon as it is healthy; blue-green: and the version before it stays ready until it has proved itself; canary: a share of
+    /// the requests until then.
+    #[arg(long, default_value = "rolling")]
+    strategy: String,
+    /// Of a canary: percent of the requests [default: 10]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    share: u32,
+    /// Of a canary and blue-green: for how many seconds it is tried out [default: 60]
+    #[arg(long = "observe", value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    observe_s: u32,
+}
+
+impl Rollout {
+    fn with(self, mut body: Value) -> Value {
+        let Self { strategy, share, observe_s } = self;
+        (body["strategy"], body["share"], body["observe_s"]) = (json!(strategy), json!(share), json!(observe_s));
+        body
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DecideArgs {
+    /// As shown by `titan deployments`.
+    id: String,
+    /// For the history.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// `word`: approve or reject.
+pub(crate) async fn decide(client: &Client, word: &str, args: DecideArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let deployment = client.post(&format!("/deployments/{}/{word}", args.id), &json!({ "reason": args.reason })).await?;
+    if json {
+        println!("{deployment}");
+    } else {
+        println!("{}  {}", text(&deployment, "id"), text(&deployment, "state"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(clap::Args)]
@@ -28,6 +72,8 @@ pub(crate) struct PromoteArgs {
     from: String,
     /// Where it is to run too.
     to: String,
+    #[command(flatten)]
+    rollout: Rollout,
 }
 
 #[derive(clap::Args)]
@@ -41,12 +87,12 @@ pub(crate) struct VariablesArgs {
 }
 
 pub(crate) async fn deploy(client: &Client, args: DeployArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let body = json!({ "environment": args.to, "commit": args.version });
+    let body = args.rollout.with(json!({ "environment": args.to, "commit": args.version }));
     follow(client, client.post(&format!("/projects/{}/deployments", args.project), &body).await?, json).await
 }
 
 pub(crate) async fn promote(client: &Client, args: PromoteArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let body = json!({ "from": args.from, "to": args.to });
+    let body = args.rollout.with(json!({ "from": args.from, "to": args.to }));
     follow(client, client.post(&format!("/projects/{}/promote", args.project), &body).await?, json).await
 }
 

@@ -14,5 +14,6 @@ pub(crate) mod schedule;
 pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod task;
+pub(crate) mod template;
 mod watch;
 pub(crate) mod work;

@@ -79,3 +79,34 @@ async fn a_template_whose_tests_fail_fails_the_goal_with_their_output() {
     let task = stack.titan_json(&["task", task["id"].as_str().unwrap()])["task"].clone();
     assert!(task["error"].as_str().unwrap().contains("failures=1"), "{task}");
 }
+
+#[tokio::test]
+async fn a_template_of_ones_own_is_added_named_and_built_from() {
+    let own = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(own.path().join("files/docs")).unwrap();
+    std::fs::write(own.path().join("files/docs/NOTICE.md.j2"), "{{ title }}, as we build them\n").unwrap();
+    std::fs::write(own.path().join("template.toml"), "summary = \"As we build them\"\nextends = \"rest-api\"\n").unwrap();
+    let stack = Stack::dev(&[]);
+    let unknown = stack.titan(&["goal", &format!("{SENTENCE}, using the template house-api"), "--watch"]);
+    let out = String::from_utf8(unknown.stdout).unwrap();
+    assert!(!unknown.status.success() && out.contains("There is no template \"house-api\""), "{out}");
+    let added = stack.titan(&["template", "add", "house-api", &own.path().to_string_lossy()]);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    let listed = String::from_utf8(stack.titan(&["template", "list"]).stdout).unwrap();
+    assert!(listed.contains("house-api") && listed.contains("As we build them") && listed.contains("built in"), "{listed}");
+    let built = stack.titan(&["goal", &format!("{SENTENCE}, using the template house-api"), "--watch"]);
+    let out = String::from_utf8(built.stdout).unwrap();
+    assert!(built.status.success() && out.contains("It is built from the template house-api"), "{out}");
+    let back = tempfile::tempdir().unwrap();
+    let written = back.path().join("house");
+    assert!(stack.titan(&["template", "get", "house-api", &written.to_string_lossy()]).status.success());
+    assert!(std::fs::read_to_string(written.join("files/docs/NOTICE.md.j2")).unwrap().contains("as we build them"));
+    let project = &stack.titan_json(&["projects"])["items"][0];
+    let url = format!("{}{}", stack.url, project["repository"].as_str().unwrap());
+    let clone = back.path().join("clone");
+    let cloned =
+        std::process::Command::new("git").args(["-c", &stack.credential_helper(), "clone", "-q", &url]).arg(&clone).output().unwrap();
+    assert!(cloned.status.success(), "{}", String::from_utf8_lossy(&cloned.stderr));
+    assert_eq!(std::fs::read_to_string(clone.join("docs/NOTICE.md")).unwrap(), "Boxes API, as we build them\n");
+    assert!(stack.titan(&["template", "delete", "house-api"]).status.success());
+}

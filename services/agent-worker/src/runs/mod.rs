@@ -4,9 +4,10 @@ mod attempt;
 mod ledger;
 mod workspace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,12 +15,16 @@ use sea_orm::DatabaseConnection;
 use titan_blobs::Blobs;
 use titan_error::{Code, Error, Result};
 use titan_identity::Signer;
+use titan_ids::OrgId;
 use titan_lifecycle::Backoff;
+use titan_proto::ASSIGNMENT_MOST;
+use titan_proto::orchestrator::template_service_client::TemplateServiceClient;
+use titan_proto::orchestrator::{FetchTemplatesRequest, FetchTemplatesResponse};
 use titan_proto::worker::result::Outcome;
 use titan_proto::worker::{Assignment, AttemptRef, Completed, Failed, Rejected, Result as TaskResult, Usage};
 use titan_sandbox::Sandbox;
 use titan_service::{Frame, Peers};
-use titan_templates::Library;
+use titan_templates::{Library, OwnTemplate, RenderedFile};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tracing::Instrument as _;
@@ -38,7 +43,9 @@ pub(crate) struct Worker {
     pub(crate) db: DatabaseConnection,
     pub(crate) sandbox: Sandbox,
     pub(crate) blobs: Blobs,
-    pub(crate) templates: Library,
+    templates: Library,
+    /// With those of organisations of their own, by their version.
+    own_templates: Mutex<HashMap<OrgId, (String, Arc<Library>)>>,
     pub(crate) orchestrator: Channel,
     pub(crate) deployment: Channel,
     pub(crate) monitoring: Channel,
@@ -74,6 +81,7 @@ impl Worker {
             sandbox,
             blobs: Blobs::local(&config.agents.blobs)?,
             templates: Library::open(config.agents.templates.as_deref()).context("agents.templates")?,
+            own_templates: Mutex::default(),
             orchestrator: Peers::new("peers.orchestrator", &peers.orchestrator)?.balanced(),
             deployment: Peers::new("peers.deployment", &peers.deployment)?.balanced(),
             monitoring: Peers::new("peers.monitoring", &peers.monitoring)?.balanced(),
@@ -86,6 +94,29 @@ impl Worker {
 
     pub(crate) fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// The templates that this organisation's projects are built from.
+    pub(crate) async fn library(&self, org: OrgId) -> Result<Arc<Library>> {
+        let known = self.own_templates.lock().unwrap_or_else(PoisonError::into_inner).get(&org).cloned();
+        let version = known.as_ref().map(|(version, _)| version.clone()).unwrap_or_default();
+        let request = self.signer.service_request(org, FetchTemplatesRequest { version })?;
+        let fetched = TemplateServiceClient::new(self.orchestrator.clone())
+            .max_decoding_message_size(ASSIGNMENT_MOST)
+            .fetch_templates(request)
+            .await?;
+        let FetchTemplatesResponse { version, templates } = fetched.into_inner();
+        if let Some((_, library)) = known.filter(|(known, _)| *known == version) {
+            return Ok(library);
+        }
+        let own = templates.into_iter().map(|template| OwnTemplate {
+            name: template.name,
+            about: template.about,
+            files: template.files.into_iter().map(|(path, contents)| RenderedFile { path, contents }).collect(),
+        });
+        let library = Arc::new(self.templates.with(own).map_err(|e| Error::invalid("template", e.to_string()))?);
+        self.own_templates.lock().unwrap_or_else(PoisonError::into_inner).insert(org, (version, library.clone()));
+        Ok(library)
     }
 
     /// Works on one attempt to its end.

@@ -32,6 +32,7 @@ pub(crate) async fn start(worker: &Worker, attempt: &Attempt, seq: usize, enviro
         commit: commit.to_owned(),
         idempotency_key: attempt.effect_key(seq),
         attempt_credential: attempt.credential.clone(),
+        rollout: None,
     };
     let request = worker.signer().service_request(attempt.org, request)?;
     let deployment = DeploymentServiceClient::new(worker.deployment.clone()).deploy(request).await?.into_inner();
@@ -44,7 +45,8 @@ pub(crate) async fn await_healthy(worker: &Worker, attempt: &Attempt, id: &str) 
     loop {
         let request = worker.signer().service_request(attempt.org, GetDeploymentRequest { id: id.to_owned() })?;
         let deployment = client.get_deployment(request).await?.into_inner();
-        if !matches!(deployment.state(), DeploymentState::Pending | DeploymentState::Starting) {
+        let decided = [DeploymentState::Running, DeploymentState::Failed, DeploymentState::Replaced, DeploymentState::Stopped];
+        if decided.contains(&deployment.state()) {
             return super::outcome(&deployed(deployment));
         }
         tokio::time::sleep(POLL).await;

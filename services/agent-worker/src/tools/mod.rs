@@ -150,7 +150,7 @@ impl Action {
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
                 Ok((json!({}), None))
             }
-            Self::Understand { sentence } => pure(understand::run(worker, workspace, sentence).await),
+            Self::Understand { sentence } => pure(understand::run(worker, attempt, workspace, sentence).await),
             Self::PlanTasks { playbook, environment, understanding, change } => {
                 let plan = plan_tasks::Plan { playbook, environment, understanding, change: change.as_deref() };
                 pure(plan_tasks::run(worker, attempt, seq, &plan).await)

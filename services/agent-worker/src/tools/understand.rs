@@ -4,7 +4,7 @@ use titan_error::{Error, Result};
 use titan_templates::{Impact, Modification, Understanding};
 
 use super::change_project;
-use crate::runs::{Worker, Workspace};
+use crate::runs::{Attempt, Worker, Workspace};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,11 +26,18 @@ pub(crate) enum Understood {
 }
 
 /// Pure: reads the sentence, and what the project is that it is about.
-pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace, sentence: &str) -> Result<Value> {
+pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Workspace, sentence: &str) -> Result<Value> {
     let refused = |reason: String| super::outcome(&Understood::Refused { reason });
     let Some(before) = workspace.project().await? else {
         return match titan_templates::understand(sentence) {
-            Ok(understanding) => super::outcome(&Understood::Yes { understanding: Box::new(understanding) }),
+            Ok(understanding) => {
+                let library = worker.library(attempt.org).await?;
+                if !library.has(&understanding.template) {
+                    let names = library.templates().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+                    return refused(format!("There is no template {:?}; there are {names}", understanding.template));
+                }
+                super::outcome(&Understood::Yes { understanding: Box::new(understanding) })
+            }
             Err(refusal) => refused(refusal.to_string()),
         };
     };
@@ -43,7 +50,8 @@ pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace, sentence: &s
     };
     match modification {
         Ok(Modification { after, changes }) => {
-            let impact = worker.templates.impact(&before, &after).map_err(|e| Error::invalid("template", e.to_string()))?;
+            let impact =
+                worker.library(attempt.org).await?.impact(&before, &after).map_err(|e| Error::invalid("template", e.to_string()))?;
             super::outcome(&Understood::Change { understanding: Box::new(after), changes, impact: Box::new(impact) })
         }
         Err(reason) => refused(reason),

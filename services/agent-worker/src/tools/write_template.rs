@@ -13,7 +13,7 @@ pub(crate) async fn write(
     workspace: &mut Workspace,
     understanding: &Understanding,
 ) -> Result<(Value, Option<String>)> {
-    let rendered = worker.templates.render(understanding).map_err(|e| Error::invalid("template", e.to_string()))?;
+    let rendered = worker.library(attempt.org).await?.render(understanding).map_err(|e| Error::invalid("template", e.to_string()))?;
     let files: Vec<String> = rendered.iter().map(|f| f.path.clone()).collect();
     let dir = workspace.tree().await?.path().to_owned();
     let written = tokio::task::spawn_blocking(move || write_tree(&dir, &rendered)).await.map_err(Error::internal)?;

@@ -14,9 +14,10 @@ use titan_store::{Page, PageOf};
 
 use super::App;
 use crate::domain::State;
-use crate::store::deployments::{self, Change, New, Row};
+use crate::store::deployments::{self, Change, New, Rollout, Row};
 
-const ENVIRONMENTS: &[&str] = &["dev", "staging", "production"];
+pub(crate) const ENVIRONMENTS: &[&str] = &["dev", "staging", "production"];
+const REASON_MOST: usize = 500;
 
 #[derive(Debug)]
 pub(crate) struct DeployIn {
@@ -26,6 +27,7 @@ pub(crate) struct DeployIn {
     pub(crate) commit: String,
     pub(crate) idempotency_key: String,
     pub(crate) attempt_credential: String,
+    pub(crate) rollout: Rollout,
 }
 
 impl App {
@@ -37,6 +39,7 @@ impl App {
             return Err(Error::invalid("idempotency_key", "is required: a deployment must not happen twice"));
         }
         let causation = self.verify(who, deploy.project, Some(&deploy.project_slug), &deploy.attempt_credential).await?;
+        let awaits_approval = self.apps.approval.contains(&deploy.environment);
         let tx = self.db.begin().await?;
         let new = New {
             id: DeploymentId::generate(),
@@ -49,9 +52,12 @@ impl App {
             causation: &causation,
             traceparent: &titan_telemetry::traceparent().unwrap_or_default(),
             host: &self.apps.host,
+            rollout: deploy.rollout,
+            awaits_approval,
         };
         if deployments::insert(&tx, &new, now).await? {
-            deployments::record(&tx, new.id, State::Pending, "asked for", now).await?;
+            let said = if awaits_approval { "asked for; it waits for somebody to approve it" } else { "asked for" };
+            deployments::record(&tx, new.id, State::Pending, said, now).await?;
             let row = deployments::find(&tx, who.org, new.id).await?;
             let body = DeploymentStarted { environment: deploy.environment, commit: deploy.commit, provider: "process".to_owned() };
             outbox::append(&tx, &[outbox::event(about(&row, 1), Body::DeploymentStarted(body), now)]).await?;
@@ -103,6 +109,41 @@ impl App {
         let page = Page::parse::<Deployment>(page)?;
         let rows = deployments::list(&self.db, who.org, project.or(who.project), state, page).await?;
         Ok(page.of(rows, |d| d.id.to_string()))
+    }
+
+    /// People's word on a deployment that waits for it: it begins, or never will.
+    pub(crate) async fn decide(
+        &self,
+        who: &Principal,
+        id: DeploymentId,
+        approved: bool,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(Row, Vec<Change>)> {
+        if who.is_service() {
+            return Err(Error::new(Code::PermissionDenied, "people approve, not services"));
+        }
+        if reason.chars().count() > REASON_MOST {
+            return Err(Error::invalid("reason", format!("must be at most {REASON_MOST} characters")));
+        }
+        let (row, _) = self.deployment(who, id).await?;
+        let said = format!("{} by {}", if approved { "approved" } else { "rejected" }, who.id);
+        let said = if reason.is_empty() { said } else { format!("{said}: {reason}") };
+        let tx = self.db.begin().await?;
+        if !deployments::approve(&tx, id).await? {
+            return Err(Error::precondition(format!("{id} waits for nobody's approval")));
+        }
+        let to = if approved { State::Pending } else { State::Stopped };
+        if !approved {
+            deployments::set_state(&tx, id, &[State::Pending], State::Stopped, &said, now).await?;
+            let body = DeploymentStopped { environment: row.environment.clone(), reason: said.clone() };
+            outbox::append(&tx, &[outbox::event(about(&row, 3), Body::DeploymentStopped(body), now)]).await?;
+        }
+        deployments::record(&tx, id, to, &said, now).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        self.wake.notify_one();
+        self.deployment(who, id).await
     }
 
     /// Takes the route away and ends the app. Stopping what is stopped changes nothing.

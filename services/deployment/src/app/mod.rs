@@ -24,7 +24,7 @@ use crate::config::{Apps, Config};
 use crate::meter::Meter;
 use crate::proxy::{InFlight, Routes};
 
-pub(crate) use deployments::DeployIn;
+pub(crate) use deployments::{DeployIn, ENVIRONMENTS};
 pub(crate) use usage::Meters;
 
 pub(crate) struct App {

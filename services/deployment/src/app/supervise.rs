@@ -15,7 +15,8 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::deployments::about;
-use crate::domain::{Held, Seen, State, Step, pause, step};
+use crate::domain::rollout::{Strategy, worse};
+use crate::domain::{Held, Seen, State, Step, Trial, pause, step};
 use crate::provider::process::{self, Process};
 use crate::proxy::Routes;
 use crate::store::deployments::{self, Row};
@@ -74,7 +75,9 @@ impl App {
         let looked_at = row.state == State::Starting || held == Held::Back;
         let healthy = looked_at && process.is_some() && self.healthy(row).await;
         let too_late = row.starting_for_s.is_some_and(|s| s > f64::from(self.apps.healthy_within_s));
-        let seen = Seen { state: row.state, alive: process.is_some(), healthy, starts: row.starts, too_late, due: row.due, held };
+        let (trial, why_worse) = self.trial(row).await?;
+        let (alive, awaits_approval) = (process.is_some(), row.awaits_approval);
+        let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, awaits_approval };
         match step(seen) {
             Step::Wait => {
                 let ended = process.is_none() && !matches!(row.state, State::Pending | State::Starting | State::Running);
@@ -87,10 +90,16 @@ impl App {
                 }
                 result => result,
             },
+            Step::TryOut => self.try_out(row).await,
             Step::Serve => self.serve(row).await,
             Step::Fail => {
+                if let Some(why) = why_worse {
+                    return self.fail(row, &format!("it did worse than the version before it, which goes on: {why}")).await;
+                }
                 let log = self.tail(row, LOG_LINES).await?.join("\n");
-                let why = if too_late {
+                let why = if row.observed_for_s.is_some() {
+                    "it was not well any more while it was tried out; the version before it goes on".to_owned()
+                } else if too_late {
                     format!("it was not healthy within {} s", self.apps.healthy_within_s)
                 } else {
                     "it ended on its own before it was healthy".to_owned()
@@ -113,6 +122,38 @@ impl App {
                 self.refresh_routes().await
             }
         }
+    }
+
+    /// How far it is with being tried out, and why it does worse when it does.
+    async fn trial(&self, row: &Row) -> Result<(Trial, Option<String>)> {
+        if row.state != State::Starting || row.strategy == Strategy::Rolling || row.observe_s == 0 {
+            return Ok((Trial::No, None));
+        }
+        let Some((rival, held_for)) = deployments::rival(&self.db, row.project_id, &row.environment).await? else {
+            // There is nothing to be compared with, or no longer.
+            return Ok((if row.observed_for_s.is_some() { Trial::Passed } else { Trial::No }, None));
+        };
+        if held_for == Some(row.id) || rival > row.id {
+            return Ok((Trial::No, None));
+        }
+        let Some(observed_for_s) = row.observed_for_s else { return Ok((Trial::ToCome, None)) };
+        let worse = worse(&self.meter.of(rival), &self.meter.of(row.id));
+        let trial = match &worse {
+            Some(_) => Trial::Worse,
+            None if observed_for_s >= f64::from(row.observe_s) => Trial::Passed,
+            None => Trial::UnderWay,
+        };
+        Ok((trial, worse))
+    }
+
+    async fn try_out(&self, row: &Row) -> Result<()> {
+        let tx = self.db.begin().await?;
+        if deployments::try_out(&tx, row.id, &self.owner).await? {
+            let reason = format!("healthy; tried out with {} % of the requests for {} s", row.share, row.observe_s);
+            deployments::record(&tx, row.id, State::Starting, &reason, now()).await?;
+        }
+        tx.commit().await?;
+        self.refresh_routes().await
     }
 
     /// The app's process, if it lives: the one written down, or one that was started just before a crash.
@@ -275,6 +316,8 @@ impl App {
         }
         tx.commit().await?;
         self.outbox.wake();
+        // Requests no longer come to it.
+        self.refresh_routes().await?;
         // With a port it is seen to when its process is gone.
         if row.port.is_none() { self.clean_up(row).await } else { Ok(()) }
     }

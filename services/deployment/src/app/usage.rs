@@ -41,7 +41,7 @@ impl App {
         let served = deployments::served(&self.db, &self.apps.host, &self.owner).await?;
         let processes: Vec<Process> = served.iter().filter_map(|of| of.process()).collect();
         let used = tokio::task::spawn_blocking(move || process::used(&processes)).await.map_err(titan_error::Error::internal)?;
-        let mut traffic = self.meter.take();
+        let mut traffic = self.meter.take(&served.iter().map(|of| of.id).collect());
         let (mut usages, mut seen): (BTreeMap<OrgId, Vec<Usage>>, HashMap<_, _>) = (BTreeMap::new(), HashMap::new());
         for of in &served {
             let Traffic { requests, errors, latencies } = traffic.remove(&of.id).unwrap_or_default();

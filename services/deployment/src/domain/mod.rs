@@ -1,5 +1,7 @@
 //! Pure: what to do with a deployment, from what is known of it.
 
+pub(crate) mod rollout;
+
 use std::time::Duration;
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
@@ -30,6 +32,22 @@ pub(crate) struct Seen {
     /// The pause before the next start is over.
     pub(crate) due: bool,
     pub(crate) held: Held,
+    pub(crate) trial: Trial,
+    /// Somebody has to approve it first.
+    pub(crate) awaits_approval: bool,
+}
+
+/// How far it is with being tried out beside the version before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trial {
+    /// It is not to be.
+    No,
+    /// As soon as it is healthy.
+    ToCome,
+    UnderWay,
+    /// It does worse.
+    Worse,
+    Passed,
 }
 
 /// Whether requests to what serves wait, because another deployment takes over its data.
@@ -47,6 +65,8 @@ pub(crate) enum Step {
     Wait,
     /// Get the files, a port, and start the process.
     Start,
+    /// Some traffic to it, or all, and the one before it stays ready.
+    TryOut,
     /// Traffic to it, and the one before it ends.
     Serve,
     Fail,
@@ -61,8 +81,16 @@ const STARTS_MOST: i32 = 3;
 
 pub(crate) fn step(seen: Seen) -> Step {
     match seen.state {
+        State::Pending if seen.awaits_approval => Step::Wait,
         State::Pending => Step::Start,
-        State::Starting if seen.alive && seen.healthy => Step::Serve,
+        State::Starting if seen.alive && seen.healthy => match seen.trial {
+            Trial::No | Trial::Passed => Step::Serve,
+            Trial::ToCome => Step::TryOut,
+            Trial::UnderWay => Step::Wait,
+            Trial::Worse => Step::Fail,
+        },
+        // People's requests come to it.
+        State::Starting if !matches!(seen.trial, Trial::No | Trial::ToCome) => Step::Fail,
         State::Starting if seen.too_late => Step::Fail,
         State::Starting if seen.alive => Step::Wait,
         State::Starting if seen.starts >= STARTS_MOST => Step::Fail,
@@ -92,8 +120,29 @@ pub(crate) fn pause(restarts: i32) -> Duration {
 mod tests {
     use super::*;
 
-    const STARTING: Seen =
-        Seen { state: State::Starting, alive: true, healthy: false, starts: 1, too_late: false, due: true, held: Held::No };
+    const STARTING: Seen = Seen {
+        state: State::Starting,
+        alive: true,
+        healthy: false,
+        starts: 1,
+        too_late: false,
+        due: true,
+        held: Held::No,
+        trial: Trial::No,
+        awaits_approval: false,
+    };
+
+    #[test]
+    fn what_is_tried_out_serves_when_it_has_passed_and_fails_at_the_first_sign_of_trouble() {
+        let healthy = Seen { healthy: true, ..STARTING };
+        let steps = [Trial::ToCome, Trial::UnderWay, Trial::Worse, Trial::Passed].map(|trial| step(Seen { trial, ..healthy }));
+        assert_eq!(steps, [Step::TryOut, Step::Wait, Step::Fail, Step::Serve]);
+        assert_eq!(step(Seen { trial: Trial::ToCome, ..STARTING }), Step::Wait, "nobody's request has come to it yet");
+        assert_eq!(step(Seen { trial: Trial::UnderWay, ..STARTING }), Step::Fail);
+        assert_eq!(step(Seen { trial: Trial::UnderWay, alive: false, ..healthy }), Step::Fail);
+        let asked = Seen { state: State::Pending, awaits_approval: true, ..STARTING };
+        assert_eq!([step(asked), step(Seen { awaits_approval: false, ..asked })], [Step::Wait, Step::Start]);
+    }
 
     #[test]
     fn an_app_serves_only_when_healthy() {

@@ -8,8 +8,8 @@ use titan_ids::{DeploymentId, ProjectId};
 use titan_lifecycle::now;
 use titan_proto::deployment::deployment_service_server::{DeploymentService, DeploymentServiceServer};
 use titan_proto::deployment::{
-    self as proto, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, GetVariablesRequest, ListDeploymentsRequest,
-    ListDeploymentsResponse, RehearseRequest, RehearseResponse, SetVariablesRequest, Variables,
+    self as proto, DecideDeploymentRequest, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, GetVariablesRequest,
+    ListDeploymentsRequest, ListDeploymentsResponse, RehearseRequest, RehearseResponse, SetVariablesRequest, Variables,
 };
 use titan_proto::time::to_proto;
 use tonic::service::Routes;
@@ -17,7 +17,8 @@ use tonic::{Request, Response, Status};
 
 use crate::app::{App, DeployIn};
 use crate::domain::State;
-use crate::store::deployments::{Change, Row};
+use crate::domain::rollout::Strategy;
+use crate::store::deployments::{Change, Rollout, Row};
 
 struct Api {
     app: Arc<App>,
@@ -40,8 +41,10 @@ fn project(text: &str) -> Result<ProjectId, Error> {
 impl DeploymentService for Api {
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<proto::Deployment>, Status> {
         let who = Principal::of(&request)?;
-        let DeployRequest { project_id, project_slug, environment, commit, idempotency_key, attempt_credential } = request.into_inner();
-        let deploy = DeployIn { project: project(&project_id)?, project_slug, environment, commit, idempotency_key, attempt_credential };
+        let DeployRequest { project_id, project_slug, environment, commit, idempotency_key, attempt_credential, rollout } =
+            request.into_inner();
+        let (project, rollout) = (project(&project_id)?, read_rollout(rollout.unwrap_or_default())?);
+        let deploy = DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, rollout };
         let row = self.app.deploy(&who, deploy, now()).await?;
         Ok(Response::new(self.convert(row, Vec::new())))
     }
@@ -57,8 +60,8 @@ impl DeploymentService for Api {
         let request = request.into_inner();
         let state = match request.state() {
             proto::DeploymentState::Unspecified => None,
-            proto::DeploymentState::Pending => Some(State::Pending),
-            proto::DeploymentState::Starting => Some(State::Starting),
+            proto::DeploymentState::Pending | proto::DeploymentState::AwaitingApproval => Some(State::Pending),
+            proto::DeploymentState::Starting | proto::DeploymentState::TriedOut => Some(State::Starting),
             proto::DeploymentState::Running => Some(State::Running),
             proto::DeploymentState::Failed => Some(State::Failed),
             proto::DeploymentState::Replaced => Some(State::Replaced),
@@ -98,6 +101,13 @@ impl DeploymentService for Api {
         Ok(Response::new(RehearseResponse { possible, message }))
     }
 
+    async fn decide_deployment(&self, request: Request<DecideDeploymentRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let DecideDeploymentRequest { id: text, approved, reason } = request.into_inner();
+        let (row, history) = self.app.decide(&who, id(&text)?, approved, &reason, now()).await?;
+        Ok(Response::new(self.convert(row, history)))
+    }
+
     async fn stop_deployment(&self, request: Request<GetDeploymentRequest>) -> Result<Response<proto::Deployment>, Status> {
         let who = Principal::of(&request)?;
         let (row, history) = self.app.stop(&who, id(&request.get_ref().id)?, now()).await?;
@@ -130,7 +140,24 @@ impl Api {
             finished_at,
             held_for: _,
             holder_gone: _,
+            strategy,
+            share,
+            observe_s,
+            observed_for_s,
+            awaits_approval,
         } = row;
+        let shown = match row_state {
+            State::Pending if awaits_approval => proto::DeploymentState::AwaitingApproval,
+            State::Starting if observed_for_s.is_some() => proto::DeploymentState::TriedOut,
+            other => state(other),
+        };
+        let strategy = match strategy {
+            Strategy::Rolling => proto::Strategy::Rolling,
+            Strategy::BlueGreen => proto::Strategy::BlueGreen,
+            Strategy::Canary => proto::Strategy::Canary,
+        };
+        let whole = |n: i32| u32::try_from(n).unwrap_or(0);
+        let rollout = Some(proto::Rollout { strategy: strategy.into(), share: whole(share), observe_s: whole(observe_s) });
         let change =
             |Change { at, to_state, reason }| proto::DeploymentChange { at: Some(to_proto(at)), to: state(to_state).into(), reason };
         proto::Deployment {
@@ -140,7 +167,8 @@ impl Api {
             environment,
             provider: "process".to_owned(),
             commit,
-            state: state(row_state).into(),
+            state: shown.into(),
+            rollout,
             url: if row_state == State::Running { url } else { String::new() },
             error,
             created_at: Some(to_proto(created_at)),
@@ -149,6 +177,37 @@ impl Api {
             history: history.into_iter().map(change).collect(),
         }
     }
+}
+
+const SHARE: u32 = 10;
+const OBSERVE_S: u32 = 60;
+const OBSERVE_MOST_S: u32 = 86_400;
+
+fn read_rollout(given: proto::Rollout) -> titan_error::Result<Rollout> {
+    let strategy = match given.strategy() {
+        proto::Strategy::Unspecified | proto::Strategy::Rolling => Strategy::Rolling,
+        proto::Strategy::BlueGreen => Strategy::BlueGreen,
+        proto::Strategy::Canary => Strategy::Canary,
+    };
+    let proto::Rollout { share, observe_s, .. } = given;
+    if share > 0 && strategy != Strategy::Canary {
+        return Err(Error::invalid("rollout.share", "is a canary's"));
+    }
+    if observe_s > 0 && strategy == Strategy::Rolling {
+        return Err(Error::invalid("rollout.observe_s", "is a canary's or of blue-green; a rolling one is not tried out"));
+    }
+    if share > 100 {
+        return Err(Error::invalid("rollout.share", "must be 1 to 100 percent"));
+    }
+    if observe_s > OBSERVE_MOST_S {
+        return Err(Error::invalid("rollout.observe_s", format!("must be at most {OBSERVE_MOST_S}")));
+    }
+    let or = |given: u32, default: u32| i32::try_from(if given == 0 { default } else { given }).unwrap_or(i32::MAX);
+    Ok(match strategy {
+        Strategy::Rolling => Rollout { strategy, share: 100, observe_s: 0 },
+        Strategy::BlueGreen => Rollout { strategy, share: 100, observe_s: or(observe_s, OBSERVE_S) },
+        Strategy::Canary => Rollout { strategy, share: or(share, SHARE), observe_s: or(observe_s, OBSERVE_S) },
+    })
 }
 
 fn state(state: State) -> proto::DeploymentState {

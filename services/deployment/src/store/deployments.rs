@@ -7,6 +7,7 @@ use titan_ids::{ChangeId, DeploymentId, OrgId, ProjectId};
 use titan_store::{Page, sql};
 
 use crate::domain::State;
+use crate::domain::rollout::Strategy;
 use crate::provider::process::Process;
 
 #[derive(Clone, Debug, FromQueryResult)]
@@ -34,11 +35,20 @@ pub(crate) struct Row {
     pub(crate) held_for: Option<DeploymentId>,
     /// That one has failed, or was stopped, and its process is gone.
     pub(crate) holder_gone: bool,
+    pub(crate) strategy: Strategy,
+    /// Of the requests, in percent, while it is tried out.
+    pub(crate) share: i32,
+    /// How long it is tried out.
+    pub(crate) observe_s: i32,
+    /// For how long it has been.
+    pub(crate) observed_for_s: Option<f64>,
+    pub(crate) awaits_approval: bool,
 }
 
 const SELECT: &str = "SELECT id, org_id, project_id, project_slug, environment, commit, causation, traceparent, state, error, restarts, starts,
     port, pid, pid_started, start_after <= now() AS due, extract(epoch FROM now() - starting_since)::float8 AS starting_for_s, created_at, finished_at,
-    held_for, coalesce((SELECT o.state NOT IN ('pending', 'starting', 'running') AND o.port IS NULL FROM deployment o WHERE o.id = deployment.held_for), false) AS holder_gone
+    held_for, coalesce((SELECT o.state NOT IN ('pending', 'starting', 'running') AND o.port IS NULL FROM deployment o WHERE o.id = deployment.held_for), false) AS holder_gone,
+    strategy, share, observe_s, extract(epoch FROM now() - observed_since)::float8 AS observed_for_s, awaits_approval
     FROM deployment";
 
 impl Row {
@@ -89,13 +99,26 @@ pub(crate) struct New<'a> {
     pub(crate) causation: &'a str,
     pub(crate) traceparent: &'a str,
     pub(crate) host: &'a str,
+    pub(crate) rollout: Rollout,
+    pub(crate) awaits_approval: bool,
+}
+
+/// How traffic comes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rollout {
+    pub(crate) strategy: Strategy,
+    pub(crate) share: i32,
+    pub(crate) observe_s: i32,
 }
 
 /// False when the key is taken.
 pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTime<Utc>) -> Result<bool> {
-    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, host } = new.clone();
-    let insert = "INSERT INTO deployment (id, org_id, project_id, project_slug, environment, commit, idempotency_key, causation, traceparent, state, host, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
+    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, host, rollout, awaits_approval } =
+        new.clone();
+    let Rollout { strategy, share, observe_s } = rollout;
+    let insert = "INSERT INTO deployment (id, org_id, project_id, project_slug, environment, commit, idempotency_key, causation, traceparent, state, host, created_at,
+            strategy, share, observe_s, awaits_approval)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14, $15) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
     let values = [
         id.into(),
         org.into(),
@@ -108,6 +131,10 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTi
         traceparent.into(),
         host.into(),
         now.into(),
+        strategy.to_value().into(),
+        share.into(),
+        observe_s.into(),
+        awaits_approval.into(),
     ];
     Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
 }
@@ -188,6 +215,29 @@ pub(crate) async fn hold(db: &impl ConnectionTrait, id: DeploymentId, held_for: 
     Ok(db.execute_raw(sql(update, [id.into(), held_for.into()])).await?.rows_affected() == 1)
 }
 
+/// It is tried out from now on. False when it is somebody else's by now, or was stopped.
+pub(crate) async fn try_out(db: &impl ConnectionTrait, id: DeploymentId, owner: &str) -> Result<bool> {
+    let update = "UPDATE deployment SET observed_since = now() WHERE id = $1 AND owner = $2 AND owner_until > now() AND state = 'starting' AND observed_since IS NULL";
+    Ok(db.execute_raw(sql(update, [id.into(), owner.into()])).await?.rows_affected() == 1)
+}
+
+/// False when there is nothing to approve any more.
+pub(crate) async fn approve(db: &impl ConnectionTrait, id: DeploymentId) -> Result<bool> {
+    let update = "UPDATE deployment SET awaits_approval = false WHERE id = $1 AND state = 'pending' AND awaits_approval";
+    Ok(db.execute_raw(sql(update, [id.into()])).await?.rows_affected() == 1)
+}
+
+/// The deployment that serves the environment now, and the one that takes over its data, if one does.
+pub(crate) async fn rival(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    environment: &str,
+) -> Result<Option<(DeploymentId, Option<DeploymentId>)>> {
+    let select = "SELECT id, held_for FROM deployment WHERE project_id = $1 AND environment = $2 AND state = 'running'";
+    let row = db.query_one_raw(sql(select, [project.into(), environment.into()])).await?;
+    row.map(|row| Ok((row.try_get("", "id")?, row.try_get("", "held_for")?))).transpose()
+}
+
 /// The deployment that serves the environment now, locked.
 pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Option<Row>> {
     let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND state = 'running' FOR UPDATE");
@@ -212,7 +262,7 @@ impl Served {
 
 pub(crate) async fn served(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<Served>> {
     let select = "SELECT id, org_id, CASE WHEN owner = $2 THEN pid END AS pid, CASE WHEN owner = $2 THEN pid_started END AS pid_started
-        FROM deployment WHERE host = $1 AND (state = 'running' OR finished_at > now() - interval '1 minute')";
+        FROM deployment WHERE host = $1 AND (state = 'running' OR observed_since IS NOT NULL AND state = 'starting' OR finished_at > now() - interval '1 minute')";
     Ok(Served::find_by_statement(sql(select, [host.into(), owner.into()])).all(db).await?)
 }
 
@@ -225,10 +275,13 @@ pub(crate) struct Route {
     pub(crate) port: i32,
     /// Requests wait.
     pub(crate) held: bool,
+    /// It is tried out, with so many percent of the requests.
+    pub(crate) share: Option<i32>,
 }
 
 pub(crate) async fn routes(db: &impl ConnectionTrait, host: &str) -> Result<Vec<Route>> {
-    let select = "SELECT id, project_slug, environment, port, held_for IS NOT NULL AS held FROM deployment WHERE host = $1 AND state = 'running' AND port IS NOT NULL";
+    let select = "SELECT id, project_slug, environment, port, held_for IS NOT NULL AS held, CASE WHEN state = 'starting' THEN share END AS share
+        FROM deployment WHERE host = $1 AND port IS NOT NULL AND (state = 'running' OR (state = 'starting' AND observed_since IS NOT NULL)) ORDER BY id";
     Ok(Route::find_by_statement(sql(select, [host.into()])).all(db).await?)
 }
 

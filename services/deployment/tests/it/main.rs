@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
 mod handover;
+mod rollout;
 mod source;
 
 use std::net::TcpListener;
@@ -62,11 +63,16 @@ impl Fixture {
     }
 
     async fn replica(&self, ports: (u16, u16), healthy_within_s: u32) -> Replica {
+        self.replica_with(ports, healthy_within_s, "").await
+    }
+
+    /// `more`: of its apps' settings.
+    async fn replica_with(&self, ports: (u16, u16), healthy_within_s: u32, more: &str) -> Replica {
         let (proxy, home) = (format!("127.0.0.1:{}", free_port()), self.home.path().display());
         let settings = titan_testkit::settings(&self.database, "deployment")
             + &format!("[peers]\ngateway = \"{}\"\n[proxy]\naddress = \"{proxy}\"\npublic_url = \"http://{proxy}\"\n", self.source.url)
             + &format!(
-                "[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\nhealthy_within_s = {healthy_within_s}\n",
+                "[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\nhealthy_within_s = {healthy_within_s}\n{more}",
                 ports.0, ports.1
             );
         let service = TestService::start::<Config, _>(&settings, accepting_bus(), titan_deployment::run);

@@ -7,6 +7,7 @@ use titan_proto::orchestrator::message_service_client::MessageServiceClient;
 use titan_proto::orchestrator::project_service_client::ProjectServiceClient;
 use titan_proto::orchestrator::schedule_service_client::ScheduleServiceClient;
 use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_proto::orchestrator::template_service_client::TemplateServiceClient;
 use tonic::transport::Channel;
 
 use super::App;
@@ -29,5 +30,8 @@ impl App {
     }
     pub(crate) fn task_service(&self) -> TaskServiceClient<Channel> {
         TaskServiceClient::new(self.orchestrator.clone()).max_decoding_message_size(ASSIGNMENT_MOST)
+    }
+    pub(crate) fn template_service(&self) -> TemplateServiceClient<Channel> {
+        TemplateServiceClient::new(self.orchestrator.clone())
     }
 }

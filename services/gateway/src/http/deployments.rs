@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use titan_error::{Error, Result};
 use titan_identity::Principal;
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
-use titan_proto::deployment::{self as proto, DeploymentState, GetDeploymentRequest, GetLogsRequest, ListDeploymentsRequest};
+use titan_proto::deployment::{
+    self as proto, DecideDeploymentRequest, DeploymentState, GetDeploymentRequest, GetLogsRequest, ListDeploymentsRequest,
+};
 use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
 use titan_proto::monitoring::{BatchGetStatusRequest, Hour, ListHoursRequest, TargetStatus, Traffic};
 use titan_proto::orchestrator::GetProjectRequest;
@@ -16,7 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Caller, Query};
+use super::extract::{Body, Caller, Query};
+use super::interventions::ActIn;
 use super::page::{PageIn, PageOut, short, time};
 use crate::app::App;
 
@@ -28,8 +31,14 @@ struct DeploymentOut {
     environment: String,
     provider: String,
     commit: String,
-    /// `pending`, `starting`, `running`, `failed`, `replaced` or `stopped`.
+    /// `pending`, `awaiting_approval`, `starting`, `tried_out`, `running`, `failed`, `replaced` or `stopped`.
     state: String,
+    /// `rolling`, `blue-green` or `canary`.
+    strategy: String,
+    /// Of the requests, in percent, while it is tried out.
+    share: u32,
+    /// For how many seconds it is tried out.
+    observe_s: u32,
     url: String,
     error: String,
     restarts: i32,
@@ -143,7 +152,9 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         finished_at,
         restarts,
         history,
+        rollout,
     } = deployment;
+    let rollout = rollout.unwrap_or_default();
     let change = |c: proto::DeploymentChange| ChangeOut { to: state_name(c.to()), at: time(c.at), reason: c.reason };
     DeploymentOut {
         id,
@@ -153,6 +164,9 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         provider,
         commit,
         state,
+        strategy: short(rollout.strategy().as_str_name(), "STRATEGY_").replace('_', "-"),
+        share: rollout.share,
+        observe_s: rollout.observe_s,
         url,
         error,
         restarts,
@@ -270,6 +284,35 @@ async fn hours(
     Ok(Json(HoursOut { hours: retrying(list).await?.hours.into_iter().map(hour).collect() }))
 }
 
+/// Approve a deployment that waits for it: it begins.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/approve", params(("id" = String, Path)), request_body = ActIn,
+    responses((status = 200, body = DeploymentOut), (status = 404), (status = 412), (status = 422)))]
+async fn approve(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(ActIn { reason }): Body<ActIn>,
+) -> Result<Json<DeploymentOut>> {
+    decide(&app, &who, DecideDeploymentRequest { id, approved: true, reason }).await
+}
+
+/// Reject a deployment that waits for approval: it never begins.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/reject", params(("id" = String, Path)), request_body = ActIn,
+    responses((status = 200, body = DeploymentOut), (status = 404), (status = 412), (status = 422)))]
+async fn reject(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(ActIn { reason }): Body<ActIn>,
+) -> Result<Json<DeploymentOut>> {
+    decide(&app, &who, DecideDeploymentRequest { id, approved: false, reason }).await
+}
+
+async fn decide(app: &App, who: &Principal, request: DecideDeploymentRequest) -> Result<Json<DeploymentOut>> {
+    let request = app.signer.request(who, request)?;
+    Ok(Json(out(DeploymentServiceClient::new(app.deployment.clone()).decide_deployment(request).await?.into_inner(), None)))
+}
+
 /// Stop a deployment: its app ends and its URL goes away.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/stop", params(("id" = String, Path)), responses((status = 200, body = DeploymentOut), (status = 404), (status = 422)))]
 async fn stop(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<String>) -> Result<Json<DeploymentOut>> {
@@ -311,5 +354,12 @@ async fn logs(
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(stop)).routes(routes!(logs)).routes(routes!(hours))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(stop))
+        .routes(routes!(logs))
+        .routes(routes!(hours))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
 }

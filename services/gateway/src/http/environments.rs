@@ -12,7 +12,9 @@ use titan_error::{Error, Result};
 use titan_identity::Principal;
 use titan_proto::common::PageRequest;
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
-use titan_proto::deployment::{DeployRequest, DeploymentState, GetVariablesRequest, ListDeploymentsRequest, SetVariablesRequest};
+use titan_proto::deployment::{
+    DeployRequest, DeploymentState, GetVariablesRequest, ListDeploymentsRequest, Rollout, SetVariablesRequest, Strategy,
+};
 use titan_service::retrying;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +36,28 @@ struct DeployIn {
     /// A commit of `versions`, or the beginning of its id; the version that is, if not given.
     #[serde(default)]
     commit: String,
+    /// `rolling` (if not given): as soon as it is healthy it has all requests. `blue-green`: and the version before it stays ready until it has
+    /// proved itself. `canary`: it has a share of the requests until then. While it is tried out it fails, and the version before it has all
+    /// requests again, when it is not well, fails more of them or takes clearly longer.
+    #[serde(default)]
+    strategy: String,
+    /// Of a canary: percent of the requests; 10 if not given.
+    #[serde(default)]
+    share: u32,
+    /// Of a canary and blue-green: for how many seconds it is tried out; 60 if not given.
+    #[serde(default)]
+    observe_s: u32,
+}
+
+/// How traffic comes to it.
+fn rollout(strategy: &str, share: u32, observe_s: u32) -> Result<Rollout> {
+    let strategy = match strategy {
+        "" | "rolling" => Strategy::Rolling,
+        "blue-green" => Strategy::BlueGreen,
+        "canary" => Strategy::Canary,
+        _ => return Err(Error::invalid("strategy", "must be rolling, blue-green or canary")),
+    };
+    Ok(Rollout { strategy: strategy.into(), share, observe_s })
 }
 
 /// Deploy a version of a project. Follow it at its location; what serves goes on until the new one is well.
@@ -44,8 +68,9 @@ async fn deploy(
     Caller(who): Caller,
     Path(project): Path<String>,
     headers: HeaderMap,
-    Body(DeployIn { environment, commit: wanted }): Body<DeployIn>,
+    Body(DeployIn { environment, commit: wanted, strategy, share, observe_s }): Body<DeployIn>,
 ) -> Result<Response> {
+    let rollout = Some(rollout(&strategy, share, observe_s)?);
     let (id, slug) = project_of(&app, &who, &project).await?;
     let versions = app.repos.open(id).await?.versions(VERSIONS_MOST).await?;
     let version = if wanted.is_empty() {
@@ -60,6 +85,7 @@ async fn deploy(
         project_slug: slug,
         environment,
         commit: version.commit.to_string(),
+        rollout,
         ..Default::default()
     };
     begin(&app, &who, &headers, request).await
@@ -72,6 +98,15 @@ struct PromoteIn {
     from: String,
     /// Where it is to run too.
     to: String,
+    /// As of a deployment.
+    #[serde(default)]
+    strategy: String,
+    /// As of a deployment.
+    #[serde(default)]
+    share: u32,
+    /// As of a deployment.
+    #[serde(default)]
+    observe_s: u32,
 }
 
 /// Deploy to one environment what another one runs: the same commit.
@@ -82,7 +117,7 @@ async fn promote(
     Caller(who): Caller,
     Path(project): Path<String>,
     headers: HeaderMap,
-    Body(PromoteIn { from, to }): Body<PromoteIn>,
+    Body(PromoteIn { from, to, strategy, share, observe_s }): Body<PromoteIn>,
 ) -> Result<Response> {
     if from == to {
         return Err(Error::invalid("to", "must be another environment"));
@@ -96,8 +131,14 @@ async fn promote(
     let found = retrying(list).await?.deployments;
     let running = found.into_iter().find(|d| d.environment == from);
     let running = running.ok_or_else(|| Error::precondition(format!("nothing of {project:?} runs in {from:?}")))?;
-    let request =
-        DeployRequest { project_id: id.to_string(), project_slug: slug, environment: to, commit: running.commit, ..Default::default() };
+    let request = DeployRequest {
+        project_id: id.to_string(),
+        project_slug: slug,
+        environment: to,
+        commit: running.commit,
+        rollout: Some(rollout(&strategy, share, observe_s)?),
+        ..Default::default()
+    };
     begin(&app, &who, &headers, request).await
 }
 

@@ -16,6 +16,7 @@ mod page;
 mod projects;
 mod schedules;
 mod tasks;
+mod templates;
 mod versions;
 
 use std::sync::Arc;
@@ -77,6 +78,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(agents::router())
         .merge(external::router())
         .merge(schedules::router())
+        .merge(templates::router())
         .merge(messages::router())
         .merge(deployments::router())
         .merge(environments::router())

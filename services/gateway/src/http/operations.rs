@@ -75,7 +75,8 @@ impl OperationOut {
 
     pub(super) fn of_deployment(deployment: Deployment) -> Self {
         let (state, progress) = match deployment.state() {
-            DeploymentState::Pending => ("running", 0.0),
+            DeploymentState::Pending | DeploymentState::AwaitingApproval => ("running", 0.0),
+            DeploymentState::TriedOut => ("running", 0.8),
             DeploymentState::Starting => ("running", 0.5),
             DeploymentState::Failed => ("failed", 1.0),
             DeploymentState::Stopped => ("cancelled", 1.0),

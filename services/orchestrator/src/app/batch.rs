@@ -180,7 +180,7 @@ impl<'a> Batch<'a> {
         for goal in std::mem::take(&mut self.finishing) {
             self.finish_goal(goal).await?;
         }
-        agents::record(&mut writes, &self.records);
+        agents::forgive(&mut writes, &self.records);
         let quarantined = agents::strike(self.tx, &self.records, self.strikes).await?;
         if !quarantined.is_empty() {
             tracing::warn!(?quarantined, "agents failed too often in a row and are given nothing for a while");

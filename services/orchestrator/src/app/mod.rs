@@ -13,12 +13,14 @@ mod lanes;
 mod limits;
 mod messages;
 mod projects;
+mod records;
 mod reports;
 mod schedules;
 mod sessions;
 mod submissions;
 mod task_in;
 mod tasks;
+mod templates;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -50,6 +52,7 @@ use known_projects::KnownProjects;
 use lanes::Lanes;
 pub(crate) use messages::MessageIn;
 pub(crate) use projects::{ProjectIn, ProjectPatch};
+use records::Tallies;
 pub(crate) use reports::{Outcome, Report, What};
 pub(crate) use schedules::ScheduleIn;
 pub(crate) use sessions::{Hello, Opened};
@@ -84,6 +87,8 @@ pub(crate) struct App {
     submissions: Writer<Submission, Option<Vec<TaskRow>>>,
     /// When a submission last came with a key that was taken.
     key_repeated: Mutex<Option<Instant>>,
+    /// How agents did, as far as it is not written yet.
+    unwritten: Mutex<Tallies>,
     tasks: Tasks,
 }
 
@@ -115,6 +120,7 @@ impl App {
             reports,
             submissions,
             key_repeated: Mutex::default(),
+            unwritten: Mutex::default(),
             tasks: frame.tasks.clone(),
         });
         let (writer, stop) = (app.clone(), frame.tasks.shutdown().clone());
@@ -129,6 +135,8 @@ impl App {
             async move { app.commit_submissions(batch).await }
         };
         frame.tasks.spawn_loop("submission writer", group_commit::run(submitted, commit, stop));
+        let tallies = app.clone();
+        frame.tasks.spawn_loop("tallies", async move { tallies.write_tallies().await });
         Ok(app)
     }
 

@@ -126,6 +126,7 @@ impl App {
                 self.ended.with_label_values(&[if matches!(accepted, Ok(true)) { outcome.label() } else { "stale" }]).inc();
             }
         }
+        self.tally(&records);
         self.dispatcher.recorded(records);
         self.outbox.wake();
         self.dispatcher.ready(ready);

@@ -14,6 +14,15 @@ pub(crate) struct Tally {
     pub(crate) busy_ms: i64,
 }
 
+impl Tally {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.done += more.done;
+        self.failed += more.failed;
+        self.faults += more.faults;
+        self.busy_ms += more.busy_ms;
+    }
+}
+
 /// How agents did, by kind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Records(HashMap<AgentId, HashMap<String, Tally>>);
@@ -26,10 +35,7 @@ impl Records {
             kinds.insert(kind.to_owned(), Tally::default());
         }
         if let Some(tally) = kinds.get_mut(kind) {
-            tally.done += more.done;
-            tally.failed += more.failed;
-            tally.faults += more.faults;
-            tally.busy_ms += more.busy_ms;
+            tally.add(more);
         }
     }
 

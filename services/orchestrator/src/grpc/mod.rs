@@ -7,6 +7,7 @@ mod messages;
 mod projects;
 mod schedules;
 mod tasks;
+mod templates;
 mod worker;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use titan_proto::orchestrator::message_service_server::MessageServiceServer;
 use titan_proto::orchestrator::project_service_server::ProjectServiceServer;
 use titan_proto::orchestrator::schedule_service_server::ScheduleServiceServer;
 use titan_proto::orchestrator::task_service_server::TaskServiceServer;
+use titan_proto::orchestrator::template_service_server::TemplateServiceServer;
 use titan_proto::worker::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
@@ -45,6 +47,7 @@ pub(crate) fn routes(app: Arc<App>) -> Routes {
         .add_service(AgentServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(MessageServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(ScheduleServiceServer::with_interceptor(api.clone(), auth.clone()))
+        .add_service(TemplateServiceServer::with_interceptor(api.clone(), auth.clone()))
         .add_service(InterceptedService::new(WorkerServiceServer::new(api).max_decoding_message_size(HELLO_MOST), auth));
     routes.routes()
 }

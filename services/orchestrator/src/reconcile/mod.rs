@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod limits;
+mod retention;
 mod schedules;
 mod sessions;
 
@@ -42,6 +43,7 @@ pub(crate) fn spawn(tasks: &Tasks, app: &Arc<App>) {
     tasks.spawn_loop("deadlines", deadlines::run(app.clone(), wakes.clone(), shutdown.clone()));
     tasks.spawn_loop("schedules", schedules::run(app.clone(), wakes.clone(), shutdown.clone()));
     tasks.spawn_loop("limits", limits::run(app.clone(), wakes, shutdown.clone()));
+    tasks.spawn_loop("retention", retention::run(app.clone(), shutdown.clone()));
 }
 
 async fn look(app: Arc<App>, wakes: Arc<Wakes>, shutdown: CancellationToken) {

@@ -146,9 +146,9 @@ pub(crate) async fn records(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<V
 }
 
 /// Adds to what is known of agents.
-pub(crate) fn record(writes: &mut Combined, records: &BTreeMap<(AgentId, String), Tally>) {
+pub(crate) async fn record(db: &impl ConnectionTrait, records: &BTreeMap<(AgentId, String), Tally>) -> Result<()> {
     if records.is_empty() {
-        return;
+        return Ok(());
     }
     let rows = records.iter().map(|((agent, kind), tally)| {
         json!({ "agent_id": agent.uuid(), "kind": kind, "done": tally.done, "failed": tally.failed, "busy_ms": tally.busy_ms })
@@ -159,8 +159,15 @@ pub(crate) fn record(writes: &mut Combined, records: &BTreeMap<(AgentId, String)
         FROM jsonb_to_recordset($1) AS r(agent_id uuid, kind text, done bigint, failed bigint, busy_ms bigint) ORDER BY agent_id, kind
         ON CONFLICT (agent_id, kind) DO UPDATE SET done = a.done + excluded.done, failed = a.failed + excluded.failed,
             busy_ms = a.busy_ms + excluded.busy_ms";
-    writes.add(upsert, [rows.into()]);
-    // Most have nothing to forget.
+    db.execute_raw(sql(upsert, [rows.into()])).await?;
+    Ok(())
+}
+
+/// One that did something well begins anew. Most have nothing to forget.
+pub(crate) fn forgive(writes: &mut Combined, records: &BTreeMap<(AgentId, String), Tally>) {
+    if records.is_empty() {
+        return;
+    }
     let well: BTreeSet<Uuid> = records.iter().filter(|(_, tally)| tally.done > 0).map(|((agent, _), _)| agent.uuid()).collect();
     writes.add("UPDATE agent SET strikes = 0 WHERE id = ANY($1) AND strikes > 0", [well.into_iter().collect::<Vec<_>>().into()]);
 }

@@ -11,6 +11,7 @@ mod messages;
 mod schedules;
 mod sessions;
 mod submissions;
+mod templates;
 mod worker;
 
 use titan_identity::{Principal, Signer};

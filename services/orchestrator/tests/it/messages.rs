@@ -116,3 +116,34 @@ async fn what_nobody_reads_is_dead_and_what_nobody_could_read_is_refused() {
     assert!(read(&fixture, "ann", 0).await.is_empty());
     fixture.service.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_older_than_the_history_goes_and_nothing_else() {
+    let fixture = Fixture::new().await;
+    let old = Worker::connect(&fixture, hello(SessionId::generate(), 1)).await.unwrap();
+    let name = format!("runner@{}", old.session);
+    let read_by_it = send(&fixture, to(MessageTo::Agent, &name, "old")).await.unwrap();
+    acknowledge(&fixture, &name, &read_by_it.id).await.unwrap();
+    fixture.submit(vec![super::noop("a", &[])]).await.unwrap();
+    drop(old);
+    let young = Worker::new(&fixture, 1).await.beat();
+    let kept = format!("runner@{}", young.session);
+    send(&fixture, to(MessageTo::Agent, &kept, "young")).await.unwrap();
+    let expired = "SELECT count(*) FROM orchestrator.worker_session WHERE state = 'expired'";
+    eventually("its end", async || (fixture.database.count(expired).await == 1).then_some(())).await;
+    for sql in [
+        "UPDATE orchestrator.worker_session SET lease_until = now() - interval '91 days' WHERE state = 'expired'",
+        "UPDATE orchestrator.message SET created_at = now() - interval '91 days' WHERE subject = 'old'",
+        "UPDATE orchestrator.submission SET created_at = now() - interval '91 days'",
+    ] {
+        fixture.database.execute(sql).await;
+    }
+    // At a service's start, and every hour.
+    let other = super::start(&fixture.database);
+    let left = "SELECT (SELECT count(*) FROM orchestrator.worker_session) * 10000 + (SELECT count(*) FROM orchestrator.agent) * 1000
+        + (SELECT count(*) FROM orchestrator.message) * 100 + (SELECT count(*) FROM orchestrator.mailbox) * 10 + (SELECT count(*) FROM orchestrator.submission)";
+    eventually("one of each, and no key", async || (fixture.database.count(left).await == 11_110).then_some(())).await;
+    assert_eq!(fixture.database.count("SELECT count(*) FROM orchestrator.task").await, 1);
+    other.stop().await;
+    fixture.service.stop().await;
+}

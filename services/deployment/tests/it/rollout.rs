@@ -1,0 +1,155 @@
+//! New versions are tried out beside the one before them, and people approve them.
+
+use std::collections::BTreeMap;
+
+use titan_identity::Principal;
+use titan_ids::OrgId;
+use titan_proto::deployment::{
+    DecideDeploymentRequest, DeployRequest, Deployment, DeploymentState, GetDeploymentRequest, Rollout, Strategy,
+};
+use tonic::Code;
+
+use super::{Fixture, Replica, WELL, body, serves};
+
+/// Healthy, and fails whatever else it is asked.
+const FAILS: &str = "import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.send_response(200 if self.path == '/health' else 500)
+        self.end_headers()
+        self.wfile.write(b'broken')
+http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler).serve_forever()
+";
+
+impl Fixture {
+    async fn roll_out(&self, replica: &Replica, program: &str, strategy: Strategy, share: u32, observe_s: u32) -> Deployment {
+        let commit = self.source.commit(program, &[]);
+        let request = DeployRequest {
+            project_id: self.project.to_string(),
+            project_slug: "boxes".to_owned(),
+            environment: "production".to_owned(),
+            idempotency_key: commit.clone(),
+            commit,
+            rollout: Some(Rollout { strategy: strategy.into(), share, observe_s }),
+            ..Default::default()
+        };
+        replica.client.clone().deploy(self.signer.request(&self.who, request).unwrap()).await.unwrap().into_inner()
+    }
+
+    async fn stop(&self, replica: &Replica, id: &str) -> Deployment {
+        let request = self.signer.request(&self.who, GetDeploymentRequest { id: id.to_owned() }).unwrap();
+        replica.client.clone().stop_deployment(request).await.unwrap().into_inner()
+    }
+}
+
+/// How often each answer comes.
+async fn answers(replica: &Replica, requests: usize) -> BTreeMap<String, usize> {
+    let mut answers = BTreeMap::new();
+    for _ in 0..requests {
+        *answers.entry(body(&format!("{}/boxes/", replica.proxy)).await.unwrap()).or_default() += 1;
+    }
+    answers
+}
+
+fn version(number: u32) -> String {
+    WELL.replace("VERSION", &number.to_string())
+}
+
+#[tokio::test]
+async fn a_canary_has_its_share_until_it_has_passed_and_loses_it_when_it_does_worse() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_100, 24_119), 20).await;
+    let first = fixture.deploy(&replica, &fixture.source.commit(&version(1), &[])).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    serves(&replica, "version 1").await;
+
+    let second = fixture.roll_out(&replica, &version(2), Strategy::Canary, 30, 4).await;
+    fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
+    serves(&replica, "version 2").await;
+    assert_eq!(answers(&replica, 100).await, BTreeMap::from([("version 1".to_owned(), 70), ("version 2".to_owned(), 30)]));
+    let passed = fixture.until(&replica, &second.id, DeploymentState::Running).await;
+    assert!(passed.history.iter().any(|change| change.reason == "healthy; tried out with 30 % of the requests for 4 s"), "{passed:?}");
+    fixture.until(&replica, &first.id, DeploymentState::Replaced).await;
+    assert_eq!(answers(&replica, 10).await, BTreeMap::from([("version 2".to_owned(), 10)]));
+
+    let broken = fixture.roll_out(&replica, FAILS, Strategy::Canary, 20, 600).await;
+    fixture.until(&replica, &broken.id, DeploymentState::TriedOut).await;
+    serves(&replica, "broken").await;
+    let seen = answers(&replica, 60).await;
+    let failed = fixture.until(&replica, &broken.id, DeploymentState::Failed).await;
+    assert!(
+        failed.error.contains("it did worse than the version before it") && failed.error.contains("requests failed"),
+        "{}",
+        failed.error
+    );
+    assert!(seen["version 2"] >= 40, "a fifth of the requests at the most: {seen:?}");
+    serves(&replica, "version 2").await;
+    assert_eq!(answers(&replica, 20).await, BTreeMap::from([("version 2".to_owned(), 20)]));
+    assert_eq!(fixture.get(&replica, &second.id).await.state(), DeploymentState::Running);
+    replica.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_version_before_a_blue_green_one_stays_ready() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_120, 24_139), 20).await;
+    let first = fixture.deploy(&replica, &fixture.source.commit(&version(1), &[])).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    let pid = fixture.pid().await;
+    let second = fixture.roll_out(&replica, &version(2), Strategy::BlueGreen, 0, 600).await;
+    fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
+    serves(&replica, "version 2").await;
+    assert_eq!(answers(&replica, 20).await, BTreeMap::from([("version 2".to_owned(), 20)]));
+    // Back at once: nothing is started.
+    fixture.stop(&replica, &second.id).await;
+    assert_eq!(answers(&replica, 5).await, BTreeMap::from([("version 1".to_owned(), 5)]));
+    assert_eq!(fixture.pid().await, pid);
+
+    // It dies while it is tried out.
+    let third = fixture.roll_out(&replica, &version(3), Strategy::BlueGreen, 0, 600).await;
+    fixture.until(&replica, &third.id, DeploymentState::TriedOut).await;
+    std::process::Command::new("pkill").args(["-9", "-f", &third.id]).status().unwrap();
+    let failed = fixture.until(&replica, &third.id, DeploymentState::Failed).await;
+    assert!(failed.error.contains("the version before it goes on"), "{}", failed.error);
+    serves(&replica, "version 1").await;
+    for (bad, field) in [
+        (Rollout { strategy: Strategy::Rolling.into(), share: 5, observe_s: 0 }, "rollout.share"),
+        (Rollout { strategy: Strategy::Canary.into(), share: 101, observe_s: 0 }, "rollout.share"),
+        (Rollout { strategy: Strategy::Rolling.into(), share: 0, observe_s: 5 }, "rollout.observe_s"),
+    ] {
+        let request = DeployRequest { project_id: fixture.project.to_string(), rollout: Some(bad), ..Default::default() };
+        let refused = replica.client.clone().deploy(fixture.signer.request(&fixture.who, request).unwrap()).await.unwrap_err();
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(field), "{refused:?}");
+    }
+    replica.service.stop().await;
+}
+
+#[tokio::test]
+async fn where_people_approve_nothing_begins_before() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica_with((24_140, 24_149), 20, "approval = [\"production\"]\n").await;
+    let decide = async |who: &Principal, id: &str, approved: bool| {
+        let request = DecideDeploymentRequest { id: id.to_owned(), approved, reason: "seen".to_owned() };
+        replica.client.clone().decide_deployment(fixture.signer.request(who, request).unwrap()).await
+    };
+    let first = fixture.deploy(&replica, &fixture.source.commit(&version(1), &[])).await;
+    assert_eq!(first.state(), DeploymentState::AwaitingApproval);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(fixture.get(&replica, &first.id).await.state(), DeploymentState::AwaitingApproval, "nothing begins by itself");
+    let service = Principal::service("agent-worker", OrgId::DEFAULT);
+    assert_eq!(decide(&service, &first.id, true).await.unwrap_err().code(), Code::PermissionDenied);
+    decide(&fixture.who, &first.id, true).await.unwrap();
+    let running = fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    assert!(running.history.iter().any(|change| change.reason.starts_with("approved by user_") && change.reason.ends_with(": seen")));
+    serves(&replica, "version 1").await;
+    assert_eq!(decide(&fixture.who, &first.id, false).await.unwrap_err().code(), Code::FailedPrecondition);
+
+    let second = fixture.deploy(&replica, &fixture.source.commit(&version(2), &[])).await;
+    let rejected = decide(&fixture.who, &second.id, false).await.unwrap().into_inner();
+    assert_eq!(rejected.state(), DeploymentState::Stopped);
+    serves(&replica, "version 1").await;
+    replica.service.stop().await;
+}
