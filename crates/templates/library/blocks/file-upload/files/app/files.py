@@ -120,6 +120,6 @@ def describe(document):
         put = operation("Keep a file", {status: "File" for status in ("200", "201")} | {status: "Error" for status in ("400", "404", "411", "413", "422")})
         put["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
         get = operation("Read a file", {"404": "Error", "422": "Error"})
-        get["responses"]["200"] = {"description": "The file", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        get["responses"]["200"] = {"description": "The file", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
         document["paths"][base] = {"parameters": [number], "get": operation("List files", {"200": "Files", "404": "Error"})}
         document["paths"][f"{base}/{{name}}"] = {"parameters": [number, name], "put": put, "get": get, "delete": operation("Delete a file", {"204": None, "404": "Error", "422": "Error"})}
