@@ -1,10 +1,11 @@
 -- How traffic comes to a new version.
 ALTER TABLE deployment
-    ADD COLUMN strategy text NOT NULL DEFAULT 'rolling' CHECK (strategy IN ('rolling', 'blue_green', 'canary')),
+    -- 'rolling', 'blue_green' or 'canary'.
+    ADD COLUMN strategy text NOT NULL DEFAULT 'rolling',
     -- Of the requests, in percent, while it is tried out.
-    ADD COLUMN share int NOT NULL DEFAULT 100 CHECK (share BETWEEN 1 AND 100),
+    ADD COLUMN share int NOT NULL DEFAULT 100,
     -- How long it is tried out beside the version before it, which stays ready meanwhile.
-    ADD COLUMN observe_s int NOT NULL DEFAULT 0 CHECK (observe_s BETWEEN 0 AND 86400),
+    ADD COLUMN observe_s int NOT NULL DEFAULT 0,
     -- Since when it is; its state is still 'starting'.
     ADD COLUMN observed_since timestamptz,
     -- It waits for somebody to approve it.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use titan_ids::DeploymentId;
-use titan_proto::latency::{BUCKETS, bucket};
+use titan_proto::latency::{BUCKETS, bucket, quantile_ms};
+
+use crate::domain::rollout::Did;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
@@ -16,6 +18,10 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
+    pub(crate) fn did(&self) -> Did {
+        Did { requests: self.requests, errors: self.errors, p95_ms: quantile_ms(&self.latencies, 0.95) }
+    }
+
     pub(crate) fn count(&mut self, took: Duration, failed: bool) {
         self.requests += 1;
         self.errors += u64::from(failed);

@@ -137,7 +137,7 @@ impl App {
             return Ok((Trial::No, None));
         }
         let Some(observed_for_s) = row.observed_for_s else { return Ok((Trial::ToCome, None)) };
-        let worse = worse(&self.meter.of(rival), &self.meter.of(row.id));
+        let worse = worse(self.meter.of(rival).did(), self.meter.of(row.id).did());
         let trial = match &worse {
             Some(_) => Trial::Worse,
             None if observed_for_s >= f64::from(row.observe_s) => Trial::Passed,

@@ -1,9 +1,6 @@
 //! Whether a version that is tried out does worse than the one before it.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
-use titan_proto::latency::quantile_ms;
-
-use crate::meter::Traffic;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
@@ -17,6 +14,15 @@ pub(crate) enum Strategy {
     Canary,
 }
 
+/// What is known of a version's requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Did {
+    pub(crate) requests: u64,
+    /// Answered with 5xx, or not at all.
+    pub(crate) errors: u64,
+    pub(crate) p95_ms: Option<f64>,
+}
+
 /// Errors of few requests say nothing.
 const ERRORS_LEAST: u64 = 3;
 /// More of its requests fail, by so much of all.
@@ -28,7 +34,7 @@ const LATENCY_TIMES: f64 = 1.5;
 const LATENCY_MORE_MS: f64 = 20.0;
 
 /// Why it does worse, in words.
-pub(crate) fn worse(before: &Traffic, new: &Traffic) -> Option<String> {
+pub(crate) fn worse(before: Did, new: Did) -> Option<String> {
     let (rate, rate_before) = (error_rate(new), error_rate(before));
     if new.errors >= ERRORS_LEAST && rate > rate_before + ERROR_RATE_MORE {
         return Some(format!(
@@ -42,39 +48,33 @@ pub(crate) fn worse(before: &Traffic, new: &Traffic) -> Option<String> {
     if new.requests < REQUESTS_LEAST || before.requests < REQUESTS_LEAST {
         return None;
     }
-    let (p95, p95_before) = (quantile_ms(&new.latencies, 0.95)?, quantile_ms(&before.latencies, 0.95)?);
+    let (p95, p95_before) = (new.p95_ms?, before.p95_ms?);
     (p95 > p95_before * LATENCY_TIMES && p95 > p95_before + LATENCY_MORE_MS)
         .then(|| format!("95 % of its requests took up to {p95:.0} ms, of the version before it {p95_before:.0} ms"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests")]
-fn error_rate(of: &Traffic) -> f64 {
+fn error_rate(of: Did) -> f64 {
     if of.requests == 0 { 0.0 } else { of.errors as f64 / of.requests as f64 }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn traffic(well: u64, failed: u64, ms: u64) -> Traffic {
-        let mut traffic = Traffic::default();
-        for i in 0..well + failed {
-            traffic.count(Duration::from_millis(ms), i < failed);
-        }
-        traffic
+    fn did(well: u64, errors: u64, p95_ms: f64) -> Did {
+        Did { requests: well + errors, errors, p95_ms: Some(p95_ms) }
     }
 
     #[test]
     fn worse_is_what_fails_more_often_or_takes_clearly_longer() {
-        let before = traffic(1_000, 10, 10);
-        assert_eq!(worse(&before, &traffic(100, 1, 10)), None, "one error is no rate");
-        assert_eq!(worse(&before, &traffic(1_000, 12, 10)), None, "as often as before");
-        assert!(worse(&before, &traffic(100, 5, 10)).unwrap().contains("5 of its 105 requests failed (4.8 %)"));
-        assert!(worse(&Traffic::default(), &traffic(0, 3, 10)).is_some(), "nothing is known of the one before it");
-        assert!(worse(&before, &traffic(100, 0, 90)).unwrap().contains("95 %"));
-        assert_eq!(worse(&before, &traffic(40, 0, 90)), None, "too few to say");
-        assert_eq!(worse(&traffic(100, 0, 2), &traffic(100, 0, 14)), None, "a few milliseconds are nobody's business");
+        let before = did(1_000, 10, 10.0);
+        assert_eq!(worse(before, did(100, 1, 10.0)), None, "one error is no rate");
+        assert_eq!(worse(before, did(1_000, 12, 10.0)), None, "as often as before");
+        assert!(worse(before, did(100, 5, 10.0)).unwrap().contains("5 of its 105 requests failed (4.8 %)"));
+        assert!(worse(Did::default(), did(0, 3, 10.0)).is_some(), "nothing is known of the one before it");
+        assert!(worse(before, did(100, 0, 90.0)).unwrap().contains("95 %"));
+        assert_eq!(worse(before, did(40, 0, 90.0)), None, "too few to say");
+        assert_eq!(worse(did(100, 0, 2.0), did(100, 0, 14.0)), None, "a few milliseconds are nobody's business");
     }
 }

@@ -107,8 +107,12 @@ def sign_in(application, email, password):
 
 
 def sign_out(application, session):
+    from app.blocks import hooks
+
     with application.store.transaction() as connection:
         connection.execute("DELETE FROM _session WHERE token = ?", (session,))
+    for signed_out in hooks("signed_out"):
+        signed_out(application, session)
 
 
 def cookie(request, name=COOKIE):

@@ -23,10 +23,10 @@ class Listeners:
     def __init__(self):
         self.lock, self.queues = threading.Lock(), {}
 
-    def add(self, owner):
+    def add(self, owner, session=None):
         inbox = queue.Queue(BEHIND_MOST)
         with self.lock:
-            self.queues[inbox] = owner
+            self.queues[inbox] = owner, session
         return inbox
 
     def remove(self, inbox):
@@ -35,19 +35,22 @@ class Listeners:
 
     def tell(self, owner, text):
         with self.lock:
-            waiting = [inbox for inbox, of in self.queues.items() if of == owner]
+            waiting = [inbox for inbox, (of, _) in self.queues.items() if of == owner]
         for inbox in waiting:
             try:
                 inbox.put_nowait((TEXT, text))
             except queue.Full:
                 self.remove(inbox)
 
-    def end(self):
+    def end(self, code=1001, session=None):
+        """All of them, or those of a session that is over."""
         with self.lock:
-            waiting, self.queues = list(self.queues), {}
+            waiting = [inbox for inbox, (_, of) in self.queues.items() if session is None or of == session]
+            for inbox in waiting:
+                del self.queues[inbox]
         for inbox in waiting:
             try:
-                inbox.put_nowait((CLOSE, struct.pack("!H", 1001)))
+                inbox.put_nowait((CLOSE, struct.pack("!H", code)))
             except queue.Full:
                 pass  # It was cut off already.
 
@@ -58,6 +61,10 @@ def started(application):
 
 def stopping(application):
     application.listeners.end()
+
+
+def signed_out(application, session):
+    application.listeners.end(1008, session)
 
 
 def changed(application, what, resource, item):
@@ -79,7 +86,7 @@ def routes(application):
         if request.headers.get("Sec-WebSocket-Version") != "13":
             raise HttpError(426, "upgrade_required", "WebSocket version 13 is needed", headers={"Sec-WebSocket-Version": "13"})
         accept = base64.b64encode(hashlib.sha1(key.encode() + MAGIC, usedforsecurity=False).digest()).decode()
-        inbox = application.listeners.add(request.owner)
+        inbox = application.listeners.add(request.owner, request.session)
         headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
         return Answer(101, headers=headers, upgrade=lambda connection, reader: serve(application, inbox, connection, reader))
 

@@ -5,7 +5,7 @@ import unittest
 
 from app.live import BEHIND_MOST, FRAME_MOST, Listeners, frame
 from app.schema import RESOURCES, WRITABLE
-from tests.base import AppTest
+from tests.base import PASSWORD, WITH_LOGIN, AppTest
 
 
 class LiveTest(AppTest):
@@ -74,6 +74,17 @@ class LiveTest(AppTest):
         self.assertNotIn(inbox, listeners.queues)
         listeners.end()
         self.assertEqual((other.get_nowait()[0], inbox.qsize()), (0x8, BEHIND_MOST))
+
+    @unittest.skipUnless(WITH_LOGIN, "nobody signs in")
+    def test_who_signs_out_hears_nothing_more(self):
+        _, reader, _, _ = self.connect()
+        first, self.token = self.token, self.call("POST", "/sessions", {"email": "ada@example.org", "password": PASSWORD})[1]["token"]
+        _, other, _, _ = self.connect()
+        self.token = first
+        self.assertEqual(self.call("DELETE", "/sessions/current")[0], 204)
+        self.assertEqual(self.hear(reader), (0x8, b"\x03\xf0"))
+        self.application.listeners.tell(self.owner, b"still here")
+        self.assertEqual(self.hear(other), (0x1, b"still here"))
 
     def test_other_requests_are_told_how(self):
         self.assertEqual(self.call("GET", "/live")[0], 426)
