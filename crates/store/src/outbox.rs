@@ -150,6 +150,10 @@ impl Outbox {
         loop {
             // Asked before: what is committed while the last rows are being published is looked for once more.
             let last = stop.is_cancelled();
+            if last {
+                // Everything that is there.
+                bound = Bound::default();
+            }
             let pause = match self.flush(&mut bound).await {
                 Ok(()) => {
                     check.set(true);
@@ -197,9 +201,9 @@ impl Outbox {
         let tx = self.db.begin().await?;
         let select =
             "SELECT seq, name, batch FROM outbox WHERE dead_reason IS NULL AND seq >= $2 ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
-        let rows = Row::find_by_statement(sql(select, [ROWS.into(), bound.next().into()])).all(&tx).await?;
+        let rows = Row::find_by_statement(sql(select, [ROWS.into(), bound.next(Instant::now()).into()])).all(&tx).await?;
         let count = i64::try_from(rows.len()).unwrap_or(ROWS);
-        bound.took(rows.first().map(|row| row.seq));
+        bound.took(Instant::now(), rows.first().map(|row| row.seq));
         for Message { name, seqs, events, batch } in messages(rows)? {
             match self.bus.publish(&name, &batch).await {
                 Ok(()) => {
@@ -235,30 +239,31 @@ impl Outbox {
 /// time costs more and more. What is committed after rows with higher numbers were taken is found by a look at all, now and then.
 #[derive(Debug, Default)]
 struct Bound {
-    /// The first row of each of the latest looks.
-    firsts: VecDeque<i64>,
+    /// The first row of each of the latest looks, and when that was.
+    firsts: VecDeque<(Instant, i64)>,
     whole_at: Option<Instant>,
 }
 
 impl Bound {
-    fn next(&mut self) -> i64 {
-        if self.whole_at.is_none_or(|at| at.elapsed() >= WHOLE_EVERY) {
-            self.whole_at = Some(Instant::now());
+    fn next(&mut self, now: Instant) -> i64 {
+        if self.whole_at.is_none_or(|at| now.duration_since(at) >= WHOLE_EVERY) {
+            self.whole_at = Some(now);
             return 0;
         }
-        self.firsts.front().copied().unwrap_or(0)
-    }
-
-    fn took(&mut self, first: Option<i64>) {
-        self.firsts.extend(first);
-        while self.firsts.len() > LOOKS_BEHIND {
+        // The last one that is older than any transaction under way.
+        while self.firsts.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= BEHIND) {
             self.firsts.pop_front();
         }
+        self.firsts.front().map_or(0, |(_, first)| *first)
+    }
+
+    fn took(&mut self, now: Instant, first: Option<i64>) {
+        self.firsts.extend(first.map(|first| (now, first)));
     }
 }
 
-/// So many looks a transaction may take from its first row to its commit.
-const LOOKS_BEHIND: usize = 20;
+/// Longer than a transaction takes from its first row to its commit.
+const BEHIND: Duration = Duration::from_secs(3);
 /// Those that took longer wait so long.
 const WHOLE_EVERY: Duration = Duration::from_secs(2);
 
@@ -336,5 +341,26 @@ impl From<Error> for Failure {
 impl From<sea_orm::DbErr> for Failure {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Database(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_begin_behind_what_may_still_be_committed_and_at_all_now_and_then() {
+        let (mut bound, start) = (Bound::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        assert_eq!(bound.next(start), 0, "at first at all");
+        bound.took(start, Some(10));
+        for i in 1..20 {
+            assert_eq!(bound.next(at(i * 100)), 10, "what began with it may not be committed yet");
+            bound.took(at(i * 100), Some(10 + i64::try_from(i).unwrap()));
+        }
+        assert_eq!(bound.next(at(2_000)), 0, "at all again");
+        assert_eq!(bound.next(at(3_600)), 16, "0.6 s after the start it was 16");
+        bound.took(at(3_600), None);
+        assert_eq!(bound.next(at(4_100)), 0);
     }
 }

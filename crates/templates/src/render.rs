@@ -172,15 +172,25 @@ impl Library {
             if files.is_empty() {
                 return Err(LibraryError::Empty { name });
             }
+            let mut paths = BTreeSet::new();
             for file in &files {
-                if !file.path.split('/').all(|part| !matches!(part, "" | "." | ".." | ".git") && !part.contains(['\\', '\0'])) {
+                // As it is written.
+                let path = file.path.strip_suffix(".j2").unwrap_or(&file.path);
+                if !path.split('/').all(|part| !matches!(part, "" | "." | ".." | ".git") && !part.contains(['\\', '\0'])) {
                     return Err(wrong(format!("{:?} is not the path of a file below it", file.path)));
+                }
+                if !paths.insert(path) {
+                    return Err(wrong(format!("{path:?} is not the path of one file only")));
                 }
                 if file.path.ends_with(".j2") {
                     environment(block_lines(&file.path).map_err(|e| wrong(e.to_string()))?)
                         .template_from_str(&file.contents)
                         .map_err(|e| wrong(format!("{}: {e}", file.path)))?;
                 }
+            }
+            let parents = |path: &&str| path.match_indices('/').map(|(at, _)| path[..at].to_owned()).collect::<Vec<_>>();
+            if let Some(both) = paths.iter().flat_map(parents).find(|parent| paths.contains(parent.as_str())) {
+                return Err(wrong(format!("{both:?} is not the path of a file, for others are below it")));
             }
             let about = if text.is_empty() {
                 // Its files are all there is.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use titan_ids::DeploymentId;
 use titan_proto::latency::{BUCKETS, bucket, quantile_ms};
@@ -22,10 +22,37 @@ impl Traffic {
         Did { requests: self.requests, errors: self.errors, p95_ms: quantile_ms(&self.latencies, 0.95) }
     }
 
-    pub(crate) fn count(&mut self, took: Duration, failed: bool) {
+    fn count(&mut self, took: Duration, failed: bool) {
         self.requests += 1;
         self.errors += u64::from(failed);
         self.latencies[bucket(took.as_secs_f64() * 1e3)] += 1;
+    }
+}
+
+/// A request on its way. Whoever gives it up without an answer has waited in vain, or has not waited.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    meter: Meter,
+    deployment: DeploymentId,
+    began: Instant,
+    answered: bool,
+}
+
+/// Who leaves sooner may have had another reason.
+const IN_VAIN: Duration = Duration::from_secs(1);
+
+impl Asked {
+    pub(crate) fn answered(mut self, failed: bool) {
+        self.answered = true;
+        self.meter.count(self.deployment, self.began.elapsed(), failed);
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.answered && self.began.elapsed() >= IN_VAIN {
+            self.meter.count(self.deployment, self.began.elapsed(), true);
+        }
     }
 }
 
@@ -45,7 +72,11 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn count(&self, deployment: DeploymentId, took: Duration, failed: bool) {
+    pub(crate) fn ask(&self, deployment: DeploymentId) -> Asked {
+        Asked { meter: self.clone(), deployment, began: Instant::now(), answered: false }
+    }
+
+    fn count(&self, deployment: DeploymentId, took: Duration, failed: bool) {
         let mut counted = self.counted();
         let counted = counted.entry(deployment).or_default();
         counted.all.count(took, failed);
@@ -56,10 +87,10 @@ impl Meter {
         self.counted().get(&deployment).map(|counted| counted.all).unwrap_or_default()
     }
 
-    /// What was not taken before; what is not among `kept` is forgotten.
+    /// What was not taken before, of those that are `kept`; others are forgotten once it was taken.
     pub(crate) fn take(&self, kept: &HashSet<DeploymentId>) -> HashMap<DeploymentId, Traffic> {
         let mut counted = self.counted();
-        counted.retain(|id, _| kept.contains(id));
-        counted.iter_mut().map(|(id, counted)| (*id, std::mem::take(&mut counted.untold))).collect()
+        counted.retain(|id, counted| kept.contains(id) || counted.untold.requests > 0);
+        counted.iter_mut().filter(|(id, _)| kept.contains(id)).map(|(id, counted)| (*id, std::mem::take(&mut counted.untold))).collect()
     }
 }

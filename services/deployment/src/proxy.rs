@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::body::Body;
@@ -40,6 +40,10 @@ struct Place {
 impl Place {
     /// Where the next request goes; the share is spread evenly.
     fn next(&self) -> Option<Arc<Way>> {
+        // Its data is being taken over: nobody else's turn.
+        if let Some(held) = self.serving.as_ref().filter(|serving| serving.held) {
+            return Some(held.clone());
+        }
         let number = self.requests.fetch_add(1, Relaxed);
         let tried_out = self.tried_out.as_ref().filter(|(_, share)| self.serving.is_none() || number.wrapping_mul(*share) % 100 < *share);
         tried_out.map(|(way, _)| way).or(self.serving.as_ref()).cloned()
@@ -89,13 +93,15 @@ const IDLE_WITHIN: Duration = Duration::from_secs(10);
 const HELD_MOST: Duration = Duration::from_secs(45);
 
 impl Routes {
-    pub(crate) fn new(rows: Vec<Route>) -> Self {
+    /// In place of `before`, whose shares go on.
+    pub(crate) fn new(rows: Vec<Route>, before: &Self) -> Self {
         let mut by_name: HashMap<String, Place> = HashMap::new();
         for row in &rows {
             let name = route_name(&row.project_slug, &row.environment);
             let proxy = ReverseProxy::new(format!("/{name}"), format!("http://127.0.0.1:{}", row.port));
             let way = Arc::new(Way { deployment: row.id, port: u16::try_from(row.port).unwrap_or(0), proxy, held: row.held });
-            let place = by_name.entry(name).or_default();
+            let requests = || before.by_name.get(&name).map_or(0, |place| place.requests.load(Relaxed));
+            let place = by_name.entry(name.clone()).or_insert_with(|| Place { requests: requests().into(), ..Place::default() });
             match row.share.and_then(|share| usize::try_from(share).ok()) {
                 // The newest of those that are tried out.
                 Some(share) => place.tried_out = Some((way, share)),
@@ -143,12 +149,12 @@ async fn forward(State(app): State<Arc<App>>, mut request: Request) -> Response<
         request.headers_mut().remove(header::AUTHORIZATION);
     }
     let probe = request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == titan_proto::PROBE_AGENT);
-    let began = Instant::now();
+    let asked = (!probe).then(|| app.meter.ask(way.deployment));
     let answered = proxy.proxy_request(request).await;
     drop(on_its_way);
     let Ok(response) = answered;
-    if !probe {
-        app.meter.count(way.deployment, began.elapsed(), response.status().is_server_error());
+    if let Some(asked) = asked {
+        asked.answered(response.status().is_server_error());
     }
     response
 }

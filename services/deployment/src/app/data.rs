@@ -45,6 +45,16 @@ impl App {
         if !deployments::hold(&self.db, serving.id, Some(row.id)).await? {
             return Err(Error::unavailable("what served does not serve any more"));
         }
+        // Nothing else runs on the data by then.
+        for tried_out in deployments::tried_out(&self.db, row.project_id, &row.environment, row.id).await? {
+            self.fail(&tried_out, &format!("{} takes the data over", row.id)).await?;
+            if let Some(port) = tried_out.port.and_then(|port| u16::try_from(port).ok()) {
+                self.in_flight.idle(port).await;
+            }
+            if let Some(process) = tried_out.process().filter(|process| process.alive()) {
+                process.stop().await;
+            }
+        }
         self.refresh_routes().await?;
         titan_lifecycle::fault("deployment.held").await;
         if let Some(port) = serving.port.and_then(|port| u16::try_from(port).ok()) {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
 use titan_error::{Code, Error, Result};
-use titan_identity::Principal;
+use titan_identity::{Principal, PrincipalId};
 use titan_ids::{Deployment, DeploymentId, ProjectId};
 use titan_proto::common::PageRequest;
 use titan_proto::events::event::Body;
@@ -69,7 +69,10 @@ impl App {
         tx.rollback().await?;
         let known = deployments::by_key(&self.db, who.org, &deploy.idempotency_key).await?;
         let known = known.ok_or_else(|| Error::unavailable("try again"))?;
-        if known.project_id != deploy.project || known.commit != deploy.commit || known.environment != deploy.environment {
+        let rollout = Rollout { strategy: known.strategy, share: known.share, observe_s: known.observe_s };
+        let same = (known.project_id, &known.commit, &known.environment, rollout)
+            == (deploy.project, &deploy.commit, &deploy.environment, deploy.rollout);
+        if !same {
             return Err(Error::invalid("idempotency_key", "was used for another deployment"));
         }
         Ok(known)
@@ -103,11 +106,11 @@ impl App {
         &self,
         who: &Principal,
         project: Option<ProjectId>,
-        state: Option<State>,
+        shown: Option<String>,
         page: Option<PageRequest>,
     ) -> Result<PageOf<Row>> {
         let page = Page::parse::<Deployment>(page)?;
-        let rows = deployments::list(&self.db, who.org, project.or(who.project), state, page).await?;
+        let rows = deployments::list(&self.db, who.org, project.or(who.project), shown, page).await?;
         Ok(page.of(rows, |d| d.id.to_string()))
     }
 
@@ -120,8 +123,8 @@ impl App {
         reason: &str,
         now: DateTime<Utc>,
     ) -> Result<(Row, Vec<Change>)> {
-        if who.is_service() {
-            return Err(Error::new(Code::PermissionDenied, "people approve, not services"));
+        if !matches!(who.id, PrincipalId::User(_)) {
+            return Err(Error::new(Code::PermissionDenied, "people approve, not services and agents"));
         }
         if reason.chars().count() > REASON_MOST {
             return Err(Error::invalid("reason", format!("must be at most {REASON_MOST} characters")));
@@ -132,6 +135,10 @@ impl App {
         let tx = self.db.begin().await?;
         if !deployments::approve(&tx, id).await? {
             return Err(Error::precondition(format!("{id} waits for nobody's approval")));
+        }
+        let serving = deployments::rival(&tx, row.project_id, &row.environment).await?;
+        if let Some(later) = serving.filter(|serving| approved && serving.id > id) {
+            return Err(Error::precondition(format!("{} was asked for later and serves already; deploy this version anew", later.id)));
         }
         let to = if approved { State::Pending } else { State::Stopped };
         if !approved {

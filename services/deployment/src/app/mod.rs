@@ -8,11 +8,14 @@ mod supervise;
 mod usage;
 mod variables;
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use sea_orm::DatabaseConnection;
 use titan_identity::Signer;
+use titan_ids::DeploymentId;
 use titan_lifecycle::Tasks;
 use titan_sandbox::Sandbox;
 use titan_service::Frame;
@@ -48,6 +51,26 @@ pub(crate) struct App {
     pub(crate) routes_changed: tokio::sync::watch::Sender<()>,
     pub(crate) in_flight: InFlight,
     pub(crate) meter: Meter,
+    misses: Misses,
+    started: Instant,
+}
+
+/// How often in a row a deployment was not well.
+#[derive(Default)]
+struct Misses(Mutex<HashMap<DeploymentId, u32>>);
+
+impl Misses {
+    /// With this look.
+    fn count(&self, deployment: DeploymentId, healthy: bool) -> u32 {
+        let mut misses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if healthy {
+            misses.remove(&deployment);
+            return 0;
+        }
+        let count = misses.entry(deployment).or_default();
+        *count += 1;
+        *count
+    }
 }
 
 /// An app must say within this that it is well.
@@ -75,6 +98,8 @@ impl App {
             routes_changed: tokio::sync::watch::Sender::default(),
             in_flight: InFlight::default(),
             meter: Meter::default(),
+            misses: Misses::default(),
+            started: Instant::now(),
         })
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::TransactionTrait as _;
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use titan_error::{Code, Error, Result};
+use titan_ids::DeploymentId;
 use titan_lifecycle::now;
 use titan_proto::events::event::Body;
 use titan_proto::events::{DeploymentFailed, DeploymentStopped, DeploymentSucceeded};
@@ -24,6 +25,8 @@ use crate::store::variables::{self, Of};
 
 /// Long enough for a pass that is busy with a slow start.
 const LEASE: Duration = Duration::from_secs(15);
+/// Of answers in a row that say that a version that is tried out is not well.
+const MISSES_MOST: u32 = 3;
 /// User ids of apps: one for each project's environment, for the data belongs to it from release to release.
 const FIRST_UID: u32 = 300_000;
 const UIDS: u32 = 500_000;
@@ -35,7 +38,8 @@ impl App {
     /// One pass over everything this replica supervises; true while something is on its way.
     pub(crate) async fn supervise(&self) -> Result<bool> {
         let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, LEASE).await?;
-        let busy = rows.iter().any(|row| row.state != State::Running);
+        let quiet = |row: &Row| row.state == State::Running || row.awaits_approval || row.observed_for_s.is_some();
+        let busy = !rows.iter().all(quiet);
         let steps = rows.iter().map(|row| {
             let span = titan_telemetry::child_of(tracing::info_span!("supervise", deployment.id = %row.id), Some(&row.traceparent));
             async move {
@@ -59,7 +63,7 @@ impl App {
     pub(crate) async fn refresh_routes(&self) -> titan_error::Result<()> {
         let rows = deployments::routes(&self.db, &self.apps.host).await?;
         if !self.routes.load().same(&rows) {
-            self.routes.store(Arc::new(Routes::new(rows)));
+            self.routes.store(Arc::new(Routes::new(rows, &self.routes.load())));
             self.routes_changed.send_replace(());
         }
         Ok(())
@@ -73,11 +77,15 @@ impl App {
             Some(_) => Held::Away,
         };
         let looked_at = row.state == State::Starting || held == Held::Back;
-        let healthy = looked_at && process.is_some() && self.healthy(row).await;
+        let mut healthy = looked_at && process.is_some() && self.healthy(row).await;
+        if row.observed_for_s.is_some() && process.is_some() {
+            // One answer that is late says nothing of a version that people use.
+            healthy = self.misses.count(row.id, healthy) < MISSES_MOST;
+        }
         let too_late = row.starting_for_s.is_some_and(|s| s > f64::from(self.apps.healthy_within_s));
         let (trial, why_worse) = self.trial(row).await?;
-        let (alive, awaits_approval) = (process.is_some(), row.awaits_approval);
-        let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, awaits_approval };
+        let (alive, unapproved) = (process.is_some(), row.awaits_approval);
+        let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, unapproved };
         match step(seen) {
             Step::Wait => {
                 let ended = process.is_none() && !matches!(row.state, State::Pending | State::Starting | State::Running);
@@ -129,14 +137,24 @@ impl App {
         if row.state != State::Starting || row.strategy == Strategy::Rolling || row.observe_s == 0 {
             return Ok((Trial::No, None));
         }
-        let Some((rival, held_for)) = deployments::rival(&self.db, row.project_id, &row.environment).await? else {
+        let Some(rival) = deployments::rival(&self.db, row.project_id, &row.environment).await? else {
             // There is nothing to be compared with, or no longer.
             return Ok((if row.observed_for_s.is_some() { Trial::Passed } else { Trial::No }, None));
         };
-        if held_for == Some(row.id) || rival > row.id {
+        if rival.held_for == Some(row.id) || rival.id > row.id {
             return Ok((Trial::No, None));
         }
+        // Another one takes the data over, or a newer one is tried out, and has the requests.
+        if rival.held_for.is_some() || rival.tried_out.is_some_and(|newest| newest > row.id) {
+            return Ok((Trial::UnderWay, None));
+        }
         let Some(observed_for_s) = row.observed_for_s else { return Ok((Trial::ToCome, None)) };
+        if observed_for_s > self.started.elapsed().as_secs_f64() {
+            // What was counted went with the replica that had it: it is tried out anew.
+            self.try_out(row).await?;
+            return Ok((Trial::UnderWay, None));
+        }
+        let rival = rival.id;
         let worse = worse(self.meter.of(rival).did(), self.meter.of(row.id).did());
         let trial = match &worse {
             Some(_) => Trial::Worse,
@@ -182,6 +200,15 @@ impl App {
     }
 
     async fn start(&self, row: &Row) -> Result<()> {
+        if row.state != State::Running
+            && let Some(later) = deployments::rival(&self.db, row.project_id, &row.environment).await?.filter(|rival| rival.id > row.id)
+        {
+            // On the data of a later one it must not run.
+            let tx = self.db.begin().await?;
+            overtaken(&tx, row, later.id).await?;
+            tx.commit().await?;
+            return if row.port.is_none() { self.clean_up(row).await } else { Ok(()) };
+        }
         let port = self.free_port(row).await?;
         let release = self.release(row).await?;
         if row.state != State::Running
@@ -278,10 +305,7 @@ impl App {
         let mut events = Vec::new();
         if let Some(before) = deployments::serving(&tx, row.project_id, &row.environment).await? {
             if before.id > row.id {
-                // A later one was faster.
-                let reason = format!("{} was asked for later and serves already", before.id);
-                deployments::set_state(&tx, row.id, &[State::Starting], State::Replaced, &reason, now).await?;
-                deployments::record(&tx, row.id, State::Replaced, &reason, now).await?;
+                overtaken(&tx, row, before.id).await?;
                 return Ok(tx.commit().await?);
             }
             let reason = format!("replaced by {}", row.id);
@@ -303,7 +327,7 @@ impl App {
         self.refresh_routes().await
     }
 
-    async fn fail(&self, row: &Row, error: &str) -> Result<()> {
+    pub(super) async fn fail(&self, row: &Row, error: &str) -> Result<()> {
         let tx = self.db.begin().await?;
         if !deployments::lock_owned(&tx, row.id, &self.owner).await? {
             return Ok(());
@@ -321,6 +345,13 @@ impl App {
         // With a port it is seen to when its process is gone.
         if row.port.is_none() { self.clean_up(row).await } else { Ok(()) }
     }
+}
+
+/// A later one was faster.
+async fn overtaken(tx: &DatabaseTransaction, row: &Row, later: DeploymentId) -> Result<()> {
+    let (reason, now) = (format!("{later} was asked for later and serves already"), now());
+    deployments::set_state(tx, row.id, &[State::Pending, State::Starting], State::Replaced, &reason, now).await?;
+    deployments::record(tx, row.id, State::Replaced, &reason, now).await
 }
 
 pub(super) fn uid(row: &Row) -> u32 {

@@ -1,6 +1,6 @@
 //! What apps use, told to monitoring.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
 use titan_error::Result;
@@ -19,7 +19,7 @@ pub(crate) struct Meters {
     seen: HashMap<DeploymentId, (Process, u64, Instant)>,
     sequence: u64,
     /// Told again until it is taken; what happens meanwhile is counted for the next one.
-    pending: Vec<(OrgId, RecordUsageRequest)>,
+    pending: VecDeque<(OrgId, RecordUsageRequest)>,
 }
 
 impl App {
@@ -28,16 +28,17 @@ impl App {
         if meters.pending.is_empty() {
             meters.pending = self.measure(meters).await?;
         }
-        while let Some((org, report)) = meters.pending.last() {
+        // In their order: one that comes after a later one is taken for one that came before.
+        while let Some((org, report)) = meters.pending.front() {
             let request = self.signer.service_request(*org, report.clone())?;
             MonitoringServiceClient::new(self.monitoring.clone()).record_usage(request).await?;
-            meters.pending.pop();
+            meters.pending.pop_front();
         }
         Ok(())
     }
 
     /// A report for each organisation: of apps this replica supervises what their processes used, of all what passed through its proxy.
-    async fn measure(&self, meters: &mut Meters) -> Result<Vec<(OrgId, RecordUsageRequest)>> {
+    async fn measure(&self, meters: &mut Meters) -> Result<VecDeque<(OrgId, RecordUsageRequest)>> {
         let served = deployments::served(&self.db, &self.apps.host, &self.owner).await?;
         let processes: Vec<Process> = served.iter().filter_map(|of| of.process()).collect();
         let used = tokio::task::spawn_blocking(move || process::used(&processes)).await.map_err(titan_error::Error::internal)?;

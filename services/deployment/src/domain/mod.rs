@@ -34,7 +34,7 @@ pub(crate) struct Seen {
     pub(crate) held: Held,
     pub(crate) trial: Trial,
     /// Somebody has to approve it first.
-    pub(crate) awaits_approval: bool,
+    pub(crate) unapproved: bool,
 }
 
 /// How far it is with being tried out beside the version before it.
@@ -81,7 +81,7 @@ const STARTS_MOST: i32 = 3;
 
 pub(crate) fn step(seen: Seen) -> Step {
     match seen.state {
-        State::Pending if seen.awaits_approval => Step::Wait,
+        State::Pending if seen.unapproved => Step::Wait,
         State::Pending => Step::Start,
         State::Starting if seen.alive && seen.healthy => match seen.trial {
             Trial::No | Trial::Passed => Step::Serve,
@@ -129,7 +129,7 @@ mod tests {
         due: true,
         held: Held::No,
         trial: Trial::No,
-        awaits_approval: false,
+        unapproved: false,
     };
 
     #[test]
@@ -140,8 +140,8 @@ mod tests {
         assert_eq!(step(Seen { trial: Trial::ToCome, ..STARTING }), Step::Wait, "nobody's request has come to it yet");
         assert_eq!(step(Seen { trial: Trial::UnderWay, ..STARTING }), Step::Fail);
         assert_eq!(step(Seen { trial: Trial::UnderWay, alive: false, ..healthy }), Step::Fail);
-        let asked = Seen { state: State::Pending, awaits_approval: true, ..STARTING };
-        assert_eq!([step(asked), step(Seen { awaits_approval: false, ..asked })], [Step::Wait, Step::Start]);
+        let asked = Seen { state: State::Pending, unapproved: true, ..STARTING };
+        assert_eq!([step(asked), step(Seen { unapproved: false, ..asked })], [Step::Wait, Step::Start]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(crate) struct Did {
 const ERRORS_LEAST: u64 = 3;
 /// More of its requests fail, by so much of all.
 const ERROR_RATE_MORE: f64 = 0.01;
+const ERROR_RATE_UNKNOWN: f64 = 0.05;
 /// Latencies of few requests say nothing.
 const REQUESTS_LEAST: u64 = 50;
 /// Its 95th percentile is so many times as long, and so much longer.
@@ -36,7 +37,9 @@ const LATENCY_MORE_MS: f64 = 20.0;
 /// Why it does worse, in words.
 pub(crate) fn worse(before: Did, new: Did) -> Option<String> {
     let (rate, rate_before) = (error_rate(new), error_rate(before));
-    if new.errors >= ERRORS_LEAST && rate > rate_before + ERROR_RATE_MORE {
+    // Of one that nothing is known of, more is thought to be usual.
+    let more = if before.requests < REQUESTS_LEAST { ERROR_RATE_UNKNOWN } else { ERROR_RATE_MORE };
+    if new.errors >= ERRORS_LEAST && rate > rate_before + more {
         return Some(format!(
             "{} of its {} requests failed ({:.1} %), of the version before it {:.1} %",
             new.errors,
@@ -72,7 +75,8 @@ mod tests {
         assert_eq!(worse(before, did(100, 1, 10.0)), None, "one error is no rate");
         assert_eq!(worse(before, did(1_000, 12, 10.0)), None, "as often as before");
         assert!(worse(before, did(100, 5, 10.0)).unwrap().contains("5 of its 105 requests failed (4.8 %)"));
-        assert!(worse(Did::default(), did(0, 3, 10.0)).is_some(), "nothing is known of the one before it");
+        assert!(worse(Did::default(), did(7, 3, 10.0)).is_some(), "nothing is known of the one before it");
+        assert_eq!(worse(Did::default(), did(97, 3, 10.0)), None, "it may have been so always");
         assert!(worse(before, did(100, 0, 90.0)).unwrap().contains("95 %"));
         assert_eq!(worse(before, did(40, 0, 90.0)), None, "too few to say");
         assert_eq!(worse(did(100, 0, 2.0), did(100, 0, 14.0)), None, "a few milliseconds are nobody's business");

@@ -58,18 +58,13 @@ impl DeploymentService for Api {
     async fn list_deployments(&self, request: Request<ListDeploymentsRequest>) -> Result<Response<ListDeploymentsResponse>, Status> {
         let who = Principal::of(&request)?;
         let request = request.into_inner();
-        let state = match request.state() {
+        let shown = match request.state() {
             proto::DeploymentState::Unspecified => None,
-            proto::DeploymentState::Pending | proto::DeploymentState::AwaitingApproval => Some(State::Pending),
-            proto::DeploymentState::Starting | proto::DeploymentState::TriedOut => Some(State::Starting),
-            proto::DeploymentState::Running => Some(State::Running),
-            proto::DeploymentState::Failed => Some(State::Failed),
-            proto::DeploymentState::Replaced => Some(State::Replaced),
-            proto::DeploymentState::Stopped => Some(State::Stopped),
+            state => Some(state.as_str_name().trim_start_matches("DEPLOYMENT_STATE_").to_lowercase()),
         };
         let ListDeploymentsRequest { page, project_id, state: _ } = request;
         let project = if project_id.is_empty() { None } else { Some(project(&project_id)?) };
-        let (deployments, page) = self.app.deployments(&who, project, state, page).await?.convert(|row| self.convert(row, Vec::new()));
+        let (deployments, page) = self.app.deployments(&who, project, shown, page).await?.convert(|row| self.convert(row, Vec::new()));
         Ok(Response::new(ListDeploymentsResponse { deployments, page }))
     }
 

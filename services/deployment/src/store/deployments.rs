@@ -71,20 +71,19 @@ pub(crate) async fn list(
     db: &impl ConnectionTrait,
     org: OrgId,
     project: Option<ProjectId>,
-    state: Option<State>,
+    shown: Option<String>,
     page: Page,
 ) -> Result<Vec<Row>> {
     let select = format!(
-        "{SELECT} WHERE org_id = $1 AND id < $2 AND ($3::uuid IS NULL OR project_id = $3) AND ($5::text IS NULL OR state = $5) ORDER BY id DESC LIMIT $4"
+        "{SELECT} WHERE org_id = $1 AND id < $2 AND ($3::uuid IS NULL OR project_id = $3) AND ($5::text IS NULL OR {SHOWN} = $5) ORDER BY id DESC LIMIT $4"
     );
     let limit = i64::try_from(page.fetch()).unwrap_or(i64::MAX);
-    Ok(Row::find_by_statement(sql(
-        &select,
-        [org.into(), page.before.into(), project.into(), limit.into(), state.map(|s| s.to_value()).into()],
-    ))
-    .all(db)
-    .await?)
+    Ok(Row::find_by_statement(sql(&select, [org.into(), page.before.into(), project.into(), limit.into(), shown.into()])).all(db).await?)
 }
+
+/// The state as people see it.
+const SHOWN: &str = "CASE WHEN state = 'pending' AND awaits_approval THEN 'awaiting_approval'
+    WHEN state = 'starting' AND observed_since IS NOT NULL THEN 'tried_out' ELSE state END";
 
 /// A deployment asked for.
 #[derive(Clone, Debug)]
@@ -217,7 +216,7 @@ pub(crate) async fn hold(db: &impl ConnectionTrait, id: DeploymentId, held_for: 
 
 /// It is tried out from now on. False when it is somebody else's by now, or was stopped.
 pub(crate) async fn try_out(db: &impl ConnectionTrait, id: DeploymentId, owner: &str) -> Result<bool> {
-    let update = "UPDATE deployment SET observed_since = now() WHERE id = $1 AND owner = $2 AND owner_until > now() AND state = 'starting' AND observed_since IS NULL";
+    let update = "UPDATE deployment SET observed_since = now() WHERE id = $1 AND owner = $2 AND owner_until > now() AND state = 'starting'";
     Ok(db.execute_raw(sql(update, [id.into(), owner.into()])).await?.rows_affected() == 1)
 }
 
@@ -227,15 +226,30 @@ pub(crate) async fn approve(db: &impl ConnectionTrait, id: DeploymentId) -> Resu
     Ok(db.execute_raw(sql(update, [id.into()])).await?.rows_affected() == 1)
 }
 
-/// The deployment that serves the environment now, and the one that takes over its data, if one does.
-pub(crate) async fn rival(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    environment: &str,
-) -> Result<Option<(DeploymentId, Option<DeploymentId>)>> {
-    let select = "SELECT id, held_for FROM deployment WHERE project_id = $1 AND environment = $2 AND state = 'running'";
-    let row = db.query_one_raw(sql(select, [project.into(), environment.into()])).await?;
-    row.map(|row| Ok((row.try_get("", "id")?, row.try_get("", "held_for")?))).transpose()
+/// What serves an environment.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub(crate) struct Rival {
+    pub(crate) id: DeploymentId,
+    /// The one that takes over its data.
+    pub(crate) held_for: Option<DeploymentId>,
+    /// The newest one that is tried out.
+    pub(crate) tried_out: Option<DeploymentId>,
+}
+
+pub(crate) async fn rival(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Option<Rival>> {
+    let select =
+        "SELECT id, held_for, (SELECT o.id FROM deployment o WHERE o.project_id = $1 AND o.environment = $2 AND o.state = 'starting'
+            AND o.observed_since IS NOT NULL ORDER BY o.id DESC LIMIT 1) AS tried_out
+        FROM deployment WHERE project_id = $1 AND environment = $2 AND state = 'running'";
+    Ok(Rival::find_by_statement(sql(select, [project.into(), environment.into()])).one(db).await?)
+}
+
+/// Those that are tried out there, but for one.
+pub(crate) async fn tried_out(db: &impl ConnectionTrait, project: ProjectId, environment: &str, but: DeploymentId) -> Result<Vec<Row>> {
+    let select = format!(
+        "{SELECT} WHERE project_id = $1 AND environment = $2 AND id <> $3 AND state = 'starting' AND observed_since IS NOT NULL ORDER BY id"
+    );
+    Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into(), but.into()])).all(db).await?)
 }
 
 /// The deployment that serves the environment now, locked.
@@ -262,7 +276,7 @@ impl Served {
 
 pub(crate) async fn served(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<Served>> {
     let select = "SELECT id, org_id, CASE WHEN owner = $2 THEN pid END AS pid, CASE WHEN owner = $2 THEN pid_started END AS pid_started
-        FROM deployment WHERE host = $1 AND (state = 'running' OR observed_since IS NOT NULL AND state = 'starting' OR finished_at > now() - interval '1 minute')";
+        FROM deployment WHERE host = $1 AND (state = 'running' OR observed_since IS NOT NULL AND state = 'starting' OR finished_at > now() - interval '1 hour')";
     Ok(Served::find_by_statement(sql(select, [host.into(), owner.into()])).all(db).await?)
 }
 

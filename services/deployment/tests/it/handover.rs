@@ -44,7 +44,7 @@ signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown
 server.serve_forever()
 ";
 
-fn keeper(version: u32, shape: u32) -> (String, String) {
+pub(crate) fn keeper(version: u32, shape: u32) -> (String, String) {
     let data = format!(
         "[data]\nversion = \"{shape}\"\ncopy = [\"/usr/bin/python3\", \"app.py\", \"copy\"]\nmigrate = [\"/usr/bin/python3\", \"app.py\", \"migrate\"]\n"
     );

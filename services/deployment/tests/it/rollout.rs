@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use titan_identity::Principal;
 use titan_ids::OrgId;
 use titan_proto::deployment::{
-    DecideDeploymentRequest, DeployRequest, Deployment, DeploymentState, GetDeploymentRequest, Rollout, Strategy,
+    DecideDeploymentRequest, DeployRequest, Deployment, DeploymentState, GetDeploymentRequest, ListDeploymentsRequest, Rollout, Strategy,
 };
 use tonic::Code;
 
+use super::handover::keeper;
 use super::{Fixture, Replica, WELL, body, serves};
 
 /// Healthy, and fails whatever else it is asked.
@@ -151,5 +152,54 @@ async fn where_people_approve_nothing_begins_before() {
     let rejected = decide(&fixture.who, &second.id, false).await.unwrap().into_inner();
     assert_eq!(rejected.state(), DeploymentState::Stopped);
     serves(&replica, "version 1").await;
+
+    // What was asked for before one that serves by now would run on a later one's data.
+    let third = fixture.deploy(&replica, &fixture.source.commit(&version(3), &[])).await;
+    let fourth = fixture.deploy(&replica, &fixture.source.commit(&version(4), &[])).await;
+    decide(&fixture.who, &fourth.id, true).await.unwrap();
+    fixture.until(&replica, &fourth.id, DeploymentState::Running).await;
+    let late = decide(&fixture.who, &third.id, true).await.unwrap_err();
+    assert!(late.code() == Code::FailedPrecondition && late.message().contains(&fourth.id), "{late:?}");
+    let list = ListDeploymentsRequest { state: DeploymentState::AwaitingApproval.into(), ..Default::default() };
+    let waiting = replica.client.clone().list_deployments(fixture.signer.request(&fixture.who, list).unwrap()).await.unwrap().into_inner();
+    assert_eq!(waiting.deployments.iter().map(|d| &d.id).collect::<Vec<_>>(), [&third.id]);
+    replica.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_version_that_hangs_and_one_whose_data_is_taken_over_are_not_tried_out_any_more() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_150, 24_169), 20).await;
+    let commit = |version: u32, shape: u32| {
+        let (program, data) = keeper(version, shape);
+        fixture.source.commit_with(&program, &[], &data)
+    };
+    let first = fixture.deploy(&replica, &commit(1, 1)).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    serves(&replica, "version 1 shape 1").await;
+    // Healthy, and whatever else it is asked it does not answer.
+    let hangs = FAILS.replace(
+        "self.send_response(200 if self.path == '/health' else 500)",
+        "self.path == '/health' or time.sleep(60)\n        self.send_response(200)",
+    );
+    let hangs = hangs.replace("import http.server, os", "import http.server, os, time").replace("HTTPServer((", "ThreadingHTTPServer((");
+    let hanging = fixture.roll_out(&replica, &hangs, Strategy::BlueGreen, 0, 600).await;
+    fixture.until(&replica, &hanging.id, DeploymentState::TriedOut).await;
+    let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_millis(1_500)).build().unwrap();
+    let url = format!("{}/boxes/", replica.proxy);
+    let answers = futures::future::join_all((0..6).map(|_| client.get(&url).send())).await;
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    let failed = fixture.until(&replica, &hanging.id, DeploymentState::Failed).await;
+    assert!(failed.error.contains("did worse"), "{}", failed.error);
+    serves(&replica, "version 1 shape 1").await;
+
+    let second = fixture.roll_out(&replica, &version(2), Strategy::BlueGreen, 0, 600).await;
+    fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
+    serves(&replica, "version 2").await;
+    let third = fixture.deploy(&replica, &commit(3, 2)).await;
+    fixture.until(&replica, &third.id, DeploymentState::Running).await;
+    let ended = fixture.get(&replica, &second.id).await;
+    assert!(ended.state() == DeploymentState::Failed && ended.error.contains("takes the data over"), "{ended:?}");
+    serves(&replica, "version 3 shape 2").await;
     replica.service.stop().await;
 }

@@ -59,7 +59,7 @@ impl App {
         let sequence = i64::try_from(sequence).map_err(|_| Error::invalid("sequence", "is too large"))?;
         let tx = self.db.begin().await?;
         if usage::is_new(&tx, source, sequence).await? {
-            usage::record(&tx, who.org, usages, titan_lifecycle::now()).await?;
+            usage::record(&tx, usages, titan_lifecycle::now()).await?;
         }
         Ok(tx.commit().await?)
     }

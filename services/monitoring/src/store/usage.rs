@@ -31,21 +31,21 @@ pub(crate) async fn is_new(db: &impl ConnectionTrait, source: Uuid, sequence: i6
 const ADDED: &str =
     "ARRAY(SELECT coalesce(a, 0) + coalesce(b, 0) FROM unnest(h.latencies, excluded.latencies) WITH ORDINALITY AS x(a, b, n) ORDER BY n)";
 
-/// Of deployments of the organisation only; each stands in `usages` once.
-pub(crate) async fn record(db: &impl ConnectionTrait, org: OrgId, usages: &[Usage], at: DateTime<Utc>) -> Result<()> {
+/// Each deployment stands in `usages` once. It may be one that nobody has told of yet: while it is tried out, it is no target.
+pub(crate) async fn record(db: &impl ConnectionTrait, usages: &[Usage], at: DateTime<Utc>) -> Result<()> {
     let json = serde_json::to_value(usages).map_err(titan_error::Error::internal)?;
     let upsert = format!(
         "WITH u AS (SELECT u.* FROM jsonb_to_recordset($1) AS u(deployment uuid, requests bigint, errors bigint, latencies bigint[], cpu_ms bigint,
-                span_ms bigint, memory_bytes bigint) JOIN target t ON t.deployment_id = u.deployment AND t.org_id = $2 ORDER BY u.deployment),
+                span_ms bigint, memory_bytes bigint) ORDER BY u.deployment),
             kept AS (INSERT INTO usage (deployment_id, at, requests, errors, latencies, cpu_ms, span_ms, memory_bytes)
-                SELECT deployment, $3, requests, errors, latencies, cpu_ms, span_ms, memory_bytes FROM u)
+                SELECT deployment, $2, requests, errors, latencies, cpu_ms, span_ms, memory_bytes FROM u)
         INSERT INTO hour AS h (deployment_id, begins_at, requests, errors, latencies, cpu_ms, span_ms, memory_bytes)
-            SELECT deployment, date_trunc('hour', $3::timestamptz, 'UTC'), requests, errors, latencies, cpu_ms, span_ms, memory_bytes FROM u
+            SELECT deployment, date_trunc('hour', $2::timestamptz, 'UTC'), requests, errors, latencies, cpu_ms, span_ms, memory_bytes FROM u
         ON CONFLICT (deployment_id, begins_at) DO UPDATE SET requests = h.requests + excluded.requests, errors = h.errors + excluded.errors,
             latencies = {ADDED}, cpu_ms = h.cpu_ms + excluded.cpu_ms, span_ms = h.span_ms + excluded.span_ms,
             memory_bytes = greatest(h.memory_bytes, excluded.memory_bytes)"
     );
-    db.execute_raw(sql(&upsert, [json.into(), org.into(), at.into()])).await?;
+    db.execute_raw(sql(&upsert, [json.into(), at.into()])).await?;
     Ok(())
 }
 

@@ -93,7 +93,7 @@ fn field(error: &LibraryError) -> &'static str {
     match error {
         LibraryError::Unknown { .. } => "about",
         LibraryError::Wrong { reason, .. } if reason.starts_with("a name is") => "name",
-        LibraryError::Wrong { reason, .. } if !reason.contains(".j2") && !reason.contains("is not the path") => "about",
+        LibraryError::Wrong { reason, .. } if !reason.contains(".j2") && !reason.contains("is not the path of") => "about",
         _ => "files",
     }
 }

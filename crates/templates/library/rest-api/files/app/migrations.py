@@ -10,7 +10,7 @@ from app.validation import TYPES
 
 STEPS = pathlib.Path(__file__).parent / "migrations"
 # What blocks keep of items, by the name of their table.
-BESIDE = ("_file", "_change")
+BESIDE = ("_file", "_change", "_payment")
 COLUMN_TYPES = {"integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "reference": "INTEGER"}
 
 

@@ -16,8 +16,12 @@ from app.validation import INTEGER_MOST
 AMOUNT_MOST = 10**12
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
-# What a webhook may change a payment from, and to.
-EVENTS = {"payment.paid": ("pending", "paid"), "payment.failed": ("pending", "failed"), "payment.refunded": ("refunding", "refunded")}
+# What a webhook may change a payment from, and to. One that was declined may be paid by another try; money that is back is back.
+EVENTS = {
+    "payment.paid": (("pending", "failed"), "paid"),
+    "payment.failed": (("pending",), "failed"),
+    "payment.refunded": (("pending", "failed", "paid", "refunding"), "refunded"),
+}
 WEBHOOK = f"{PREFIX}/payments/webhook"
 SHOWN = ("id", "resource", "item", "amount", "currency", "state", "provider", "reference", "pay_at", "created_at", "updated_at")
 
@@ -31,12 +35,13 @@ def tables(connection):
 
 
 def changing(connection, what, resource, item):
-    """What was paid for stays: it is refunded first."""
+    """What is paid for, or may still be, stays. Payments that came to nothing, or went back, are kept without their item."""
     if what == "deleted":
+        open_states = "('pending', 'paid', 'refunding')"
         of = (resource.table, item["id"])
-        if connection.execute("SELECT 1 FROM _payment WHERE resource = ? AND item = ? AND state IN ('paid', 'refunding')", of).fetchone():
-            raise HttpError(409, "paid", "it was paid for; refund that first")
-        connection.execute("DELETE FROM _payment WHERE resource = ? AND item = ?", of)
+        found = connection.execute(f"SELECT state FROM _payment WHERE resource = ? AND item = ? AND reference IS NOT NULL AND state IN {open_states}", of).fetchone()
+        if found:
+            raise HttpError(409, "paid", f"a payment for it is {found['state']}; it goes when that has failed or is refunded")
 
 
 def is_open(request):
@@ -90,7 +95,7 @@ def routes(application):
         # Noted before it is asked for: asked again it is the same refund.
         with store.transaction() as connection:
             connection.execute("UPDATE _payment SET state = 'refunding', updated_at = ? WHERE id = ? AND state = 'paid'", (now(), row["id"]))
-        asked(lambda: application.payments.refund(f"refund-{row['key']}", row["reference"], row["amount"]))
+        asked(lambda: application.payments.refund(f"refund/{row['resource']}/{row['item']}/{row['id']}", row["reference"], row["amount"]))
         return Answer(202, shown(find(request, match)))
 
     def webhook(request, match):
@@ -179,7 +184,8 @@ def apply(application, event):
             raise Missing("payment")
         if connection.execute("INSERT OR IGNORE INTO _payment_event VALUES (?, ?)", (event["id"], now())).rowcount == 0:
             return False
-        changed = connection.execute("UPDATE _payment SET state = ?, updated_at = ? WHERE id = ? AND state = ?", (after, now(), row["id"], before))
+        places = ", ".join("?" for _ in before)
+        changed = connection.execute(f"UPDATE _payment SET state = ?, updated_at = ? WHERE id = ? AND state IN ({places})", (after, now(), row["id"], *before))
         return changed.rowcount == 1
 
 

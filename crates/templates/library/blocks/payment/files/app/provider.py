@@ -1,4 +1,5 @@
 """Who moves the money. A provider is told of a payment and of a refund, and says by signed webhooks what became of them."""
+import contextlib
 import hashlib
 import hmac
 import importlib
@@ -47,11 +48,16 @@ def secret(directory, environment=os.environ):
     if given:
         return given.encode()
     path = directory / "payment-secret"
-    try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+    if not path.exists():
+        # Whole or not at all, and the first one's of several that start at once.
+        temporary = directory / f".payment-secret.{secrets.token_hex(4)}"
+        with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        temporary.unlink()
     return path.read_bytes()
 
 

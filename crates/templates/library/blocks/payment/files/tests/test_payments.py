@@ -47,6 +47,9 @@ class PaymentTest(AppTest):
             item, payment = self.ask(resource)
             self.assertEqual((payment["state"], payment["amount"], payment["currency"], payment["item"]), ("pending", 1250, "EUR", item["id"]))
             pay = f"{PREFIX}/{payment['pay_at']}"
+            if WRITABLE:
+                self.assertEqual(self.call("DELETE", self.place(resource, item["id"]))[0], 409, "somebody may be paying just now")
+            self.assertEqual(self.call("POST", pay, {"outcome": "failed"}), (200, {"applied": True}))
             self.assertEqual(self.call("POST", f"{PREFIX}/payments/{payment['id']}/refund")[0], 409)
             self.assertEqual(self.call("POST", pay, {"outcome": "paid"}), (200, {"applied": True}))
             self.assertEqual(self.call("POST", pay, {"outcome": "failed"}), (200, {"applied": False}))
@@ -61,6 +64,8 @@ class PaymentTest(AppTest):
             if WRITABLE:
                 self.assertEqual(self.call("DELETE", self.place(resource, item["id"]))[0], 204)
                 self.assertEqual(self.call("GET", f"{PREFIX}/payments/{payment['id']}")[0], 404)
+                with self.application.store.reading() as connection:
+                    self.assertEqual(connection.execute("SELECT state FROM _payment WHERE id = ?", (payment["id"],)).fetchone()[0], "refunded", "it is kept")
 
     def test_the_same_key_is_the_same_payment(self):
         item, payment = self.ask(headers={"Idempotency-Key": "order-7"})
@@ -83,6 +88,13 @@ class PaymentTest(AppTest):
         self.assertEqual(self.tell(paid), (200, {"applied": False}))
         self.assertEqual(self.tell({**paid, "id": "event_2", "type": "payment.failed"}), (200, {"applied": False}))
         self.assertEqual(self.state(payment), "paid")
+
+    def test_events_that_overtake_each_other_come_to_the_same(self):
+        for order in (("paid", "refunded"), ("refunded", "paid"), ("failed", "paid", "refunded"), ("refunded", "failed", "paid")):
+            _, payment = self.ask()
+            for kind in order:
+                self.assertEqual(self.tell({"id": f"{payment['id']}-{kind}", "type": f"payment.{kind}", "reference": payment["reference"]})[0], 200)
+            self.assertEqual(self.state(payment), "refunded", order)
 
     def test_what_is_no_payment_is_refused(self):
         item = self.make(RESOURCES[0])
@@ -126,6 +138,7 @@ class ProviderTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             first = secret(pathlib.Path(directory), {})
             self.assertEqual((len(first), secret(pathlib.Path(directory), {})), (64, first))
+            self.assertEqual([path.name for path in pathlib.Path(directory).iterdir()], ["payment-secret"])
             self.assertEqual(secret(pathlib.Path(directory), {"PAYMENT_WEBHOOK_SECRET": "given"}), b"given")
 
     def test_signatures_are_of_the_time_and_the_body(self):
