@@ -37,9 +37,8 @@ def tables(connection):
 def changing(connection, what, resource, item):
     """What is paid for, or may still be, stays. Payments that came to nothing, or went back, are kept without their item."""
     if what == "deleted":
-        open_states = "('pending', 'paid', 'refunding')"
-        of = (resource.table, item["id"])
-        found = connection.execute(f"SELECT state FROM _payment WHERE resource = ? AND item = ? AND reference IS NOT NULL AND state IN {open_states}", of).fetchone()
+        select = "SELECT state FROM _payment WHERE resource = ? AND item = ? AND reference IS NOT NULL AND state IN ('pending', 'paid', 'refunding')"
+        found = connection.execute(select, (resource.table, item["id"])).fetchone()
         if found:
             raise HttpError(409, "paid", f"a payment for it is {found['state']}; it goes when that has failed or is refunded")
 
@@ -184,9 +183,8 @@ def apply(application, event):
             raise Missing("payment")
         if connection.execute("INSERT OR IGNORE INTO _payment_event VALUES (?, ?)", (event["id"], now())).rowcount == 0:
             return False
-        places = ", ".join("?" for _ in before)
-        changed = connection.execute(f"UPDATE _payment SET state = ?, updated_at = ? WHERE id = ? AND state IN ({places})", (after, now(), row["id"], *before))
-        return changed.rowcount == 1
+        update = "UPDATE _payment SET state = ?, updated_at = ? WHERE id = ? AND state IN (SELECT value FROM json_each(?))"
+        return connection.execute(update, (after, now(), row["id"], json.dumps(before))).rowcount == 1
 
 
 def describe(document):
