@@ -34,7 +34,9 @@ fn passes_with_coverage(sentence: &str) {
     let covered = report["totals"]["percent_covered"].as_f64().unwrap();
     assert!(covered >= 90.0, "only {covered:.1} % of the lines are covered");
     // What the qa will scan it with.
-    let findings: serde_json::Value = serde_json::from_str(&python(dir.path(), &["-I", "-c", include_str!("../../../../services/agent-worker/src/tools/scan.py")])).unwrap();
+    let findings: serde_json::Value =
+        serde_json::from_str(&python(dir.path(), &["-I", "-c", include_str!("../../../../services/agent-worker/src/tools/scan.py")]))
+            .unwrap();
     let high: Vec<_> = findings.as_array().unwrap().iter().filter(|finding| finding["severity"] == "high").collect();
     assert!(high.is_empty(), "{high:?}");
 }

@@ -22,6 +22,11 @@ pub(crate) enum Verb {
         /// As shown by `titan message read`.
         id: String,
     },
+    /// One message, and who has not acknowledged it.
+    Show {
+        /// As shown by `titan message read`.
+        id: String,
+    },
     /// What nobody acknowledged in time.
     Dead,
 }
@@ -76,6 +81,27 @@ pub(crate) async fn run(client: &Client, verb: Verb, json: bool) -> anyhow::Resu
             }
         }
         Verb::Read { agent } => show(&client.get(&format!("/agents/{agent}/messages")).await?, "messages", json),
+        Verb::Show { id } => {
+            let message = client.get(&format!("/messages/{id}")).await?;
+            if json {
+                println!("{message}");
+            } else {
+                println!("{}  {}", text(&message, "id"), text(&message, "subject"));
+                println!(
+                    "from     {}, to {} {}, {}",
+                    text(&message, "from"),
+                    text(&message, "to_kind"),
+                    text(&message, "to"),
+                    time(&message, "created_at")
+                );
+                println!("read by  {} of {}", text(&message, "acknowledged"), text(&message, "recipients"));
+                let unread: Vec<&str> = message["unread_by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                if !unread.is_empty() {
+                    println!("not by   {}", unread.join(", "));
+                }
+                println!("\n{:#}", message["body"]);
+            }
+        }
         Verb::Dead => show(&client.get("/messages/dead").await?, "items", json),
         Verb::Ack { agent, id } => {
             let message = client.post(&format!("/agents/{agent}/messages/{id}/ack"), &json!({})).await?;

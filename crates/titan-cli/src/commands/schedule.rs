@@ -12,6 +12,8 @@ pub(crate) enum Verb {
     Add(Box<AddArgs>),
     /// List schedules.
     List(ListArgs),
+    /// One schedule.
+    Show(IdArgs),
     /// Make nothing more until it is resumed.
     Pause(IdArgs),
     /// Let it go on.
@@ -66,6 +68,7 @@ pub(crate) async fn run(client: &Client, verb: Verb, json: bool) -> anyhow::Resu
     let schedule = match verb {
         Verb::List(ListArgs { page, project }) => return lists::schedules(client, &page, &project, json).await,
         Verb::Add(args) => client.post("/schedules", &body(*args)?).await?,
+        Verb::Show(IdArgs { id }) => client.get(&format!("/schedules/{id}")).await?,
         Verb::Pause(IdArgs { id }) => client.post(&format!("/schedules/{id}/pause"), &json!({})).await?,
         Verb::Resume(IdArgs { id }) => client.post(&format!("/schedules/{id}/resume"), &json!({})).await?,
         Verb::Run(IdArgs { id }) => client.post(&format!("/schedules/{id}/run"), &json!({})).await?,

@@ -97,6 +97,8 @@ fn row(d: &Value) -> [String; 13] {
         None => "-",
     };
     let probed = if health["probes"].as_u64() > Some(0) { &health["uptime"] } else { &Value::Null };
+    // Of a process that was not looked at yet nothing is known.
+    let memory = if recent["memory_bytes"].as_u64() > Some(0) { &recent["memory_bytes"] } else { &Value::Null };
     let of_requests = if recent["requests"].as_u64() > Some(0) { &recent["error_rate"] } else { &Value::Null };
     [
         text(d, "project"),
@@ -108,7 +110,7 @@ fn row(d: &Value) -> [String; 13] {
         figure(&recent["latency_p50_ms"], 1.0, 1, " ms"),
         figure(&recent["latency_p95_ms"], 1.0, 1, " ms"),
         figure(&recent["cpu_cores"], 100.0, 1, " %"),
-        figure(&recent["memory_bytes"], 1.0 / 1_048_576.0, 0, " MiB"),
+        figure(memory, 1.0 / 1_048_576.0, 0, " MiB"),
         text(d, "restarts"),
         short(&text(d, "commit"), 9),
         text(d, "url"),

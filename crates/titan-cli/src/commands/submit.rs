@@ -84,6 +84,12 @@ struct One {
     /// Milliseconds before the second attempt, doubled with each.
     #[arg(long)]
     retry_base_ms: Option<u64>,
+    /// Of such a pause, at most.
+    #[arg(long)]
+    retry_most_ms: Option<u64>,
+    /// The share of a pause that is drawn by lot, 0 to 1.
+    #[arg(long)]
+    retry_jitter: Option<f64>,
     /// A code of an error after which there is no other attempt; may be given more than once.
     #[arg(long = "final-error")]
     final_errors: Vec<String>,
@@ -163,6 +169,6 @@ fn one(args: &One) -> anyhow::Result<Value> {
         "rate_limits": rates, "on_failure": on_failure, "parent": args.parent, "preferred_agent": args.preferred_agent,
         "only_agent": args.only_agent, "sticky": args.sticky,
         "budget": { "steps": args.budget_steps, "tokens": args.budget_tokens, "usd_micros": args.budget_usd },
-        "retry": { "base_ms": args.retry_base_ms, "final_errors": args.final_errors },
+        "retry": { "base_ms": args.retry_base_ms, "most_ms": args.retry_most_ms, "jitter": args.retry_jitter, "final_errors": args.final_errors },
     }))
 }

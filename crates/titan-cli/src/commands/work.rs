@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Only tasks with one of these labels.
     #[arg(long = "label")]
     labels: Vec<String>,
+    /// Only tasks of this project, by id or slug; may be given more than once.
+    #[arg(long = "project")]
+    projects: Vec<String>,
     /// Only tasks of this priority or more urgent ones.
     #[arg(long, default_value_t = 0)]
     priority: i32,
@@ -61,8 +64,12 @@ pub(crate) async fn run(client: &Client, args: Args) -> anyhow::Result<ExitCode>
         None => Ok((given.clone(), json!(1.0))),
     };
     let skills: serde_json::Map<String, Value> = args.skills.iter().map(skill).collect::<anyhow::Result<_>>()?;
+    let mut projects = Vec::new();
+    for project in &args.projects {
+        projects.push(text(&client.get(&format!("/projects/{project}")).await?, "id"));
+    }
     let agent = json!({ "name": args.name, "role": args.role, "department": args.department, "pool": args.pool, "skills": skills,
-        "subscription": { "labels": args.labels, "priority": args.priority } });
+        "subscription": { "labels": args.labels, "priority": args.priority, "projects": projects } });
     let registered = client.post("/agents", &agent).await?;
     let id = text(&registered, "id");
     eprintln!("{} waits for tasks; Ctrl-C ends it", args.name);

@@ -91,6 +91,11 @@ async fn tasks_are_submitted_explained_steered_and_audited() {
     let task = r#"{"kind": "noop", "role": "runner", "title": "Beat"}"#;
     let schedule = stack.titan_json(&[&add[..], &[task]].concat())["id"].as_str().unwrap().to_owned();
     assert!(shown(&stack, &["schedule", "list"]).contains("every 3600 s"));
+    assert!(shown(&stack, &["schedule", "show", &schedule]).contains("beat"));
+    shown(&stack, &["message", "send", "--agent", "runner@dev", "Mind the step"]);
+    let message = stack.titan_json(&["message", "read", "runner@dev"])["messages"][0]["id"].as_str().unwrap().to_owned();
+    let said = shown(&stack, &["message", "show", &message]);
+    assert!(said.contains("Mind the step") && said.contains("read by  0 of 1") && said.contains("not by   runner@dev"), "{said}");
     let ran = stack.titan_json(&["schedule", "run", &schedule]);
     let made = ran["last_made"].as_str().unwrap().to_owned();
     eventually("what it made", async || (state(&made).await == "done").then_some(())).await;
@@ -110,7 +115,8 @@ async fn a_command_becomes_an_agent() {
             .to_owned()
     };
     let work = |script: &str| {
-        let fixed = ["work", "--name", "sh", "--role", "shouter", "--label", "loud", "--once", "--", "sh", "-c", script];
+        let fixed =
+            ["work", "--name", "sh", "--role", "shouter", "--label", "loud", "--project", "stream", "--once", "--", "sh", "-c", script];
         let output = stack.titan(&fixed);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
