@@ -101,10 +101,12 @@ impl Worker {
         let known = self.own_templates.lock().unwrap_or_else(PoisonError::into_inner).get(&org).cloned();
         let version = known.as_ref().map(|(version, _)| version.clone()).unwrap_or_default();
         let request = self.signer.service_request(org, FetchTemplatesRequest { version })?;
-        let fetched = TemplateServiceClient::new(self.orchestrator.clone())
-            .max_decoding_message_size(ASSIGNMENT_MOST)
-            .fetch_templates(request)
-            .await?;
+        let mut client = TemplateServiceClient::new(self.orchestrator.clone()).max_decoding_message_size(ASSIGNMENT_MOST);
+        let fetched = match client.fetch_templates(request).await {
+            // An orchestrator of the release before, while it is replaced.
+            Err(status) if status.code() == tonic::Code::Unimplemented => return Ok(Arc::new(self.templates.clone())),
+            fetched => fetched?,
+        };
         let FetchTemplatesResponse { version, templates } = fetched.into_inner();
         if let Some((_, library)) = known.filter(|(known, _)| *known == version) {
             return Ok(library);

@@ -467,7 +467,7 @@ struct TasksFilter {
     /// Dead letters: failed and not discarded.
     #[serde(default)]
     dead: bool,
-    /// Words that the title has, whatever their case.
+    /// Words that the title has, whatever their case. The 100,000 newest tasks before the page are searched.
     #[serde(default)]
     search: String,
 }

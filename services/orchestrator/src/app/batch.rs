@@ -200,9 +200,11 @@ impl<'a> Batch<'a> {
     fn flush(&mut self) -> Combined {
         let (mut writes, mut spent) = (Vec::new(), Vec::new());
         for (id, held) in &self.tasks {
-            match self.ended.iter_mut().find(|ended| ended.id == *id) {
-                Some(ended) => ended.spent = held.spent,
-                None => spent.extend(held.spent.map(|spent| (*id, spent))),
+            if let Some(used) = held.spent {
+                match self.ended.iter_mut().find(|ended| ended.id == *id) {
+                    Some(ended) => ended.spent = Some(used),
+                    None => spent.push((*id, used)),
+                }
             }
             let Some(next) = held.moved else { continue };
             let place = held.locked.place.after(&next);
