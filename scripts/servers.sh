@@ -7,7 +7,7 @@
 #   servers.sh kill NAME      kill -9 a private server (fault tests); exit code 3 when it is not ours
 #   servers.sh revive NAME    start it again
 #   servers.sh with COMMAND   start, run the command, stop
-#   servers.sh browser        install Chromium and its driver, for the tests of web apps
+#   servers.sh browser        install Chromium, its driver, and what virtual environments need, for the tests of apps
 set -euo pipefail
 
 run=${TITAN_RUN_DIR:-/tmp/titan-run-$(id -u)}
@@ -123,7 +123,10 @@ stop() {
 }
 
 case "${1:-}" in
-  browser) install_missing "chromium=chromium" "chromedriver=chromium-driver" ;;
+  browser)
+    install_missing "chromium=chromium" "chromedriver=chromium-driver"
+    # Tools of tests are installed beside each other, not into the system.
+    python3 -c "import ensurepip" 2>/dev/null || install_missing "/nonexistent=python3-venv" ;;
   tools) tools; need_pg=$(postgres_bin); [ -n "$need_pg" ] && [ -x "$need_pg/initdb" ] || install_missing "/nonexistent=postgresql" ;;
   start) start ;;
   stop) stop ;;
