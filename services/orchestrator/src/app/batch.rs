@@ -123,6 +123,16 @@ impl Permits {
                 break;
             }
             waiting = limits::waiting(tx, &keys).await?;
+            // Those that come up may be under limits that the first ones were not. Where somebody else has one of them, whoever looks for what is
+            // held finds the task.
+            let more: BTreeSet<String> =
+                waiting.iter().flat_map(|task| task.keys.iter().filter(|key| !counters.contains_key(*key)).cloned()).collect();
+            if !more.is_empty() {
+                let mut found = limits::lock_more(tx, &more).await?;
+                found.values_mut().for_each(|limit| limit.refill(now));
+                keys.extend(found.keys().cloned());
+                counters.extend(found);
+            }
         }
         limits::write(tx, &counters, now).await?;
         Ok(admitted)

@@ -65,6 +65,11 @@ pub(crate) async fn lock(db: &impl ConnectionTrait, keys: &BTreeSet<String>) -> 
     counters(db, keys, "FOR UPDATE").await
 }
 
+/// More of them, although it is not their turn: those that somebody else has are left out.
+pub(crate) async fn lock_more(db: &impl ConnectionTrait, keys: &BTreeSet<String>) -> Result<BTreeMap<String, Limit>> {
+    counters(db, keys, "FOR UPDATE SKIP LOCKED").await
+}
+
 async fn counters(db: &impl ConnectionTrait, keys: &BTreeSet<String>, lock: &str) -> Result<BTreeMap<String, Limit>> {
     let select = format!("SELECT key, most, taken, period_ms, tokens, refilled_at FROM task_limit WHERE key = ANY($1) ORDER BY key {lock}");
     let keys: Vec<String> = keys.iter().cloned().collect();

@@ -150,6 +150,7 @@ impl Model {
                 break;
             }
             waiting = self.waiting(&keys);
+            keys.extend(waiting.iter().flat_map(|task| task.keys.clone()));
         }
     }
 
