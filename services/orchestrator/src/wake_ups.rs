@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::dispatch::Dispatcher;
 use crate::domain::readiness::Ready;
-use crate::store::agents;
 
 const READY: &str = "titan_ready";
 const REVOKED: &str = "titan_revoked";
@@ -40,7 +39,7 @@ async fn relearn(app: &App) -> titan_error::Result<()> {
     app.dispatcher.resync();
     app.known_projects.forget();
     app.lanes.reload(&app.db).await?;
-    app.dispatcher.unfit(agents::unfit(&app.db).await?);
+    app.tell_unfit().await?;
     Ok(())
 }
 
@@ -66,7 +65,7 @@ pub(crate) async fn listen(app: Arc<App>, url: Secret, check: Check, shutdown: C
                             app.lanes.reload(&app.db).await?;
                             app.dispatcher.search();
                         }
-                        AGENTS => app.dispatcher.unfit(agents::unfit(&app.db).await?),
+                        AGENTS => app.tell_unfit().await?,
                         MAIL => app.mail.notify_waiters(),
                         PROJECTS => app.known_projects.forget(),
                         TRIGGER => {

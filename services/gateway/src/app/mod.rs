@@ -9,6 +9,7 @@ mod orchestrator;
 use sea_orm::DatabaseConnection;
 use titan_blobs::Blobs;
 use titan_counters::Counters;
+use titan_error::{Error, Result};
 use titan_identity::Signer;
 use titan_lifecycle::Tasks;
 use titan_service::Frame;
@@ -37,6 +38,14 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// A wait that does not keep the service from stopping; who waits asks again, elsewhere.
+    pub(crate) async fn while_it_runs<T>(&self, waiting: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            waited = waiting => waited,
+            () = self.tasks.shutdown().cancelled() => Err(Error::unavailable("the gateway is stopping; ask again")),
+        }
+    }
+
     pub(crate) fn new(frame: &Frame, config: &Config) -> anyhow::Result<Self> {
         let peers = &config.peers;
         let channel = |name, urls: &[String]| Ok::<_, anyhow::Error>(titan_service::Peers::new(name, urls)?.balanced());

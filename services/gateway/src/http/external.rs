@@ -172,7 +172,7 @@ async fn poll(State(app): State<Arc<App>>, Caller(who): Caller, Path(agent): Pat
     let request = PollTaskRequest { agent, wait_ms, running: running.into_iter().map(Into::into).collect() };
     // An answer that got lost is asked for again: what was given is delivered again.
     let poll = async || app.agent_service().poll_task(app.signer.request(&who, request.clone())?).await;
-    let PollTaskResponse { assignment, reason, retry_after_ms } = retrying(poll).await?;
+    let PollTaskResponse { assignment, reason, retry_after_ms } = app.while_it_runs(retrying(poll)).await?;
     let none = assignment.is_none();
     let assignment = match assignment {
         Some(mut given) => {

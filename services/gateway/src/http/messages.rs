@@ -134,7 +134,7 @@ async fn mailbox(
 ) -> Result<Json<MailboxOut>> {
     let request = ReadMailboxRequest { agent, wait_ms };
     let read = async || app.message_service().read_mailbox(app.signer.request(&who, request.clone())?).await;
-    Ok(Json(MailboxOut { messages: retrying(read).await?.messages.into_iter().map(Into::into).collect() }))
+    Ok(Json(MailboxOut { messages: app.while_it_runs(retrying(read)).await?.messages.into_iter().map(Into::into).collect() }))
 }
 
 /// Take a message out of an agent's mailbox. Twice is like once.

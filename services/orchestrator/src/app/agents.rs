@@ -29,7 +29,16 @@ impl App {
         let reason = if reason.trim().is_empty() { format!("by {}", who.id) } else { text("reason", reason, 500)? };
         agents::set_condition(&self.db, agent.id, condition, &reason).await?;
         agents::notify_conditions(&self.db).await?;
+        // This replica knows before it answers; the others hear of it.
+        self.tell_unfit().await?;
         agents::find(&self.db, who.org, agent.id).await
+    }
+
+    /// Reads which agents are given nothing, and tells the dispatcher: one after the other, so that what was read last is told last.
+    pub(crate) async fn tell_unfit(&self) -> Result<()> {
+        let _one = self.telling_unfit.lock().await;
+        self.dispatcher.unfit(agents::unfit(&self.db).await?);
+        Ok(())
     }
 
     /// Wakes it, wherever it is connected.

@@ -87,6 +87,7 @@ pub(crate) struct App {
     submissions: Writer<Submission, Option<Vec<TaskRow>>>,
     /// When a submission last came with a key that was taken.
     key_repeated: Mutex<Option<Instant>>,
+    telling_unfit: tokio::sync::Mutex<()>,
     /// How agents did, as far as it is not written yet.
     unwritten: Mutex<Tallies>,
     tasks: Tasks,
@@ -120,6 +121,7 @@ impl App {
             reports,
             submissions,
             key_repeated: Mutex::default(),
+            telling_unfit: tokio::sync::Mutex::default(),
             unwritten: Mutex::default(),
             tasks: frame.tasks.clone(),
         });
