@@ -39,6 +39,10 @@ pub enum LibraryError {
     Unknown { name: String, what: String, of: String },
     #[error("what describes {name} is wrong: {reason}")]
     Wrong { name: String, reason: String },
+    #[error("{name:?} is no name of a template: a name is 1 to 50 of a to z, 0 to 9 and -, and begins with a letter")]
+    Name { name: String },
+    #[error("{name} has a file that is wrong: {reason}")]
+    File { name: String, reason: String },
     #[error("{} is neither a file nor a directory", path.display())]
     NoFile { path: PathBuf },
     #[error("{name} has no files")]
@@ -165,9 +169,9 @@ impl Library {
     pub fn with(&self, own: impl IntoIterator<Item = OwnTemplate>) -> Result<Self, LibraryError> {
         let mut library = self.clone();
         for OwnTemplate { name, about: text, files } in own {
-            let wrong = |reason: String| LibraryError::Wrong { name: name.clone(), reason };
+            let wrong = |reason: String| LibraryError::File { name: name.clone(), reason };
             if !is_template_name(&name) {
-                return Err(wrong("a name is 1 to 50 of a to z, 0 to 9 and -, and begins with a letter".to_owned()));
+                return Err(LibraryError::Name { name });
             }
             if files.is_empty() {
                 return Err(LibraryError::Empty { name });

@@ -14,10 +14,14 @@ use titan_store::{Page, PageOf};
 
 use super::App;
 use crate::domain::State;
+use crate::domain::rollout::Strategy;
 use crate::store::deployments::{self, Change, New, Rollout, Row};
 
 pub(crate) const ENVIRONMENTS: &[&str] = &["dev", "staging", "production"];
 const REASON_MOST: usize = 500;
+const SHARE: u32 = 10;
+const OBSERVE_S: u32 = 60;
+const OBSERVE_MOST_S: u32 = 86_400;
 
 #[derive(Debug)]
 pub(crate) struct DeployIn {
@@ -27,13 +31,18 @@ pub(crate) struct DeployIn {
     pub(crate) commit: String,
     pub(crate) idempotency_key: String,
     pub(crate) attempt_credential: String,
-    pub(crate) rollout: Rollout,
+    pub(crate) strategy: Strategy,
+    /// In percent; 0: as the strategy has it.
+    pub(crate) share: u32,
+    /// 0: as the strategy has it.
+    pub(crate) observe_s: u32,
 }
 
 impl App {
     /// Notes the deployment; the supervisor does the rest.
     pub(crate) async fn deploy(&self, who: &Principal, deploy: DeployIn, now: DateTime<Utc>) -> Result<Row> {
         who.may_touch(deploy.project)?;
+        let rollout = rollout(deploy.strategy, deploy.share, deploy.observe_s)?;
         check(&deploy.environment, &deploy.commit)?;
         if deploy.idempotency_key.is_empty() {
             return Err(Error::invalid("idempotency_key", "is required: a deployment must not happen twice"));
@@ -52,7 +61,7 @@ impl App {
             causation: &causation,
             traceparent: &titan_telemetry::traceparent().unwrap_or_default(),
             host: &self.apps.host,
-            rollout: deploy.rollout,
+            rollout,
             awaits_approval,
         };
         if deployments::insert(&tx, &new, now).await? {
@@ -69,9 +78,8 @@ impl App {
         tx.rollback().await?;
         let known = deployments::by_key(&self.db, who.org, &deploy.idempotency_key).await?;
         let known = known.ok_or_else(|| Error::unavailable("try again"))?;
-        let rollout = Rollout { strategy: known.strategy, share: known.share, observe_s: known.observe_s };
-        let same = (known.project_id, &known.commit, &known.environment, rollout)
-            == (deploy.project, &deploy.commit, &deploy.environment, deploy.rollout);
+        let same = (known.project_id, &known.commit, &known.environment, known.rollout)
+            == (deploy.project, &deploy.commit, &deploy.environment, rollout);
         if !same {
             return Err(Error::invalid("idempotency_key", "was used for another deployment"));
         }
@@ -180,6 +188,27 @@ impl App {
     pub(super) fn health_url(&self, row: &Row, path: &str) -> String {
         format!("{}/{}{path}", self.internal_url, crate::proxy::route_name(&row.project_slug, &row.environment))
     }
+}
+
+fn rollout(strategy: Strategy, share: u32, observe_s: u32) -> Result<Rollout> {
+    if share > 0 && strategy != Strategy::Canary {
+        return Err(Error::invalid("rollout.share", "is a canary's"));
+    }
+    if observe_s > 0 && strategy == Strategy::Rolling {
+        return Err(Error::invalid("rollout.observe_s", "is a canary's or of blue-green; a rolling one is not tried out"));
+    }
+    if share > 100 {
+        return Err(Error::invalid("rollout.share", "must be 1 to 100 percent"));
+    }
+    if observe_s > OBSERVE_MOST_S {
+        return Err(Error::invalid("rollout.observe_s", format!("must be at most {OBSERVE_MOST_S}")));
+    }
+    let or = |given: u32, default: u32| i32::try_from(if given == 0 { default } else { given }).unwrap_or(i32::MAX);
+    Ok(match strategy {
+        Strategy::Rolling => Rollout { strategy, share: 100, observe_s: 0 },
+        Strategy::BlueGreen => Rollout { strategy, share: 100, observe_s: or(observe_s, OBSERVE_S) },
+        Strategy::Canary => Rollout { strategy, share: or(share, SHARE), observe_s: or(observe_s, OBSERVE_S) },
+    })
 }
 
 pub(super) fn check_environment(environment: &str) -> Result<()> {

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::deployments::about;
-use crate::domain::rollout::{Strategy, worse};
+use crate::domain::rollout::worse;
 use crate::domain::{Held, Seen, State, Step, Trial, pause, step};
 use crate::provider::process::{self, Process};
 use crate::proxy::Routes;
@@ -134,7 +134,7 @@ impl App {
 
     /// How far it is with being tried out, and why it does worse when it does.
     async fn trial(&self, row: &Row) -> Result<(Trial, Option<String>)> {
-        if row.state != State::Starting || row.strategy == Strategy::Rolling || row.observe_s == 0 {
+        if row.state != State::Starting || row.rollout.observe_s == 0 {
             return Ok((Trial::No, None));
         }
         let Some(rival) = deployments::rival(&self.db, row.project_id, &row.environment).await? else {
@@ -158,7 +158,7 @@ impl App {
         let worse = worse(self.meter.of(rival).did(), self.meter.of(row.id).did());
         let trial = match &worse {
             Some(_) => Trial::Worse,
-            None if observed_for_s >= f64::from(row.observe_s) => Trial::Passed,
+            None if observed_for_s >= f64::from(row.rollout.observe_s) => Trial::Passed,
             None => Trial::UnderWay,
         };
         Ok((trial, worse))
@@ -167,7 +167,7 @@ impl App {
     async fn try_out(&self, row: &Row) -> Result<()> {
         let tx = self.db.begin().await?;
         if deployments::try_out(&tx, row.id, &self.owner).await? {
-            let reason = format!("healthy; tried out with {} % of the requests for {} s", row.share, row.observe_s);
+            let reason = format!("healthy; tried out with {} % of the requests for {} s", row.rollout.share, row.rollout.observe_s);
             deployments::record(&tx, row.id, State::Starting, &reason, now()).await?;
         }
         tx.commit().await?;

@@ -7,11 +7,15 @@ use titan_error::Result;
 use titan_ids::{DeploymentId, OrgId};
 use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
 use titan_proto::monitoring::{RecordUsageRequest, Usage};
+use tonic::Code;
 
 use super::App;
 use crate::meter::Traffic;
 use crate::provider::process::{self, Process};
 use crate::store::deployments;
+
+/// Deployments in a report.
+const REPORT_MOST: usize = 1_000;
 
 /// What was looked at last, and what is still to be told.
 #[derive(Debug, Default)]
@@ -31,7 +35,13 @@ impl App {
         // In their order: one that comes after a later one is taken for one that came before.
         while let Some((org, report)) = meters.pending.front() {
             let request = self.signer.service_request(*org, report.clone())?;
-            MonitoringServiceClient::new(self.monitoring.clone()).record_usage(request).await?;
+            match MonitoringServiceClient::new(self.monitoring.clone()).record_usage(request).await {
+                // It would be refused for ever, and keep the others back.
+                Err(refused) if refused.code() == Code::InvalidArgument => {
+                    tracing::error!(%org, %refused, "a report of what apps did is lost");
+                }
+                told => drop(told?),
+            }
             meters.pending.pop_front();
         }
         Ok(())
@@ -71,10 +81,11 @@ impl App {
             }
         }
         meters.seen = seen;
+        let parts = usages.iter().flat_map(|(org, usages)| usages.chunks(REPORT_MOST).map(|part| (*org, part.to_vec())));
         let report = |(org, usages)| {
             meters.sequence += 1;
             (org, RecordUsageRequest { source: self.owner.clone(), sequence: meters.sequence, usages })
         };
-        Ok(usages.into_iter().map(report).collect())
+        Ok(parts.map(report).collect())
     }
 }

@@ -43,8 +43,15 @@ impl DeploymentService for Api {
         let who = Principal::of(&request)?;
         let DeployRequest { project_id, project_slug, environment, commit, idempotency_key, attempt_credential, rollout } =
             request.into_inner();
-        let (project, rollout) = (project(&project_id)?, read_rollout(rollout.unwrap_or_default())?);
-        let deploy = DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, rollout };
+        let rollout = rollout.unwrap_or_default();
+        let strategy = match rollout.strategy() {
+            proto::Strategy::Unspecified | proto::Strategy::Rolling => Strategy::Rolling,
+            proto::Strategy::BlueGreen => Strategy::BlueGreen,
+            proto::Strategy::Canary => Strategy::Canary,
+        };
+        let (project, proto::Rollout { share, observe_s, .. }) = (project(&project_id)?, rollout);
+        let deploy =
+            DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, strategy, share, observe_s };
         let row = self.app.deploy(&who, deploy, now()).await?;
         Ok(Response::new(self.convert(row, Vec::new())))
     }
@@ -135,9 +142,7 @@ impl Api {
             finished_at,
             held_for: _,
             holder_gone: _,
-            strategy,
-            share,
-            observe_s,
+            rollout: Rollout { strategy, share, observe_s },
             observed_for_s,
             awaits_approval,
         } = row;
@@ -172,37 +177,6 @@ impl Api {
             history: history.into_iter().map(change).collect(),
         }
     }
-}
-
-const SHARE: u32 = 10;
-const OBSERVE_S: u32 = 60;
-const OBSERVE_MOST_S: u32 = 86_400;
-
-fn read_rollout(given: proto::Rollout) -> titan_error::Result<Rollout> {
-    let strategy = match given.strategy() {
-        proto::Strategy::Unspecified | proto::Strategy::Rolling => Strategy::Rolling,
-        proto::Strategy::BlueGreen => Strategy::BlueGreen,
-        proto::Strategy::Canary => Strategy::Canary,
-    };
-    let proto::Rollout { share, observe_s, .. } = given;
-    if share > 0 && strategy != Strategy::Canary {
-        return Err(Error::invalid("rollout.share", "is a canary's"));
-    }
-    if observe_s > 0 && strategy == Strategy::Rolling {
-        return Err(Error::invalid("rollout.observe_s", "is a canary's or of blue-green; a rolling one is not tried out"));
-    }
-    if share > 100 {
-        return Err(Error::invalid("rollout.share", "must be 1 to 100 percent"));
-    }
-    if observe_s > OBSERVE_MOST_S {
-        return Err(Error::invalid("rollout.observe_s", format!("must be at most {OBSERVE_MOST_S}")));
-    }
-    let or = |given: u32, default: u32| i32::try_from(if given == 0 { default } else { given }).unwrap_or(i32::MAX);
-    Ok(match strategy {
-        Strategy::Rolling => Rollout { strategy, share: 100, observe_s: 0 },
-        Strategy::BlueGreen => Rollout { strategy, share: 100, observe_s: or(observe_s, OBSERVE_S) },
-        Strategy::Canary => Rollout { strategy, share: or(share, SHARE), observe_s: or(observe_s, OBSERVE_S) },
-    })
 }
 
 fn state(state: State) -> proto::DeploymentState {

@@ -143,6 +143,9 @@ fn signal(pid: i32, signal: Signal) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::process::Stdio;
+
     use super::*;
 
     #[tokio::test]
@@ -162,16 +165,18 @@ mod tests {
 
     #[test]
     fn what_is_below_is_counted_too_also_when_it_has_ended() {
-        let script = "i=0; (while [ $i -lt 200000 ]; do i=$((i+1)); done); sleep 60";
-        let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let script = "(i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done); echo ended; sleep 60; exit";
+        let mut child = std::process::Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let process = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         let of = |process: Process| used(&[process]).get(&process.pid).copied();
-        while descendants(process.pid).is_empty() || of(process).unwrap().cpu_ms < 50 {
+        child.stdout.take().unwrap().read_exact(&mut [0; 6]).unwrap();
+        assert!(of(process).unwrap().cpu_ms >= 50, "of the one that has ended: {:?}", of(process));
+        let own = stat(process.pid).unwrap().pages * rustix::param::page_size() as u64;
+        while of(process).unwrap().memory_bytes <= own {
             assert!(std::time::Instant::now() < deadline, "{:?}", of(process));
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(of(process).unwrap().memory_bytes > 500_000, "{:?}", of(process));
         assert!(of(Process { started: process.started + 1, ..process }).is_none(), "another one with the same id");
         for pid in descendants(process.pid).into_iter().chain([process.pid]) {
             signal(pid, Signal::KILL);

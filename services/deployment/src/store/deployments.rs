@@ -35,12 +35,9 @@ pub(crate) struct Row {
     pub(crate) held_for: Option<DeploymentId>,
     /// That one has failed, or was stopped, and its process is gone.
     pub(crate) holder_gone: bool,
-    pub(crate) strategy: Strategy,
-    /// Of the requests, in percent, while it is tried out.
-    pub(crate) share: i32,
-    /// How long it is tried out.
-    pub(crate) observe_s: i32,
-    /// For how long it has been.
+    #[sea_orm(nested)]
+    pub(crate) rollout: Rollout,
+    /// For how long it has been tried out.
     pub(crate) observed_for_s: Option<f64>,
     pub(crate) awaits_approval: bool,
 }
@@ -103,10 +100,12 @@ pub(crate) struct New<'a> {
 }
 
 /// How traffic comes to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
 pub(crate) struct Rollout {
     pub(crate) strategy: Strategy,
+    /// Of the requests, in percent, while it is tried out.
     pub(crate) share: i32,
+    /// How long it is tried out.
     pub(crate) observe_s: i32,
 }
 

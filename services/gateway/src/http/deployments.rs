@@ -195,7 +195,7 @@ struct DeploymentsFilter {
     /// Id or slug.
     #[serde(default)]
     project: String,
-    /// `pending`, `starting`, `running`, `failed`, `replaced` or `stopped`; any if not given.
+    /// `pending`, `awaiting_approval`, `starting`, `tried_out`, `running`, `failed`, `replaced` or `stopped`; any if not given.
     #[serde(default)]
     state: String,
 }
@@ -218,8 +218,9 @@ async fn list(
     };
     let state = match &*filter.state {
         "" => DeploymentState::Unspecified,
-        state => DeploymentState::from_str_name(&format!("DEPLOYMENT_STATE_{}", state.to_uppercase()))
-            .ok_or_else(|| Error::invalid("state", "must be one of pending, starting, running, failed, replaced and stopped"))?,
+        state => DeploymentState::from_str_name(&format!("DEPLOYMENT_STATE_{}", state.to_uppercase())).ok_or_else(|| {
+            Error::invalid("state", "must be one of pending, awaiting_approval, starting, tried_out, running, failed, replaced and stopped")
+        })?,
     };
     let request = ListDeploymentsRequest { page: page.request(), project_id, state: state.into() };
     let list =

@@ -87,6 +87,7 @@ pub(crate) struct App {
     submissions: Writer<Submission, Option<Vec<TaskRow>>>,
     /// When a submission last came with a key that was taken.
     key_repeated: Mutex<Option<Instant>>,
+    /// Held while the dispatcher is told which agents are given nothing.
     telling_unfit: tokio::sync::Mutex<()>,
     /// How agents did, as far as it is not written yet.
     unwritten: Mutex<Tallies>,

@@ -91,9 +91,12 @@ fn library(own: &[TemplateRow]) -> std::result::Result<Library, LibraryError> {
 /// What is to be mended.
 fn field(error: &LibraryError) -> &'static str {
     match error {
-        LibraryError::Unknown { .. } => "about",
-        LibraryError::Wrong { reason, .. } if reason.starts_with("a name is") => "name",
-        LibraryError::Wrong { reason, .. } if !reason.contains(".j2") && !reason.contains("is not the path of") => "about",
-        _ => "files",
+        LibraryError::Name { .. } => "name",
+        LibraryError::Unknown { .. } | LibraryError::Wrong { .. } => "about",
+        LibraryError::File { .. }
+        | LibraryError::Empty { .. }
+        | LibraryError::NoFile { .. }
+        | LibraryError::NotText { .. }
+        | LibraryError::Unreadable { .. } => "files",
     }
 }
