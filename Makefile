@@ -21,7 +21,7 @@ dev: ## All five services in one process on a private PostgreSQL, until Ctrl-C
 	@cargo build --workspace
 	@target/debug/titan dev
 
-up: ## The five services as seven processes on PostgreSQL, RabbitMQ and Redis, in the background
+up: ## The five services as eight processes on PostgreSQL, RabbitMQ and Redis, in the background
 	@scripts/servers.sh start
 	@cargo build --workspace
 	@scripts/up.sh start $(HOME_UP)

@@ -47,7 +47,7 @@ impl Installation {
         let child = command.spawn().with_context(|| program.display().to_string())?;
         let mut installation = Self { home, child };
         let deadline = Instant::now() + Duration::from_secs(60);
-        for offset in [1, 3, 5, 7, 11] {
+        for offset in [1, 3, 5, 7, 11, 13, 15, 17] {
             let url = format!("http://127.0.0.1:{}/health/ready", BASE_PORT + offset);
             while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
                 ensure!(installation.child.try_wait()?.is_none() && Instant::now() < deadline, "the services did not start");
@@ -68,6 +68,13 @@ impl Installation {
 
     pub(crate) fn api_key(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.home.path().join("api-key"))?.trim().to_owned())
+    }
+
+    /// As by `kill -9`; another process comes in its place.
+    pub(crate) fn kill(&self, name: &str) -> anyhow::Result<()> {
+        let pid = std::fs::read_to_string(self.home.path().join(format!("run/{name}.pid")))?;
+        ensure!(Command::new("kill").args(["-9", pid.trim()]).status()?.success(), "{name} could not be killed");
+        Ok(())
     }
 
     pub(crate) fn signing_key(&self) -> anyhow::Result<String> {

@@ -85,6 +85,22 @@ impl Gateway {
         Ok((between(&goal["created_at"], &goal["finished_at"])?, goal))
     }
 
+    /// The newest deployment of a project.
+    async fn newest(&self, project: &str) -> anyhow::Result<String> {
+        let deployments = self.call("GET", &format!("/deployments?limit=1&project={project}"), None).await?;
+        Ok(deployments["items"][0]["id"].as_str().context("no deployment")?.to_owned())
+    }
+
+    /// Until there is a newer one.
+    async fn deploying(&self, project: &str, than: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + WITHIN;
+        while self.newest(project).await? == than {
+            ensure!(Instant::now() < deadline, "nothing was deployed");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
     /// How long each task of a goal took.
     async fn parts(&self, goal: &str) -> anyhow::Result<Vec<(String, f64)>> {
         let tasks = self.call("GET", &format!("/tasks?limit=200&goal={goal}"), None).await?;
@@ -129,7 +145,7 @@ pub(crate) async fn measure(database: &Database, rounds: usize, evaluation: &Pat
     let goals = try_join_all((0..10).map(|_| gateway.submit(ONE))).await?;
     try_join_all(goals.iter().map(|goal| gateway.done(goal))).await?;
     let ten_goals_s = began.elapsed().as_secs_f64();
-    let (changes, load) = under_load(&gateway, &last, rounds).await?;
+    let (changes, load) = under_load(&gateway, &installation, &last, rounds).await?;
     installation.stop().await?;
     Ok(MainJob {
         one_resource_s: median(ones.iter().map(|(seconds, _)| *seconds).collect()),
@@ -152,8 +168,9 @@ struct Load {
     longest_s: f64,
 }
 
-/// A field comes, a way back takes it away, and the same is built again: each a deployment, two of three with another shape of the data.
-async fn under_load(gateway: &Gateway, goal: &Value, rounds: usize) -> anyhow::Result<(usize, Load)> {
+/// A field comes, a way back takes it away, and the same is built again: each a deployment, two of three with another shape of the data,
+/// and the deployment service is killed in the middle of each.
+async fn under_load(gateway: &Gateway, installation: &Installation, goal: &Value, rounds: usize) -> anyhow::Result<(usize, Load)> {
     let (project, url) =
         (goal["project"].as_str().context("project")?, goal["result"]["deploy"]["url"].as_str().context("url")?.to_owned());
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -161,6 +178,7 @@ async fn under_load(gateway: &Gateway, goal: &Value, rounds: usize) -> anyhow::R
     let changing = async {
         for round in 1..=rounds {
             eprintln!("change {round} of {rounds} under load, {} answers so far …", answered.load(Relaxed));
+            let deployed = gateway.newest(project).await?;
             let begun = match round % 3 {
                 1 => {
                     gateway
@@ -170,9 +188,14 @@ async fn under_load(gateway: &Gateway, goal: &Value, rounds: usize) -> anyhow::R
                 2 => gateway.call("POST", &format!("/projects/{project}/rollback"), Some(json!({}))).await?,
                 _ => gateway.call("POST", "/goals", Some(json!({ "sentence": ONE, "project": project }))).await?,
             };
-            gateway.done(begun["id"].as_str().context("id")?).await?;
+            let killed = async {
+                gateway.deploying(project, &deployed).await?;
+                // Now here, now there.
+                tokio::time::sleep(Duration::from_millis(round as u64 * 137 % 1_500)).await;
+                installation.kill("deployment")
+            };
+            tokio::try_join!(gateway.done(begun["id"].as_str().context("id")?), killed)?;
         }
-        stop.store(true, Relaxed);
         anyhow::Ok(rounds)
     };
     let stopping = async {
@@ -241,7 +264,7 @@ impl MainJob {
             format!("| ten goals at once | {:.1} s | < 60 s |", self.ten_goals_s),
             format!("| sentences in scope understood, out of scope refused | {:.0} %, {:.0} % | |", self.understood_rate * 100.0, self.refused_rate * 100.0),
             format!(
-                "| {} deployments, modifications and ways back under the load of {CLIENTS} clients | {} of {} requests failed; the longest took {:.1} s | 0 |",
+                "| {} deployments, modifications and ways back under the load of {CLIENTS} clients, with `kill -9` of the deployment service in the middle of each | {} of {} requests failed; the longest took {:.1} s | 0 |",
                 self.changes, self.failed_requests, self.requests, self.longest_s
             ),
         ]

@@ -1,8 +1,9 @@
 //! This crate only helps tests: a database of its own for each, copied from a template; a broker prefix;
-//! a receiver for traces; a service's own `run()` on port 0. A dev-dependency, never more.
+//! a receiver for traces; a service's own `run()` on port 0; clients that no change may fail. A dev-dependency, never more.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must say where
 
 mod broker;
+mod clients;
 mod database;
 mod otlp;
 mod service;
@@ -12,6 +13,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use broker::Broker;
+pub use clients::{Asked, Clients};
 pub use database::TestDatabase;
 pub use otlp::{OtlpReceiver, Span};
 pub use service::{KEY, TestService, accepting_bus, settings};

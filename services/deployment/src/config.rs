@@ -34,9 +34,10 @@ pub struct Peers {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
-    /// Where apps are reached: `/<project>/…`.
-    pub address: SocketAddr,
-    /// The same as people see it, without a slash at the end.
+    /// Where this process lets people in to the apps: `/<project>/…`. Absent: titan-proxy does, in a process of its own.
+    #[serde(default)]
+    pub address: Option<SocketAddr>,
+    /// Where apps are reached, as people see it, without a slash at the end.
     pub public_url: String,
     /// The same as other services see it, for probes; `public_url` when absent.
     #[serde(default)]
@@ -79,7 +80,6 @@ impl Settings for Config {
         monitoring = ["http://127.0.0.1:7079"]
         gateway = "http://127.0.0.1:7070"
         [proxy]
-        address = "127.0.0.1:7078"
         public_url = "http://127.0.0.1:7078"
         [apps]
         host = "local"
@@ -116,3 +116,63 @@ impl Settings for Config {
 }
 
 titan_service::frame_settings!(Config);
+
+/// Of the proxy in a process of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyConfig {
+    /// Where the deployment service asks it.
+    pub listen: Listen,
+    /// The deployment service's: the proxy reads its table.
+    pub database: Database,
+    #[serde(default)]
+    pub bus: Bus,
+    pub identity: Identity,
+    #[serde(default)]
+    pub telemetry: Telemetry,
+    pub peers: ProxyPeers,
+    pub proxy: Door,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyPeers {
+    pub monitoring: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Door {
+    /// Where it lets people in to the apps: `/<project>/…`.
+    pub address: SocketAddr,
+    /// `apps.host` of the service whose apps stand behind it.
+    pub host: String,
+    /// Seconds between two reports of what passed through.
+    pub measure_s: u32,
+}
+
+impl Settings for ProxyConfig {
+    const LISTS: &'static [&'static str] = &["peers.monitoring"];
+    const DEFAULTS: &'static str = r#"
+        [listen]
+        address = "127.0.0.1:7086"
+        admin = "127.0.0.1:7087"
+        [database]
+        pool_size = 2
+        [peers]
+        monitoring = ["http://127.0.0.1:7079"]
+        [proxy]
+        address = "127.0.0.1:7078"
+        host = "local"
+        measure_s = 10
+    "#;
+
+    fn problems(&self, problems: &mut Vec<String>) {
+        self.frame().problems(problems);
+        if !(1..=3_600).contains(&self.proxy.measure_s) {
+            problems.push("proxy.measure_s: must be 1 to 3600".to_owned());
+        }
+    }
+}
+
+titan_service::frame_settings!(ProxyConfig);

@@ -114,6 +114,7 @@ async fn start_services(home: &Home, args: &Args, cluster: Option<&Cluster>) -> 
         deployments: &urls[2..3],
         monitorings: &urls[3..4],
         proxy: &proxy,
+        proxy_apart: false,
         first_app_port: 20_000,
         redis_url: None,
         templates: args.templates.as_deref(),

@@ -1,4 +1,4 @@
-//! The settings of the five services, as TOML, for an installation on this machine.
+//! The settings of the services, as TOML, for an installation on this machine.
 
 use std::path::Path;
 
@@ -24,6 +24,8 @@ pub(crate) struct Common<'a> {
     pub(crate) monitorings: &'a [String],
     /// Where apps are reached.
     pub(crate) proxy: &'a str,
+    /// It is a process of its own.
+    pub(crate) proxy_apart: bool,
     pub(crate) first_app_port: u16,
     pub(crate) redis_url: Option<&'a str>,
     /// Of an operator's own.
@@ -45,7 +47,7 @@ const APP_PORTS: u16 = 500;
 
 pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Result<String> {
     let home = |name: &str| common.home.join(name).to_string_lossy().into_owned();
-    let schema = replica.service.replace('-', "_");
+    let schema = if replica.service == "proxy" { "deployment".to_owned() } else { replica.service.replace('-', "_") };
     let url = titan_store::service_url(common.database_url, &schema, common.installation)?;
     let mut bus = section([("prefix", common.bus_prefix)]);
     insert_some(&mut bus, "amqp_url", common.amqp_url);
@@ -96,10 +98,14 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
                 ("monitoring", urls(common.monitorings)),
                 ("gateway", common.gateway.into()),
             ];
-            let address = common.proxy.trim_start_matches("http://");
+            let mut proxy = section([("public_url", common.proxy)]);
+            insert_some(&mut proxy, "address", (!common.proxy_apart).then(|| address(common.proxy)));
             let (first, last) = (i64::from(common.first_app_port), i64::from(common.first_app_port + APP_PORTS - 1));
             let apps = [("dir", home("apps").into()), ("first_port", first.into()), ("last_port", last.into())];
-            vec![("peers", table(peers)), ("proxy", section([("address", address), ("public_url", common.proxy)])), ("apps", table(apps))]
+            vec![("peers", table(peers)), ("proxy", proxy), ("apps", table(apps))]
+        }
+        "proxy" => {
+            vec![("peers", table([("monitoring", urls(common.monitorings))])), ("proxy", section([("address", address(common.proxy))]))]
         }
         // Somebody watches: once a minute is for production.
         "monitoring" => vec![("probes", table([("interval_s", 10.into())]))],
@@ -107,6 +113,10 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
     };
     root.extend(own.into_iter().map(|(name, table)| (name.to_owned(), Value::Table(table))));
     Ok(toml::to_string(&root)?)
+}
+
+fn address(url: &str) -> &str {
+    url.trim_start_matches("http://")
 }
 
 fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {

@@ -1,5 +1,5 @@
-//! The services as separate processes: two orchestrators, two agent workers, one each of the others. A
-//! process that dies is started again.
+//! The services as separate processes: two orchestrators, two agent workers, one each of the others, and the proxy in front of
+//! the apps. A process that dies is started again.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,6 +79,7 @@ const PROCESSES: &[(&str, &str, u16)] = &[
     ("agent-worker", "worker-2", 10),
     ("deployment", "deployment", 12),
     ("monitoring", "monitoring", 14),
+    ("proxy", "proxy", 16),
 ];
 /// Where apps are reached.
 const PROXY: u16 = 8;
@@ -160,6 +161,7 @@ fn write_settings(
         deployments: &deployments,
         monitorings: &monitorings,
         proxy: &format!("http://{}", local(PROXY)),
+        proxy_apart: true,
         first_app_port: args.apps_port,
         redis_url: Some(&args.redis_url),
         templates: args.templates.as_deref(),

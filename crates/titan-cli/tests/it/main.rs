@@ -8,6 +8,7 @@ mod engine;
 mod faults;
 mod gates;
 mod goal;
+mod handover;
 mod modify;
 mod outages;
 mod stack;

@@ -49,7 +49,7 @@ impl Stack {
         Self::start(command, home, None, String::new(), None)
     }
 
-    /// Seven processes on the test servers, on ports from `base` on.
+    /// Eight processes on the test servers, on ports from `base` on.
     pub(crate) async fn up(base: u16, environment: &[(&str, &str)]) -> Self {
         Self::up_on(base, Servers::default(), environment).await
     }
@@ -221,7 +221,8 @@ pub(crate) fn outermost_sandboxes(text: &str) -> usize {
 }
 
 /// Of `titan up`.
-pub(crate) const PROCESSES: &[&str] = &["gateway", "orchestrator-1", "orchestrator-2", "worker-1", "worker-2", "deployment", "monitoring"];
+pub(crate) const PROCESSES: &[&str] =
+    &["gateway", "orchestrator-1", "orchestrator-2", "worker-1", "worker-2", "deployment", "monitoring", "proxy"];
 
 fn home() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("titan-it-").tempdir().unwrap()

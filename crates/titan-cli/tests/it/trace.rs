@@ -40,7 +40,7 @@ async fn over_the_in_process_bus() {
 }
 
 #[tokio::test]
-async fn over_rabbitmq_and_seven_processes() {
+async fn over_rabbitmq_and_many_processes() {
     let receiver = OtlpReceiver::start();
     let stack = Stack::up(17_100, &[("TITAN_OTLP_ENDPOINT", &receiver.endpoint)]).await;
     one_trace(&receiver, &stack, EXPECTED).await;

@@ -21,6 +21,10 @@ const WITHIN: Duration = Duration::from_secs(120);
 const MESSAGE_MOST: usize = 2_000;
 /// Copies that are kept of an environment.
 const COPIES: usize = 5;
+/// A copy that is being made, beside the data it is made of.
+const ASIDE: &str = ".copy-";
+const REHEARSAL: &str = "rehearsal-";
+const STALE: Duration = Duration::from_secs(3_600);
 
 /// A command on data, in a sandbox as the app's own.
 struct Command<'a> {
@@ -48,17 +52,16 @@ impl App {
         // Nothing else runs on the data by then.
         for tried_out in deployments::tried_out(&self.db, row.project_id, &row.environment, row.id).await? {
             self.fail(&tried_out, &format!("{} takes the data over", row.id)).await?;
-            if let Some(port) = tried_out.port.and_then(|port| u16::try_from(port).ok()) {
-                self.in_flight.idle(port).await;
+            if let Some(port) = tried_out.port {
+                self.idle(row.org_id, port).await?;
             }
             if let Some(process) = tried_out.process().filter(|process| process.alive()) {
                 process.stop().await;
             }
         }
-        self.refresh_routes().await?;
         titan_lifecycle::fault("deployment.held").await;
-        if let Some(port) = serving.port.and_then(|port| u16::try_from(port).ok()) {
-            self.in_flight.idle(port).await;
+        if let Some(port) = serving.port {
+            self.idle(row.org_id, port).await?;
         }
         if let Some(process) = serving.process().filter(|process| process.alive()) {
             process.stop().await;
@@ -94,7 +97,8 @@ impl App {
         let Some(data) = &before.manifest.data else {
             return Ok(Ok("what serves does not say how its data is copied".to_owned()));
         };
-        let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir_in(&self.apps.dir).map_err(Error::internal)?;
+        forget_stale(&self.apps.dir, REHEARSAL).await?;
+        let dir = tempfile::Builder::new().prefix(REHEARSAL).tempdir_in(&self.apps.dir).map_err(Error::internal)?;
         // The app's own user is to see through it.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(Error::internal)?;
         let (copy, release) = (dir.path().join("data"), dir.path().join("release"));
@@ -115,7 +119,8 @@ impl App {
 
     /// Whole or not at all.
     async fn copy(&self, command: &Command<'_>, to: &Path) -> Result<()> {
-        let name = format!(".copy-{}", uuid::Uuid::new_v4());
+        forget_stale(command.data, ASIDE).await?;
+        let name = format!("{ASIDE}{}", uuid::Uuid::new_v4());
         let aside = command.data.join(&name);
         let copied = self.on_data(command, &[("COPY_DIR".to_owned(), format!("/data/{name}"))]).await;
         let moved = match copied {
@@ -155,6 +160,19 @@ impl App {
             Err(_) => Ok(Err(format!("it took longer than {} s", WITHIN.as_secs()))),
         }
     }
+}
+
+/// What was left by who was killed in the middle: nothing takes so long.
+async fn forget_stale(dir: &Path, prefix: &str) -> Result<()> {
+    let mut entries = tokio::fs::read_dir(dir).await.map_err(Error::internal)?;
+    while let Some(entry) = entries.next_entry().await.map_err(Error::internal)? {
+        let begun = entry.metadata().await.and_then(|metadata| metadata.modified());
+        let stale = begun.is_ok_and(|begun| begun.elapsed().is_ok_and(|age| age > STALE));
+        if stale && entry.file_name().to_string_lossy().starts_with(prefix) {
+            tokio::fs::remove_dir_all(entry.path()).await.map_err(Error::internal)?;
+        }
+    }
+    Ok(())
 }
 
 /// Of the copies of an environment all but the newest are given up; their names rise with time.

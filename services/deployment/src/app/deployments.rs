@@ -174,7 +174,7 @@ impl App {
         }
         tx.commit().await?;
         self.outbox.wake();
-        self.refresh_routes().await?;
+        self.reroute(row.org_id).await;
         self.wake.notify_one();
         self.deployment(who, id).await
     }

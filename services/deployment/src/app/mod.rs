@@ -3,6 +3,7 @@
 mod data;
 mod deployments;
 mod logs;
+mod proxies;
 mod release;
 mod supervise;
 mod usage;
@@ -10,9 +11,8 @@ mod variables;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use sea_orm::DatabaseConnection;
 use titan_identity::Signer;
 use titan_ids::DeploymentId;
@@ -24,18 +24,16 @@ use tokio::sync::Notify;
 use tonic::transport::Channel;
 
 use crate::config::{Apps, Config};
-use crate::meter::Meter;
-use crate::proxy::{InFlight, Routes};
+use crate::provider::process::Process;
 
 pub(crate) use deployments::{DeployIn, ENVIRONMENTS};
-pub(crate) use usage::Meters;
+pub(crate) use usage::Seen;
 
 pub(crate) struct App {
     pub(crate) db: DatabaseConnection,
     outbox: Outbox,
     pub(crate) signer: Signer,
     orchestrator: Channel,
-    monitoring: Channel,
     gateway: String,
     public_url: String,
     internal_url: String,
@@ -43,16 +41,11 @@ pub(crate) struct App {
     sandbox: Sandbox,
     tasks: Tasks,
     probe: reqwest::Client,
-    /// This replica, as the holder of leases.
+    /// This replica, as the holder of leases: its process too, so that others see when it is gone.
     owner: String,
     /// There may be something to do.
     pub(crate) wake: Notify,
-    pub(crate) routes: ArcSwap<Routes>,
-    pub(crate) routes_changed: tokio::sync::watch::Sender<()>,
-    pub(crate) in_flight: InFlight,
-    pub(crate) meter: Meter,
     misses: Misses,
-    started: Instant,
 }
 
 /// How often in a row a deployment was not well.
@@ -84,7 +77,6 @@ impl App {
             outbox: frame.outbox.clone(),
             signer: frame.signer.clone(),
             orchestrator: titan_service::Peers::new("peers.orchestrator", &config.peers.orchestrator)?.balanced(),
-            monitoring: titan_service::Peers::new("peers.monitoring", &config.peers.monitoring)?.balanced(),
             gateway: config.peers.gateway.trim_end_matches('/').to_owned(),
             public_url: config.proxy.public_url.clone(),
             internal_url: config.proxy.internal_url.clone().unwrap_or_else(|| config.proxy.public_url.clone()),
@@ -92,14 +84,9 @@ impl App {
             sandbox,
             tasks: frame.tasks.clone(),
             probe: reqwest::Client::builder().timeout(PROBE).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
-            owner: uuid::Uuid::new_v4().to_string(),
+            owner: format!("{}/{}", Process::own()?, uuid::Uuid::new_v4()),
             wake: Notify::new(),
-            routes: ArcSwap::default(),
-            routes_changed: tokio::sync::watch::Sender::default(),
-            in_flight: InFlight::default(),
-            meter: Meter::default(),
             misses: Misses::default(),
-            started: Instant::now(),
         })
     }
 }

@@ -1,7 +1,6 @@
 //! What the supervisor does with one deployment, step by step; every step can be cut off and done again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
@@ -19,7 +18,6 @@ use super::deployments::about;
 use crate::domain::rollout::worse;
 use crate::domain::{Held, Seen, State, Step, Trial, pause, step};
 use crate::provider::process::{self, Process};
-use crate::proxy::Routes;
 use crate::store::deployments::{self, Row};
 use crate::store::variables::{self, Of};
 
@@ -37,7 +35,10 @@ const LOG_LINES: usize = 20;
 impl App {
     /// One pass over everything this replica supervises; true while something is on its way.
     pub(crate) async fn supervise(&self) -> Result<bool> {
-        let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, LEASE).await?;
+        let others = deployments::others(&self.db, &self.apps.host, &self.owner).await?;
+        // Who was killed holds nobody up.
+        let gone = others.into_iter().filter(|owner| process_of(owner).is_some_and(|process| !process.alive())).collect();
+        let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, gone, LEASE).await?;
         let quiet = |row: &Row| row.state == State::Running || row.awaits_approval || row.observed_for_s.is_some();
         let busy = !rows.iter().all(quiet);
         let steps = rows.iter().map(|row| {
@@ -50,23 +51,12 @@ impl App {
             .instrument(span)
         });
         futures::future::join_all(steps).await;
-        self.refresh_routes().await?;
         Ok(busy)
     }
 
     /// Lets go of everything, so that another replica takes it over at once. Apps go on.
     pub(crate) async fn give_back(&self) -> Result<()> {
         deployments::give_back(&self.db, &self.owner).await
-    }
-
-    /// Reads the routes anew; the proxy uses them from now on.
-    pub(crate) async fn refresh_routes(&self) -> titan_error::Result<()> {
-        let rows = deployments::routes(&self.db, &self.apps.host).await?;
-        if !self.routes.load().same(&rows) {
-            self.routes.store(Arc::new(Routes::new(rows, &self.routes.load())));
-            self.routes_changed.send_replace(());
-        }
-        Ok(())
     }
 
     async fn advance(&self, row: &Row) -> Result<()> {
@@ -116,9 +106,10 @@ impl App {
             }
             Step::Kill => {
                 // What came to it while it served is answered.
-                if let Some(port) = row.port.and_then(|port| u16::try_from(port).ok()) {
-                    self.in_flight.idle(port).await;
+                if let Some(port) = row.port {
+                    self.idle(row.org_id, port).await?;
                 }
+                titan_lifecycle::fault("deployment.before_kill").await;
                 if let Some(process) = process {
                     process.stop().await;
                 }
@@ -127,7 +118,8 @@ impl App {
             Step::Release => {
                 deployments::hold(&self.db, row.id, None).await?;
                 deployments::record(&self.db, row.id, State::Running, "it has its data again, and goes on", now()).await?;
-                self.refresh_routes().await
+                self.reroute(row.org_id).await;
+                Ok(())
             }
         }
     }
@@ -149,13 +141,15 @@ impl App {
             return Ok((Trial::UnderWay, None));
         }
         let Some(observed_for_s) = row.observed_for_s else { return Ok((Trial::ToCome, None)) };
-        if observed_for_s > self.started.elapsed().as_secs_f64() {
-            // What was counted went with the replica that had it: it is tried out anew.
+        let Some((counted_for, [before, new])) = self.traffic(row.org_id, [rival.id, row.id]).await? else {
+            return Ok((Trial::UnderWay, None));
+        };
+        if observed_for_s > counted_for.as_secs_f64() {
+            // What was counted went with the proxy that had it: it is tried out anew.
             self.try_out(row).await?;
             return Ok((Trial::UnderWay, None));
         }
-        let rival = rival.id;
-        let worse = worse(self.meter.of(rival).did(), self.meter.of(row.id).did());
+        let worse = worse(before, new);
         let trial = match &worse {
             Some(_) => Trial::Worse,
             None if observed_for_s >= f64::from(row.rollout.observe_s) => Trial::Passed,
@@ -171,7 +165,8 @@ impl App {
             deployments::record(&tx, row.id, State::Starting, &reason, now()).await?;
         }
         tx.commit().await?;
-        self.refresh_routes().await
+        self.reroute(row.org_id).await;
+        Ok(())
     }
 
     /// The app's process, if it lives: the one written down, or one that was started just before a crash.
@@ -297,6 +292,7 @@ impl App {
     /// Traffic moves to it: the one before it is replaced in the same transaction.
     async fn serve(&self, row: &Row) -> Result<()> {
         let health = self.release(row).await?.manifest.app.health;
+        titan_lifecycle::fault("deployment.before_serve").await;
         let tx = self.db.begin().await?;
         if !deployments::lock_owned(&tx, row.id, &self.owner).await? {
             return Ok(());
@@ -323,8 +319,10 @@ impl App {
         events.push(outbox::event(about(row, 2), Body::DeploymentSucceeded(body), now));
         outbox::append(&tx, &events).await?;
         tx.commit().await?;
+        titan_lifecycle::fault("deployment.serves").await;
         self.outbox.wake();
-        self.refresh_routes().await
+        self.reroute(row.org_id).await;
+        Ok(())
     }
 
     pub(super) async fn fail(&self, row: &Row, error: &str) -> Result<()> {
@@ -341,10 +339,15 @@ impl App {
         tx.commit().await?;
         self.outbox.wake();
         // Requests no longer come to it.
-        self.refresh_routes().await?;
+        self.reroute(row.org_id).await;
         // With a port it is seen to when its process is gone.
         if row.port.is_none() { self.clean_up(row).await } else { Ok(()) }
     }
+}
+
+/// The process that holds a lease.
+fn process_of(owner: &str) -> Option<Process> {
+    owner.split_once('/')?.0.parse().ok()
 }
 
 /// A later one was faster.

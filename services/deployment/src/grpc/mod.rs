@@ -1,5 +1,7 @@
 //! The adapter: parse, authorise, convert, call the use case.
 
+pub(crate) mod proxy;
+
 use std::sync::Arc;
 
 use titan_error::Error;

@@ -1,10 +1,14 @@
 //! Processes of this host, found again by id and start time, or by the mark in their command line.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
+use titan_error::{Error, Result};
 
 /// A process and the time it was started, in clock ticks since boot: together they name it for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +78,27 @@ pub(crate) fn used(processes: &[Process]) -> HashMap<i32, Used> {
     processes.iter().filter_map(of).collect()
 }
 
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.pid, self.started)
+    }
+}
+
+impl FromStr for Process {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = text.split_once('@').and_then(|(pid, started)| Some(Self { pid: pid.parse().ok()?, started: started.parse().ok()? }));
+        parsed.ok_or_else(|| Error::invalid("process", format!("{text:?} is not <id>@<start>")))
+    }
+}
+
 impl Process {
+    /// This one.
+    pub(crate) fn own() -> anyhow::Result<Self> {
+        i32::try_from(std::process::id()).ok().and_then(Self::of).context("/proc does not show this process")
+    }
+
     pub(crate) fn of(pid: i32) -> Option<Self> {
         stat(pid).map(|stat| Self { pid, started: stat.started })
     }
@@ -154,6 +178,8 @@ mod tests {
         let process = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
         assert!(process.alive());
         assert!(!Process { started: process.started + 1, ..process }.alive(), "another one with the same id");
+        assert_eq!(process.to_string().parse::<Process>().unwrap(), process);
+        assert!(Process::own().unwrap().alive() && "no process".parse::<Process>().is_err());
         child.kill().unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while process.alive() {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
 use titan_error::{Error, Result};
 use titan_ids::{ChangeId, DeploymentId, OrgId, ProjectId};
 use titan_store::{Page, sql};
@@ -137,12 +137,21 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTi
     Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
 }
 
-/// Takes or renews the lease of every deployment of the host that needs a supervisor, and returns them.
-pub(crate) async fn lease(db: &impl ConnectionTrait, host: &str, owner: &str, lease: Duration) -> Result<Vec<Row>> {
+/// Other holders of leases that have not ended.
+pub(crate) async fn others(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<String>> {
+    let select = "SELECT DISTINCT owner FROM deployment
+        WHERE host = $1 AND (state IN ('pending', 'starting', 'running') OR port IS NOT NULL) AND owner <> $2 AND owner_until > now()";
+    let rows = db.query_all_raw(sql(select, [host.into(), owner.into()])).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "owner")?)).collect()
+}
+
+/// Takes or renews the lease of every deployment of the host that needs a supervisor, and returns them. Leases of those who are `gone`
+/// have ended.
+pub(crate) async fn lease(db: &impl ConnectionTrait, host: &str, owner: &str, gone: Vec<String>, lease: Duration) -> Result<Vec<Row>> {
     let update = "UPDATE deployment SET owner = $2, owner_until = now() + $3 * interval '1 millisecond'
-        WHERE host = $1 AND (state IN ('pending', 'starting', 'running') OR port IS NOT NULL) AND (owner IS NULL OR owner = $2 OR owner_until < now())";
+        WHERE host = $1 AND (state IN ('pending', 'starting', 'running') OR port IS NOT NULL) AND (owner IS NULL OR owner = $2 OR owner_until < now() OR owner = ANY($4))";
     let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-    db.execute_raw(sql(update, [host.into(), owner.into(), millis.into()])).await?;
+    db.execute_raw(sql(update, [host.into(), owner.into(), millis.into(), gone.into()])).await?;
     let select = format!(
         "{SELECT} WHERE host = $1 AND owner = $2 AND (state IN ('pending', 'starting', 'running') OR port IS NOT NULL) ORDER BY id"
     );
@@ -257,32 +266,23 @@ pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, envir
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).one(db).await?)
 }
 
-/// A deployment of the host that serves, or may have served a moment ago.
-#[derive(Debug, FromQueryResult)]
-pub(crate) struct Served {
-    pub(crate) id: DeploymentId,
-    pub(crate) org_id: OrgId,
-    /// Only of those the owner supervises.
-    pid: Option<i32>,
-    pid_started: Option<i64>,
-}
-
-impl Served {
-    pub(crate) fn process(&self) -> Option<Process> {
-        self.pid.zip(self.pid_started).map(|(pid, started)| Process { pid, started })
-    }
-}
-
-pub(crate) async fn served(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<Served>> {
-    let select = "SELECT id, org_id, CASE WHEN owner = $2 THEN pid END AS pid, CASE WHEN owner = $2 THEN pid_started END AS pid_started
-        FROM deployment WHERE host = $1 AND (state = 'running' OR observed_since IS NOT NULL AND state = 'starting' OR finished_at > now() - interval '1 hour')";
-    Ok(Served::find_by_statement(sql(select, [host.into(), owner.into()])).all(db).await?)
+/// The processes that the owner supervises.
+pub(crate) async fn processes(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<(OrgId, DeploymentId, Process)>> {
+    let select =
+        "SELECT org_id, id, pid, pid_started FROM deployment WHERE host = $1 AND port IS NOT NULL AND owner = $2 AND pid IS NOT NULL";
+    let rows = db.query_all_raw(sql(select, [host.into(), owner.into()])).await?;
+    let process = |row: &QueryResult| {
+        let process = Process { pid: row.try_get("", "pid")?, started: row.try_get("", "pid_started")? };
+        Ok((row.try_get("", "org_id")?, row.try_get("", "id")?, process))
+    };
+    rows.iter().map(process).collect()
 }
 
 /// Where traffic goes.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub(crate) struct Route {
     pub(crate) id: DeploymentId,
+    pub(crate) org_id: OrgId,
     pub(crate) project_slug: String,
     pub(crate) environment: String,
     pub(crate) port: i32,
@@ -293,7 +293,7 @@ pub(crate) struct Route {
 }
 
 pub(crate) async fn routes(db: &impl ConnectionTrait, host: &str) -> Result<Vec<Route>> {
-    let select = "SELECT id, project_slug, environment, port, held_for IS NOT NULL AS held, CASE WHEN state = 'starting' THEN share END AS share
+    let select = "SELECT id, org_id, project_slug, environment, port, held_for IS NOT NULL AS held, CASE WHEN state = 'starting' THEN share END AS share
         FROM deployment WHERE host = $1 AND port IS NOT NULL AND (state = 'running' OR (state = 'starting' AND observed_since IS NOT NULL)) ORDER BY id";
     Ok(Route::find_by_statement(sql(select, [host.into()])).all(db).await?)
 }

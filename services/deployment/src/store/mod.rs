@@ -1,4 +1,5 @@
 //! Queries, one file a noun.
 
 pub(crate) mod deployments;
+pub(crate) mod proxies;
 pub(crate) mod variables;

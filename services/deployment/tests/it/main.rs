@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use source::Source;
-use titan_deployment::{Config, MIGRATIONS};
+use titan_deployment::{Config, MIGRATIONS, ProxyConfig};
 use titan_identity::{Principal, Signer};
 use titan_ids::{OrgId, ProjectId, UserId};
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
@@ -68,16 +68,28 @@ impl Fixture {
 
     /// `more`: of its apps' settings.
     async fn replica_with(&self, ports: (u16, u16), healthy_within_s: u32, more: &str) -> Replica {
-        let (proxy, home) = (format!("127.0.0.1:{}", free_port()), self.home.path().display());
+        let proxy = format!("127.0.0.1:{}", free_port());
+        let apps = format!("healthy_within_s = {healthy_within_s}\n{more}");
+        self.replica_behind(ports, &apps, &format!("address = \"{proxy}\"\n"), format!("http://{proxy}"))
+    }
+
+    /// `door`: of its proxy's settings.
+    fn replica_behind(&self, ports: (u16, u16), apps: &str, door: &str, proxy: String) -> Replica {
+        let home = self.home.path().display();
         let settings = titan_testkit::settings(&self.database, "deployment")
-            + &format!("[peers]\ngateway = \"{}\"\n[proxy]\naddress = \"{proxy}\"\npublic_url = \"http://{proxy}\"\n", self.source.url)
-            + &format!(
-                "[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\nhealthy_within_s = {healthy_within_s}\n{more}",
-                ports.0, ports.1
-            );
+            + &format!("[peers]\ngateway = \"{}\"\n[proxy]\npublic_url = \"{proxy}\"\n{door}", self.source.url)
+            + &format!("[apps]\ndir = \"{home}/apps\"\nfirst_port = {}\nlast_port = {}\n{apps}", ports.0, ports.1);
         let service = TestService::start::<Config, _>(&settings, accepting_bus(), titan_deployment::run);
         let client = DeploymentServiceClient::new(Channel::from_shared(service.url.clone()).unwrap().connect_lazy());
-        Replica { service, client, proxy: format!("http://{proxy}") }
+        Replica { service, client, proxy }
+    }
+
+    /// The proxy alone, and its URL.
+    fn proxy(&self) -> (TestService, String) {
+        let address = format!("127.0.0.1:{}", free_port());
+        let settings = titan_testkit::settings(&self.database, "deployment") + &format!("[proxy]\naddress = \"{address}\"\n");
+        let service = TestService::start::<ProxyConfig, _>(&settings, accepting_bus(), titan_deployment::run_proxy);
+        (service, format!("http://{address}"))
     }
 
     async fn deploy(&self, replica: &Replica, commit: &str) -> Deployment {

@@ -7,6 +7,7 @@ use titan_ids::OrgId;
 use titan_proto::deployment::{
     DecideDeploymentRequest, DeployRequest, Deployment, DeploymentState, GetDeploymentRequest, ListDeploymentsRequest, Rollout, Strategy,
 };
+use titan_testkit::eventually;
 use tonic::Code;
 
 use super::handover::keeper;
@@ -202,4 +203,36 @@ async fn a_version_that_hangs_and_one_whose_data_is_taken_over_are_not_tried_out
     assert!(ended.state() == DeploymentState::Failed && ended.error.contains("takes the data over"), "{ended:?}");
     serves(&replica, "version 3 shape 2").await;
     replica.service.stop().await;
+}
+
+#[tokio::test]
+async fn apps_are_reached_while_the_service_is_away_and_a_trial_goes_on_when_it_is_back() {
+    let fixture = Fixture::new().await;
+    let (proxy, url) = fixture.proxy();
+    let replica = || fixture.replica_behind((24_170, 24_189), "", "", url.clone());
+    let one = replica();
+    let first = fixture.deploy(&one, &fixture.source.commit(&version(1), &[])).await;
+    fixture.until(&one, &first.id, DeploymentState::Running).await;
+    serves(&one, "version 1").await;
+    let broken = fixture.roll_out(&one, FAILS, Strategy::Canary, 50, 600).await;
+    fixture.until(&one, &broken.id, DeploymentState::TriedOut).await;
+    serves(&one, "broken").await;
+    one.service.stop().await;
+    let two = replica();
+    // What came to it before the second one has looked, and what does now, is counted by the proxy.
+    let seen = answers(&two, 40).await;
+    assert!(seen["version 1"] > 0 && seen.values().sum::<usize>() == 40, "{seen:?}");
+    let failed = eventually("the service", async || {
+        let request = fixture.signer.request(&fixture.who, GetDeploymentRequest { id: broken.id.clone() }).unwrap();
+        let answer = two.client.clone().get_deployment(request).await.ok()?.into_inner();
+        (answer.state() == DeploymentState::Failed).then_some(answer)
+    })
+    .await;
+    assert!(failed.error.contains("requests failed"), "{}", failed.error);
+    let begun = failed.history.iter().filter(|change| change.reason.contains("tried out with")).count();
+    assert_eq!(begun, 1, "it was not begun anew: {failed:?}");
+    two.service.stop().await;
+    assert_eq!(body(&format!("{url}/boxes/")).await.as_deref(), Some("version 1"), "nobody but the proxy is there");
+    proxy.stop().await;
+    assert_eq!(fixture.database.count("SELECT count(*) FROM deployment.proxy").await, 0);
 }

@@ -132,9 +132,11 @@ async fn goal(app: &App, who: &Principal, id: &str) -> Result<OperationOut> {
 }
 
 async fn deployment(app: &App, who: &Principal, id: &str) -> Result<OperationOut> {
-    let mut client = DeploymentServiceClient::new(app.deployment.clone());
-    let request = app.signer.request(who, GetDeploymentRequest { id: id.to_owned() })?;
-    Ok(OperationOut::of_deployment(client.get_deployment(request).await?.into_inner()))
+    let get = async || {
+        let request = app.signer.request(who, GetDeploymentRequest { id: id.to_owned() })?;
+        DeploymentServiceClient::new(app.deployment.clone()).get_deployment(request).await
+    };
+    Ok(OperationOut::of_deployment(retrying(get).await?))
 }
 
 /// How far something is that takes long, and what came of it.
@@ -164,9 +166,11 @@ async fn cancel(
             goal(&app, &who, &id).await?
         }
         Operation::Deployment(id) => {
-            let request = app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?;
-            DeploymentServiceClient::new(app.deployment.clone()).stop_deployment(request).await?;
-            deployment(&app, &who, &id).await?
+            let stop = async || {
+                let request = app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?;
+                DeploymentServiceClient::new(app.deployment.clone()).stop_deployment(request).await
+            };
+            OperationOut::of_deployment(retrying(stop).await?)
         }
     }))
 }

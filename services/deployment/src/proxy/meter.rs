@@ -4,10 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use titan_ids::DeploymentId;
-use titan_proto::latency::{BUCKETS, bucket, quantile_ms};
-
-use crate::domain::rollout::Did;
+use titan_ids::{DeploymentId, OrgId};
+use titan_proto::latency::{BUCKETS, bucket};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
@@ -18,10 +16,6 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn did(&self) -> Did {
-        Did { requests: self.requests, errors: self.errors, p95_ms: quantile_ms(&self.latencies, 0.95) }
-    }
-
     fn count(&mut self, took: Duration, failed: bool) {
         self.requests += 1;
         self.errors += u64::from(failed);
@@ -33,6 +27,7 @@ impl Traffic {
 #[derive(Debug)]
 pub(crate) struct Asked {
     meter: Meter,
+    org: OrgId,
     deployment: DeploymentId,
     began: Instant,
     answered: bool,
@@ -44,26 +39,27 @@ const IN_VAIN: Duration = Duration::from_secs(1);
 impl Asked {
     pub(crate) fn answered(mut self, failed: bool) {
         self.answered = true;
-        self.meter.count(self.deployment, self.began.elapsed(), failed);
+        self.meter.count(self.org, self.deployment, self.began.elapsed(), failed);
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
         if !self.answered && self.began.elapsed() >= IN_VAIN {
-            self.meter.count(self.deployment, self.began.elapsed(), true);
+            self.meter.count(self.org, self.deployment, self.began.elapsed(), true);
         }
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counted {
+    org: OrgId,
     all: Traffic,
     /// What monitoring has not been told yet.
     untold: Traffic,
 }
 
-/// Of this replica's proxy, since its start.
+/// Since the proxy's start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Arc<Mutex<HashMap<DeploymentId, Counted>>>);
 
@@ -72,13 +68,13 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn ask(&self, deployment: DeploymentId) -> Asked {
-        Asked { meter: self.clone(), deployment, began: Instant::now(), answered: false }
+    pub(crate) fn ask(&self, org: OrgId, deployment: DeploymentId) -> Asked {
+        Asked { meter: self.clone(), org, deployment, began: Instant::now(), answered: false }
     }
 
-    fn count(&self, deployment: DeploymentId, took: Duration, failed: bool) {
+    fn count(&self, org: OrgId, deployment: DeploymentId, took: Duration, failed: bool) {
         let mut counted = self.counted();
-        let counted = counted.entry(deployment).or_default();
+        let counted = counted.entry(deployment).or_insert_with(|| Counted { org, all: Traffic::default(), untold: Traffic::default() });
         counted.all.count(took, failed);
         counted.untold.count(took, failed);
     }
@@ -87,10 +83,11 @@ impl Meter {
         self.counted().get(&deployment).map(|counted| counted.all).unwrap_or_default()
     }
 
-    /// What was not taken before, of those that are `kept`; others are forgotten once it was taken.
-    pub(crate) fn take(&self, kept: &HashSet<DeploymentId>) -> HashMap<DeploymentId, Traffic> {
+    /// What was not taken before; those that are not `kept` are forgotten once it was taken.
+    pub(crate) fn take(&self, kept: &HashSet<DeploymentId>) -> Vec<(OrgId, DeploymentId, Traffic)> {
         let mut counted = self.counted();
         counted.retain(|id, counted| kept.contains(id) || counted.untold.requests > 0);
-        counted.iter_mut().filter(|(id, _)| kept.contains(id)).map(|(id, counted)| (*id, std::mem::take(&mut counted.untold))).collect()
+        let untold = counted.iter_mut().filter(|(_, counted)| counted.untold.requests > 0);
+        untold.map(|(id, counted)| (counted.org, *id, std::mem::take(&mut counted.untold))).collect()
     }
 }

@@ -1,0 +1,83 @@
+//! The proxies in front of this host's apps: they go by the table's routes, and are asked when it matters when.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use titan_error::{Code, Error, Result};
+use titan_ids::{DeploymentId, OrgId};
+use titan_proto::deployment::proxy_service_client::ProxyServiceClient;
+use titan_proto::deployment::{GetTrafficRequest, GetTrafficResponse, SettleRequest};
+use titan_proto::latency::quantile_ms;
+use tonic::transport::{Channel, Endpoint};
+
+use super::App;
+use crate::domain::rollout::Did;
+use crate::proxy::routes::IDLE_WITHIN;
+use crate::store::proxies;
+
+/// One that was not seen for so long is no more.
+const SEEN_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+impl App {
+    async fn proxies(&self) -> Result<Vec<ProxyServiceClient<Channel>>> {
+        let urls = proxies::urls(&self.db, &self.apps.host, SEEN_WITHIN).await?;
+        let client = |url: String| {
+            let endpoint = Endpoint::from_shared(url).map_err(Error::internal)?.connect_timeout(ANSWER_WITHIN).tcp_nodelay(true);
+            Ok(ProxyServiceClient::new(endpoint.connect_lazy()))
+        };
+        urls.into_iter().map(client).collect()
+    }
+
+    /// Requests go by the routes as they are now. A proxy that cannot be asked reads them a moment later.
+    pub(super) async fn reroute(&self, org: OrgId) {
+        if let Err(error) = self.settle(org, 0, ANSWER_WITHIN).await {
+            tracing::warn!(%error, "a proxy has the new routes a moment later");
+        }
+    }
+
+    /// Nothing is on its way to this port any more, nor will be: an error when a proxy did not say so.
+    pub(super) async fn idle(&self, org: OrgId, port: i32) -> Result<()> {
+        self.settle(org, u32::try_from(port).unwrap_or(0), IDLE_WITHIN + ANSWER_WITHIN).await
+    }
+
+    async fn settle(&self, org: OrgId, port: u32, within: Duration) -> Result<()> {
+        let settle = async |mut proxy: ProxyServiceClient<Channel>| {
+            let request = self.signer.service_request(org, SettleRequest { port })?;
+            let settled = tokio::time::timeout(within, proxy.settle(request)).await;
+            settled.map_err(|_| Error::unavailable("a proxy does not answer"))?.map_err(Error::from).map(drop)
+        };
+        join_all(self.proxies().await?.into_iter().map(settle)).await.into_iter().collect()
+    }
+
+    /// What came to two deployments, and for how long that was counted; none when a proxy does not say.
+    pub(super) async fn traffic(&self, org: OrgId, of: [DeploymentId; 2]) -> Result<Option<(Duration, [Did; 2])>> {
+        let ask = async |mut proxy: ProxyServiceClient<Channel>| {
+            let request = GetTrafficRequest { deployment_ids: of.iter().map(ToString::to_string).collect() };
+            let request = self.signer.service_request(org, request)?;
+            let answer = tokio::time::timeout(ANSWER_WITHIN, proxy.get_traffic(request)).await;
+            answer.map_err(|_| Error::unavailable("a proxy does not answer"))?.map_err(Error::from)
+        };
+        let mut answers: Vec<GetTrafficResponse> = Vec::new();
+        for answer in join_all(self.proxies().await?.into_iter().map(ask)).await {
+            match answer {
+                Ok(answer) => answers.push(answer.into_inner()),
+                Err(error) if error.code() == Code::Unavailable => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let up = answers.iter().map(|answer| Duration::from_millis(answer.up_ms)).min();
+        Ok(up.map(|up| (up, [did(&answers, 0), did(&answers, 1)])))
+    }
+}
+
+/// Of the `n`th deployment that was asked for, from what the proxies say.
+fn did(answers: &[GetTrafficResponse], n: usize) -> Did {
+    let (mut did, mut latencies) = (Did::default(), Vec::new());
+    for traffic in answers.iter().filter_map(|answer| answer.traffic.get(n)) {
+        did = Did { requests: did.requests + traffic.requests, errors: did.errors + traffic.errors, ..did };
+        latencies.resize(latencies.len().max(traffic.latencies.len()), 0);
+        latencies.iter_mut().zip(&traffic.latencies).for_each(|(sum, count)| *sum += count);
+    }
+    Did { p95_ms: quantile_ms(&latencies, 0.95), ..did }
+}

@@ -1,0 +1,196 @@
+//! The door to the apps: `/<project>/…` for production, `/<project>--<environment>/…` for the others.
+//!
+//! A process of its own, or a part of the service. It goes on by the routes it has read last while the service and the database
+//! are away. It is in the table of proxies, and whoever moves an app's requests asks each of them to read the routes anew.
+
+pub(crate) mod meter;
+pub(crate) mod routes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Response, header};
+use axum::response::{IntoResponse as _, Redirect};
+use sea_orm::DatabaseConnection;
+use titan_error::{Error, Result};
+use titan_ids::{DeploymentId, OrgId};
+use titan_proto::monitoring::Usage;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::meter::{Meter, Traffic};
+use self::routes::{InFlight, OnItsWay, Routes, Way};
+use crate::store::{deployments, proxies};
+
+/// A request that waits for its app to be taken over waits so long.
+const HELD_MOST: Duration = Duration::from_secs(45);
+/// The routes are read so often, should nobody ask for it.
+const EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Door {
+    db: DatabaseConnection,
+    host: String,
+    /// Where the service asks it.
+    url: String,
+    routes: ArcSwap<Routes>,
+    changed: watch::Sender<()>,
+    /// What was read first is used first.
+    reading: Mutex<()>,
+    in_flight: InFlight,
+    meter: Meter,
+    started: Instant,
+}
+
+impl Door {
+    /// With the routes as they are now. `control`: where its gRPC listens.
+    pub(crate) async fn open(db: DatabaseConnection, host: &str, control: &TcpListener) -> anyhow::Result<Arc<Self>> {
+        // Who asks is on the same host.
+        let url = format!("http://127.0.0.1:{}", control.local_addr()?.port());
+        let door = Self {
+            db,
+            host: host.to_owned(),
+            url,
+            routes: ArcSwap::default(),
+            changed: watch::Sender::default(),
+            reading: Mutex::default(),
+            in_flight: InFlight::default(),
+            meter: Meter::default(),
+            started: Instant::now(),
+        };
+        // Whoever ends an app from now on asks this one too.
+        proxies::seen(&door.db, &door.url, host).await?;
+        door.read().await?;
+        Ok(Arc::new(door))
+    }
+
+    /// Reads the routes; requests go by them from now on.
+    async fn read(&self) -> Result<()> {
+        let _reading = self.reading.lock().await;
+        let rows = deployments::routes(&self.db, &self.host).await?;
+        if !self.routes.load().same(&rows) {
+            self.routes.store(Arc::new(Routes::new(rows, &self.routes.load())));
+            self.changed.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// Requests go by the routes as they are now, and nothing is on its way to `port` any more, or has been for too long.
+    pub(crate) async fn settle(&self, port: Option<u16>) -> Result<()> {
+        self.read().await?;
+        if let Some(port) = port {
+            self.in_flight.idle(port).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn counted(&self, deployment: DeploymentId) -> Traffic {
+        self.meter.of(deployment)
+    }
+
+    pub(crate) fn up(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What came to each deployment since this was asked last.
+    pub(crate) fn usages(&self) -> BTreeMap<OrgId, Vec<Usage>> {
+        let mut usages: BTreeMap<OrgId, Vec<Usage>> = BTreeMap::new();
+        for (org, deployment, traffic) in self.meter.take(&self.routes.load().deployments()) {
+            let Traffic { requests, errors, latencies } = traffic;
+            let (deployment_id, latencies) = (deployment.to_string(), latencies.to_vec());
+            usages.entry(org).or_default().push(Usage { deployment_id, requests, errors, latencies, ..Usage::default() });
+        }
+        usages
+    }
+
+    /// Reads the routes again and again, until shutdown.
+    pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+            let followed = async {
+                proxies::seen(&self.db, &self.url, &self.host).await?;
+                self.read().await
+            };
+            if let Err(error) = followed.await {
+                tracing::warn!(%error, "the routes are as they were");
+            }
+        }
+    }
+
+    /// Answers until shutdown.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let router = axum::Router::new().fallback(forward).with_state(self.clone());
+        let served = axum::serve(titan_service::without_delay(listener), router)
+            .with_graceful_shutdown(shutdown.cancelled_owned())
+            .await
+            .context("the reverse proxy");
+        proxies::forget(&self.db, &self.url).await?;
+        served
+    }
+
+    /// The way by which a request goes on, counted as on its way: whoever ends an app after the routes have changed sees it. It waits
+    /// while the app's data is handed over.
+    async fn way(&self, name: &str) -> Option<(Arc<Way>, OnItsWay)> {
+        let until = tokio::time::Instant::now() + HELD_MOST;
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let routes = self.routes.load_full();
+            let way = routes.next(name)?;
+            let on_its_way = self.in_flight.begin(way.port);
+            // Counted before anybody could have changed it, or else once more.
+            if !Arc::ptr_eq(&routes, &self.routes.load_full()) {
+                continue;
+            }
+            if !way.held {
+                return Some((way, on_its_way));
+            }
+            drop(on_its_way);
+            if tokio::time::timeout_at(until, changed.changed()).await.is_err() {
+                return Some((way, self.in_flight.begin(0)));
+            }
+        }
+    }
+}
+
+pub(crate) fn route_name(project_slug: &str, environment: &str) -> String {
+    if environment == "production" { project_slug.to_owned() } else { format!("{project_slug}--{environment}") }
+}
+
+async fn forward(State(door): State<Arc<Door>>, mut request: Request) -> Response<Body> {
+    let path = request.uri().path();
+    let (name, rest) = path.trim_start_matches('/').split_once('/').map_or((path.trim_start_matches('/'), None), |(n, r)| (n, Some(r)));
+    if rest.is_none() {
+        // Relative links of the app need the slash.
+        let known = door.routes.load().knows(name);
+        return if known { Redirect::permanent(&format!("/{name}/")).into_response() } else { unknown(name) };
+    }
+    let Some((way, on_its_way)) = door.way(name).await else { return unknown(name) };
+    if way.held {
+        return Error::unavailable("the app is being changed; try again").into_response();
+    }
+    if let Ok(prefix) = format!("/{name}").parse() {
+        request.headers_mut().insert("x-forwarded-prefix", prefix);
+    }
+    // Our own credential is not the app's business; the app's own scheme is.
+    if request.headers().get(header::AUTHORIZATION).is_some_and(|v| v.as_bytes().starts_with(b"Bearer titan_key_")) {
+        request.headers_mut().remove(header::AUTHORIZATION);
+    }
+    let probe = request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == titan_proto::PROBE_AGENT);
+    let asked = (!probe).then(|| door.meter.ask(way.org, way.deployment));
+    let answered = way.proxy.proxy_request(request).await;
+    drop(on_its_way);
+    let Ok(response) = answered;
+    if let Some(asked) = asked {
+        asked.answered(response.status().is_server_error());
+    }
+    response
+}
+
+fn unknown(name: &str) -> Response<Body> {
+    Error::not_found(format!("an app at /{name}/")).into_response()
+}
