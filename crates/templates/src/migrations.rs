@@ -46,6 +46,10 @@ pub enum Step {
         name: String,
         on: bool,
     },
+    /// There is login from now on.
+    Own {
+        table: String,
+    },
     /// That what is there may stay.
     Check {
         table: String,
@@ -66,6 +70,7 @@ impl fmt::Display for Step {
             Self::RetypeColumn { table, column, .. } => write!(f, "{table}: {} becomes a {}", column.name, column.field_type),
             Self::Unique { table, name, on: true } => write!(f, "{table}: {name} is unique"),
             Self::Unique { table, name, on: false } => write!(f, "{table}: {name} may be there twice"),
+            Self::Own { table } => write!(f, "{table}: what is there is nobody's until it is claimed"),
             Self::Check { table, column, .. } => write!(f, "{table}: {} is checked", column.name),
         }
     }

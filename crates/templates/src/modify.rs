@@ -1,7 +1,7 @@
 //! From a sentence about a project that is there to what it becomes: "add a priority from 1 to 5 and rename title to name".
 
 use crate::migrations::{self, Step};
-use crate::understand::{Refusal, blocks, constraints, fields, of_existing, refuse, resources, scope, understand};
+use crate::understand::{Refusal, blocks, constraints, fields, of_existing, phrasing, read, refuse, resources, scope};
 use crate::{Block, Field, FieldType, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
@@ -19,12 +19,16 @@ pub struct Modification {
 pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Refusal> {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(built) = anew(&sentence) {
-        let mut after = built?;
+        let (mut after, named) = built?;
+        if !named {
+            (after.kind, after.template) = (before.kind, before.template.clone());
+        }
         if after.kind != before.kind {
             return refuse(format!("The project is a {} and the goal asks for a {}; make a new project for it", before.kind, after.kind));
         }
-        if after.blocks.contains(&Block::Authentication) != before.blocks.contains(&Block::Authentication) {
-            return refuse("Login can neither be added to a project nor removed from it; make a new project for it");
+        let login = |of: &Understanding| of.blocks.contains(&Block::Authentication);
+        if login(before) && !login(&after) {
+            return refuse("Login cannot be removed: everybody would see what is somebody's own; make a new project for it");
         }
         for resource in &mut after.resources {
             let Some(was) = before.resources.iter().find(|was| was.identifier == resource.identifier) else { continue };
@@ -36,7 +40,12 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
                 }
             }
         }
-        let steps = migrations::between(&before.resources, &after.resources);
+        let mut steps = migrations::between(&before.resources, &after.resources);
+        if login(&after) && !login(before) {
+            let kept = after.resources.iter().filter(|resource| before.resources.iter().any(|was| was.identifier == resource.identifier));
+            steps.extend(kept.map(|resource| Step::Own { table: resource.identifier.clone() }));
+            after.assumed.push(CLAIMED.to_owned());
+        }
         let of_blocks = |one: &Understanding, other: &Understanding, word: &str| {
             let only = one.blocks.iter().filter(|block| !other.blocks.contains(block));
             only.map(|block| format!("{block} is {word}")).collect::<Vec<_>>()
@@ -49,8 +58,17 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
         return Ok(Modification { after, changes });
     }
     let mut project = Project { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
-    for clause in clauses(&sentence) {
-        project.change(&clause)?;
+    let removes = ["remove", "delete", "drop", "no "].iter().any(|verb| sentence.to_lowercase().starts_with(verb));
+    // "Let users upload a photo and make it searchable" names blocks by what they do.
+    let (said, blocks) = if removes { (sentence, Vec::new()) } else { phrasing::plain(&sentence) };
+    for block in blocks {
+        project.add_block(block)?;
+    }
+    for clause in clauses(&said) {
+        // What is left of them.
+        if !VERBS.contains(&clause.to_lowercase().as_str()) && !["make it", "make them", "let"].contains(&clause.to_lowercase().as_str()) {
+            project.change(&clause)?;
+        }
     }
     let Project { mut after, steps, changes, assumed } = project;
     if changes.is_empty() {
@@ -62,14 +80,41 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
     Ok(Modification { after, changes })
 }
 
+/// What a sentence of its own says of a field that is there: "The email must be unique". None: it says nothing that is understood.
+pub(crate) fn said_of_field(project: &Understanding, clause: &str) -> Option<Vec<Resource>> {
+    const SAYING: &[&str] = &[
+        "is", "are", "must", "should", "has", "have", "to", "be", "can", "may", "also", "always", "will", "needs", "only", "it", "they",
+        "and",
+    ];
+    let mut project = Project { after: project.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
+    let clause = clause.trim_start_matches("and ").replace(" can't ", " cannot ");
+    let clause = clause.strip_prefix("The ").unwrap_or(&clause);
+    let words: Vec<&str> = without_article(clause).split(' ').collect();
+    let (place, length) = (1..=words.len()).rev().find_map(|n| Some((project.field(&words[..n].join(" ")).ok()??, n)))?;
+    let said: Vec<&str> = words[length..].iter().copied().skip_while(|word| SAYING.contains(&word.to_lowercase().as_str())).collect();
+    // "unique and required" are two, "from 1 to 5" and "between 1 and 5" are one.
+    let whole = said.join(" ");
+    let parts: Vec<String> =
+        if project.restricted(place, &whole).is_ok() { vec![whole] } else { whole.split(" and ").map(str::to_owned).collect() };
+    for part in parts {
+        let part = part.split(' ').skip_while(|word| SAYING.contains(word)).collect::<Vec<_>>().join(" ");
+        let field = project.restricted(place, &part).ok()?;
+        project.after.resources[place.0].fields[place.1] = field;
+    }
+    Some(project.after.resources)
+}
+
+const CLAIMED: &str = "What is there is nobody's until somebody who has signed in claims it: POST /users/me/claims with the code in the app's variable CLAIM_CODE";
+
 /// "Build a REST API for todos with …" asks for all of it; "Build the search" does not.
-fn anew(sentence: &str) -> Option<Result<Understanding, Refusal>> {
+fn anew(sentence: &str) -> Option<Result<(Understanding, bool), Refusal>> {
     let first = sentence.split(' ').next().unwrap_or_default().to_lowercase();
     if VERBS.contains(&first.as_str()) {
         return None;
     }
-    match understand(sentence) {
-        Err(_) if !["build", "create", "i", "we", "an", "rest"].contains(&first.as_str()) => None,
+    match read(sentence) {
+        Err(_) | Ok((_, false)) if !["build", "create", "i", "we", "an", "rest"].contains(&first.as_str()) => None,
+        Ok((_, false)) if ["i", "we"].contains(&first.as_str()) => None,
         read => Some(read),
     }
 }
@@ -119,6 +164,10 @@ struct Project {
 type Place = (usize, usize);
 
 impl Project {
+    fn restricted(&self, (one, n): Place, text: &str) -> Result<Field, Refusal> {
+        restricted(&self.after.resources[one].fields[n], text, "make")
+    }
+
     fn change(&mut self, clause: &str) -> Result<(), Refusal> {
         let (verb, rest) = clause.split_once(' ').unwrap_or((clause, ""));
         let rest = without_article(rest.trim());
@@ -139,17 +188,7 @@ impl Project {
 
     fn add(&mut self, what: &str) -> Result<(), Refusal> {
         if let Some(added) = block(what) {
-            if self.after.blocks.contains(&added) {
-                return refuse(format!("The project has {added} already"));
-            }
-            if added == Block::Authentication {
-                return refuse(
-                    "Login cannot be added to what is there: nobody would own the items there are. Build a new project with login",
-                );
-            }
-            self.after.blocks.push(added);
-            self.changes.push(format!("{added} is added"));
-            return Ok(());
+            return self.add_block(added);
         }
         let parts: Vec<String> =
             what.replace(" and ", ",").split(',').map(|part| part.trim().to_owned()).filter(|p| !p.is_empty()).collect();
@@ -184,6 +223,19 @@ impl Project {
             1 => self.add_fields(0, what),
             _ => refuse(format!("It does not say to which: \"add {what} to {}\"", self.after.resources[0].plural)),
         }
+    }
+
+    fn add_block(&mut self, added: Block) -> Result<(), Refusal> {
+        if self.after.blocks.contains(&added) {
+            return refuse(format!("The project has {added} already"));
+        }
+        if added == Block::Authentication {
+            self.steps.extend(self.after.resources.iter().map(|resource| Step::Own { table: resource.identifier.clone() }));
+            self.assumed.push(CLAIMED.to_owned());
+        }
+        self.after.blocks.push(added);
+        self.changes.push(format!("{added} is added"));
+        Ok(())
     }
 
     fn add_fields(&mut self, one: usize, text: &str) -> Result<(), Refusal> {
@@ -342,7 +394,14 @@ impl Project {
         });
         let ((one, n), length) = match found {
             Some(found) => found?,
-            None => return self.unknown(what),
+            None => {
+                // "allow archived as a status"
+                let (choice, name) = what.split_once(" as ").unwrap_or((what, ""));
+                return match self.field(name)?.filter(|(one, n)| !self.after.resources[*one].fields[*n].choices.is_empty()) {
+                    Some(place) => self.add_choices(place, choice),
+                    None => self.unknown(what),
+                };
+            }
         };
         let mut said: Vec<&str> = words[length..].to_vec();
         while said.first().is_some_and(|word| {
@@ -366,6 +425,20 @@ impl Project {
 
     /// "Each product belongs to a warehouse", "warehouses have a name".
     fn say(&mut self, clause: &str) -> Result<(), Refusal> {
+        // "The price must be at least 1"
+        if let Some(resources) = said_of_field(&self.after, clause) {
+            let differing = |(was, now): (&Resource, &Resource)| {
+                let fields = was.fields.iter().zip(&now.fields).filter(|(was, now)| was != now);
+                fields.map(|(was, field)| format!("{} of {}: {}", was.name, now.plural, difference(was, field))).collect::<Vec<_>>()
+            };
+            let changes: Vec<String> = self.after.resources.iter().zip(&resources).flat_map(differing).collect();
+            if changes.is_empty() {
+                return refuse(format!("It is so already: \"{clause}\""));
+            }
+            self.changes.extend(changes);
+            self.become_of(resources);
+            return Ok(());
+        }
         let (read, assumed) = of_existing(&self.after.resources, clause)?;
         let before = self.after.resources.clone();
         for new in read.iter().filter(|new| before.iter().all(|old| old.identifier != new.identifier)) {
@@ -500,9 +573,9 @@ fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
 fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
     let mut field = was.clone();
     match text {
-        "required" | "mandatory" => field.required = true,
+        "required" | "mandatory" | "given" | "there" | "filled in" | "not empty" => field.required = true,
         "" if verb.eq_ignore_ascii_case("require") => field.required = true,
-        "optional" | "not required" => field.required = false,
+        "optional" | "not required" | "left out" | "empty" | "left empty" => field.required = false,
         "unique" if was.field_type == FieldType::Boolean || !was.choices.is_empty() => {
             return refuse(format!("{} has a few values only and cannot be unique", was.name));
         }
@@ -572,6 +645,7 @@ fn difference(was: &Field, now: &Field) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::understand::understand;
 
     const TODOS: &str =
         "Build a REST API for todos with a title, a done flag, a status of open or closed, a priority from 1 to 9 and a price";
@@ -608,6 +682,15 @@ mod tests {
             (TODOS, "make priority required", "todo: priority is checked"),
             (TODOS, "make title optional", "no step"),
             (TODOS, "Add search", "no step"),
+            (TODOS, "Add login", "todo: what is there is nobody's until it is claimed"),
+            (TODOS, "Users can log in and only see their own todos", "todo: what is there is nobody's until it is claimed"),
+            (TODOS, "Make it searchable", "no step"),
+            (TODOS, "The title must be unique", "todo: title is unique"),
+            (TODOS, "Priority should be between 1 and 5", "todo: priority is checked"),
+            (TODOS, "allow archived as a status", "no step"),
+            (TODOS, "todos should also have a note of at most 200 characters", "todo gets note"),
+            (TODOS, "todos can have many steps with a text and a position", "step is kept"),
+            (TODOS, "add pagination and search by title", "no step"),
             (
                 TODOS,
                 "Add a note, rename title to name and remove the price",
@@ -638,7 +721,7 @@ mod tests {
             (TODOS, "Rename title to prénom", "a to z"),
             (TODOS, "Remove todos", "Nothing would be left"),
             (TODOS, "Make title optional and make title shiny", "not understood"),
-            (TODOS, "Add login", "Login"),
+            ("Build a REST API for notes with a text, with login", "Remove login", "Login"),
             (TODOS, "Improve it", "not understood"),
             (TODOS, "", "changes nothing"),
             (TODOS, "Build a web app for todos with a title", "new project"),

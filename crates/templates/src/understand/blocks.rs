@@ -117,6 +117,9 @@ pub(crate) fn take(sentence: &str, kind: Kind) -> (String, Vec<Block>) {
         if !blocks.contains(block) {
             blocks.push(*block);
         }
+        // "with live updates, messages have a text": what comes is said of somebody.
+        let states = words.get(end + 2).is_some_and(|verb| super::resources::is_verb(verb));
+        let ends = ends || states;
         // "with search, a title": the fields keep their "with".
         let (mut from, mut to) = if lead && !ends { (begin, end + 1) } else { (begin - 1, end) };
         if lead && !ends && is(to, SEPARATORS) {

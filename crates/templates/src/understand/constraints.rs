@@ -11,6 +11,8 @@ pub(crate) struct Constraint {
     pub(crate) most: Option<f64>,
     /// The bounds are those of a length, in characters.
     pub(crate) length: bool,
+    /// The bounds themselves are outside: "greater than 0".
+    pub(crate) beyond: bool,
 }
 
 /// Stands in a text for the constraint with the number behind it.
@@ -28,7 +30,7 @@ pub(crate) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
         let what = tokens[..at]
             .last()
             .is_some_and(|before| ["date", "place", "number", "year", "time", "name"].contains(&before.to_lowercase().as_str()));
-        if let Some((constraint, length)) = range(rest)?.or_else(|| choices(rest).filter(|_| !what)) {
+        if let Some((constraint, length)) = range(rest)?.or_else(|| one_end(rest)).or_else(|| choices(rest).filter(|_| !what)) {
             left.push(format!("{MARK}{}", found.len()));
             found.push(constraint);
             at += length;
@@ -70,6 +72,49 @@ pub(crate) fn joined(words: &[String]) -> String {
 
 fn number(token: Option<&String>) -> Option<f64> {
     token?.trim_end_matches('%').parse().ok().filter(|n: &f64| n.is_finite())
+}
+
+/// "greater than 0", "that can't be negative", "positive": what is said of one end.
+fn one_end(tokens: &[String]) -> Option<(Constraint, usize)> {
+    const SAYING: &[&str] = &[
+        "that", "which", "must", "be", "is", "should", "has", "to", "can", "may", "always", "of", "(", "a", "value", "strictly", "it",
+        "have",
+    ];
+    let lower: Vec<String> = tokens.iter().take(12).map(|token| token.to_lowercase()).collect();
+    let begin = lower.iter().position(|word| !SAYING.contains(&word.as_str()))?;
+    let is = |n: usize, any: &[&str]| lower.get(begin + n).is_some_and(|word| any.contains(&word.as_str()));
+    let bound = |least: bool, beyond: bool, n: usize| {
+        let number = number(tokens.get(begin + n))?;
+        let (least, most) = if least { (Some(number), None) } else { (None, Some(number)) };
+        Some((Constraint { least, most, beyond, ..Constraint::default() }, begin + n + 1))
+    };
+    let zero = |beyond: bool, length: usize| Some((Constraint { least: Some(0.0), beyond, ..Constraint::default() }, begin + length));
+    let found = if is(0, &["greater", "more", "higher", "larger", "bigger"]) && is(1, &["than"]) {
+        bound(true, !is(2, &["or"]), 2)
+    } else if is(0, &["less", "lower", "smaller", "fewer"]) && is(1, &["than"]) {
+        bound(false, true, 2)
+    } else if is(0, &["above", "over"]) {
+        bound(true, true, 1)
+    } else if is(0, &["below", "under"]) {
+        bound(false, true, 1)
+    } else if is(0, &["not", "never", "can't", "cannot", "mustn't"]) && is(1, &["negative"]) {
+        zero(false, 2)
+    } else if is(0, &["not", "never", "can't", "cannot", "mustn't"]) && is(1, &["be"]) && is(2, &["negative"]) {
+        zero(false, 3)
+    } else if is(0, &["not", "never", "can't", "cannot", "mustn't"]) && is(1, &["go", "be", "fall"]) && is(2, &["below", "under"]) {
+        bound(true, false, 3)
+    } else if is(0, &["non-negative", "nonnegative"]) && begin > 0 {
+        zero(false, 1)
+    } else if is(0, &["positive"]) && begin > 0 && lower[..begin].iter().any(|word| ["be", "is"].contains(&word.as_str())) {
+        zero(true, 1)
+    } else {
+        None
+    };
+    let opened = lower.first().is_some_and(|first| first == "(");
+    match found {
+        Some((constraint, end)) if opened => (tokens.get(end).map(String::as_str) == Some(")")).then_some((constraint, end + 1)),
+        found => found,
+    }
 }
 
 /// "from 1 to 5", "between 1 and 5", "(1-5)", "at least 1", "at most 80 characters", and how many tokens that is.

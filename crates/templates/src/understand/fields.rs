@@ -120,6 +120,7 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if counted {
         words.truncate(words.len() - 2);
     }
+    about.take_type(&mut words);
     // "a rating that is from 1 to 5"; "is done" is a flag.
     if words.len() > 1 && words.last() == Some(&"is") {
         words.pop();
@@ -137,10 +138,13 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     let whole = lower.contains("number of ") || (counted && words.last().is_some_and(|last| DATETIMES.contains(last)));
     let typed = match about.named {
         None if whole => Some(FieldType::Integer),
-        // "a date of birth"
-        None if lower.contains("date of ") && words.first() == Some(&"date") => {
+        // "a date of birth", "a year of publication"
+        None if ["date", "year", "time", "place", "type", "kind"]
+            .iter()
+            .any(|of| words.first() == Some(of) && lower.contains(&format!("{of} of "))) =>
+        {
             words.insert(1, "of");
-            Some(FieldType::Date)
+            None
         }
         named => named,
     };
@@ -179,6 +183,15 @@ struct About {
 }
 
 impl About {
+    /// "score is a number", "mileage as a whole number": the type stands behind the name.
+    fn take_type(&mut self, words: &mut Vec<&str>) {
+        let Some(at) = words.iter().position(|word| ["is", "as"].contains(word)).filter(|at| *at > 0) else { return };
+        if let Some(named) = type_named(&words[at + 1..].join(" ")).filter(|_| self.named.is_none()) {
+            self.named = Some(named);
+            words.truncate(at);
+        }
+    }
+
     /// What stands in parentheses: "(integer, required)". False when something of it is not understood.
     fn read(&mut self, given: &str) -> bool {
         given.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| {
@@ -304,7 +317,7 @@ fn parts(text: &str) -> Vec<&str> {
 
 /// `named`: its type was said in so many words.
 fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
-    let Constraint { choices, least, most, length } = constraint;
+    let Constraint { choices, least, most, length, beyond } = constraint;
     let name = field.name.clone();
     let contradicts = |what: &str| refuse(format!("The goal contradicts itself: {name} is a {} and {what}", field.field_type));
     if !choices.is_empty() {
@@ -338,6 +351,21 @@ fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(
     if field.field_type == FieldType::Integer && [least, most].into_iter().flatten().any(|n| n.fract() != 0.0) {
         field.field_type = FieldType::Number;
     }
+    // Money is counted in hundredths, other numbers have no next one.
+    let money =
+        ["price", "cost", "amount", "total", "salary", "budget", "balance", "fee", "rate"].iter().any(|money| name.ends_with(money));
+    let step = match field.field_type {
+        _ if !beyond => 0.0,
+        FieldType::Integer => 1.0,
+        FieldType::Number if money => 0.01,
+        _ => {
+            return refuse(format!(
+                "What {name} may not be any more is not understood of a {}: say \"at least\" or \"at most\"",
+                field.field_type
+            ));
+        }
+    };
+    let (least, most) = (least.map(|n| n + step), most.map(|n| n - step));
     (field.least, field.most) = (least.or(field.least), most.or(field.most));
     Ok(())
 }
@@ -525,6 +553,11 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
         (TEXTS, FieldType::Text),
         (&["url", "link", "website", "homepage"], FieldType::Url),
     ];
+    // "year of publication": what it is stands before, too.
+    let of = words.iter().position(|word| *word == "of").filter(|at| *at > 0);
+    if let Some((_, field_type)) = of.and_then(|at| lists.iter().find(|(list, _)| list.contains(&words[at - 1]))) {
+        return Some((*field_type, true));
+    }
     // "year published", "amount paid": what it is stands before.
     let before = words.len().checked_sub(2).map(|at| words[at]);
     let last = before.filter(|word| BOOLEANS.contains(&last) && lists[1..5].iter().any(|(list, _)| list.contains(word))).unwrap_or(last);

@@ -1,7 +1,7 @@
 //! What kind of project is asked for. What is not built is refused by name.
 
 use super::scope::{self, find};
-use super::{Refusal, refuse};
+use super::{Refusal, refuse, resources};
 use crate::Kind;
 
 /// The longest first: what names a kind, in place of which "API" stands afterwards.
@@ -65,31 +65,155 @@ const OTHERS: &[&str] = &[
     "blockchain",
 ];
 
-/// The sentence with "API" for its kind.
-pub(super) fn take(sentence: &str) -> Result<(String, Kind), Refusal> {
+/// What is built where no kind is named: people see something at once, and programs have the same under /api.
+const UNNAMED: Kind = Kind::WebApp;
+/// Nouns for the whole, where no kind is named: "a todo app", "an inventory system", "something to keep track of plants".
+pub(super) const WHOLES: &[&str] = &[
+    "application",
+    "app",
+    "website",
+    "site",
+    "system",
+    "tool",
+    "tracker",
+    "manager",
+    "organizer",
+    "organiser",
+    "platform",
+    "portal",
+    "catalogue",
+    "catalog",
+    "database",
+    "directory",
+    "registry",
+    "inventory",
+    "wiki",
+    "forum",
+    "scoreboard",
+    "leaderboard",
+    "calendar",
+    "collector",
+    "planner",
+    "program",
+    "software",
+    "solution",
+    "crm",
+    "web shop",
+    "online shop",
+    "online store",
+    "shop",
+    "store",
+    "board",
+    "gallery",
+    "backend",
+    "back end",
+    "service",
+    "something",
+    "a place",
+];
+/// Such as these have kinds of thing, and are none: "a shop with products and orders".
+pub(super) const HOLDING: &[&str] = &[
+    "crm",
+    "web shop",
+    "online shop",
+    "online store",
+    "system",
+    "platform",
+    "portal",
+    "shop",
+    "store",
+    "catalogue",
+    "catalog",
+    "database",
+    "backend",
+    "service",
+];
+
+/// What a sentence asks for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    /// With "API" in place of the kind.
+    pub(super) sentence: String,
+    pub(super) kind: Kind,
+    /// The word in place of a kind, where none is named.
+    pub(super) whole: Option<&'static str>,
+}
+
+/// Finds out what kind is asked for.
+pub(super) fn take(sentence: &str) -> Result<Asked, Refusal> {
     // What comes after "with" are fields: a website can be one.
     let ends = scope::first_of(sentence, scope::BEFORE_FIELDS).map_or(sentence.len(), |(at, _)| at);
     let padded = format!(" {sentence} ");
     for (phrase, kind) in KINDS {
         let Some(at) = whole(&padded, phrase).filter(|at| *at <= ends) else { continue };
         let (before, after) = (&padded[..at], &padded[at + phrase.len()..]);
-        let sentence = format!("{}API{after}", before.trim_start());
+        let sentence = format!("{}API{after}", before.trim_start()).trim().to_owned();
         refuse_others(&sentence)?;
-        return Ok((sentence.trim().to_owned(), *kind));
+        return Ok(Asked { sentence, kind: *kind, whole: None });
     }
     refuse_others(sentence)?;
-    if !["api", "rest", "crud", "apis"].iter().any(|word| whole(&padded, word).is_some()) {
-        // What it asks for instead is said, where that is known.
-        scope::check(sentence, Kind::RestApi)?;
-        return refuse("The goal is not understood: it names no REST API, web app, mobile backend, data pipeline or microservice");
+    if ["api", "rest", "crud", "apis"].iter().any(|word| whole(&padded, word).is_some()) {
+        return Ok(Asked { sentence: sentence.to_owned(), kind: Kind::RestApi, whole: None });
     }
-    Ok((sentence.to_owned(), Kind::RestApi))
+    unnamed(sentence, &padded, ends)
+}
+
+/// Of what kind it is, where it does not say.
+fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> {
+    let found = WHOLES.iter().filter_map(|word| Some((whole(padded, word).filter(|at| *at <= ends)?, *word)));
+    if let Some((at, word)) = found.min_by_key(|(at, word)| (*at, usize::MAX - word.len())) {
+        // "a web shop backend"
+        let mut behind = &padded[at + word.len()..];
+        while let Some(rest) =
+            WHOLES.iter().find_map(|word| behind.strip_prefix(' ')?.strip_prefix(word)).filter(|rest| rest.starts_with([' ', ',', '.']))
+        {
+            behind = rest;
+        }
+        let sentence = format!("{}API{behind}", padded[..at].trim_start()).trim().to_owned();
+        return Ok(Asked { sentence, kind: UNNAMED, whole: Some(word) });
+    }
+    // "I want to keep track of my plants", "Manage employees"
+    let wish = scope::without_wish(sentence);
+    if scope::begins_with_verb(wish) {
+        return Ok(Asked { sentence: format!("API to {wish}"), kind: UNNAMED, whole: Some("") });
+    }
+    // "a blog with posts": what holds things is the whole.
+    if let Some((at, container)) = resources::container_in(padded).filter(|(at, _)| *at <= ends) {
+        let end = at + container.len();
+        return Ok(Asked {
+            sentence: format!("{} API{}", padded[..end].trim_start(), &padded[end..]).trim().to_owned(),
+            kind: UNNAMED,
+            whole: Some(""),
+        });
+    }
+    // "Vehicles with a license plate"
+    let many = sentence[..ends.min(sentence.len())].trim().to_lowercase();
+    let with = [" with ", " having "].iter().any(|with| sentence.get(ends..).is_some_and(|rest| find(rest, with) == Some(0)));
+    if with && resources::resource(&many).is_ok_and(|things| things.plural == many && things.singular != many) {
+        return Ok(Asked { sentence: format!("API for {sentence}"), kind: UNNAMED, whole: Some("") });
+    }
+    // "Projects have a name; tasks belong to a project"
+    let states = ["has", "have", "belong to", "belongs to"].iter().any(|verb| whole(padded, verb).is_some());
+    if states {
+        return Ok(Asked { sentence: sentence.to_owned(), kind: UNNAMED, whole: Some("") });
+    }
+    // What it asks for instead is said, where that is known.
+    scope::check(sentence, Kind::RestApi)?;
+    refuse("The goal is not understood: it names nothing that could be kept, such as \"todos with a title\"")
 }
 
 fn refuse_others(sentence: &str) -> Result<(), Refusal> {
     let ends = scope::first_of(sentence, scope::BEFORE_FIELDS).map_or(sentence.len(), |(at, _)| at);
     let text = format!(" {sentence} ");
-    let Some(kind) = OTHERS.iter().find(|kind| whole(&text, kind).is_some_and(|at| at <= ends)) else { return Ok(()) };
+    // "a library API" and "a game database" are of these.
+    let of = |kind: &str, at: usize| {
+        let next = text[at + kind.len()..].split_whitespace().next().unwrap_or_default().to_lowercase();
+        ["api", "app", "management", "system", "database", "backend", "catalog", "catalogue", "collection", "tracker", "shop"]
+            .contains(&next.as_str())
+            && ["library", "game", "script"].contains(&kind)
+    };
+    let asks = |kind: &&&str| whole(&text, kind).is_some_and(|at| at <= ends && !of(kind, at));
+    let Some(kind) = OTHERS.iter().find(asks) else { return Ok(()) };
     let shown = if *kind == "graphql" { "GraphQL" } else { kind };
     refuse(format!("A {shown} is not something the templates build"))
 }
@@ -123,7 +247,15 @@ mod tests {
             ("I need the backend of an iOS app for items", Kind::MobileBackend, "I need the API for items"),
             ("Build a REST API for links with a website", Kind::RestApi, "Build a REST API for links with a website"),
         ] {
-            assert_eq!(take(sentence).unwrap(), (left.to_owned(), kind), "{sentence}");
+            assert_eq!(take(sentence).unwrap(), Asked { sentence: left.to_owned(), kind, whole: None }, "{sentence}");
+        }
+        for (sentence, left, whole) in [
+            ("Make a todo app with a title", "Make a todo API with a title", "app"),
+            ("I want to keep track of my plants", "API to keep track of my plants", ""),
+            ("Manage employees. An employee has a name", "API to Manage employees. An employee has a name", ""),
+            ("Projects have a name", "Projects have a name", ""),
+        ] {
+            assert_eq!(take(sentence).unwrap(), Asked { sentence: left.to_owned(), kind: Kind::WebApp, whole: Some(whole) }, "{sentence}");
         }
         for sentence in
             ["Build a mobile app for todos", "Build a GraphQL API for todos", "Improve user retention", "Build a game like chess"]

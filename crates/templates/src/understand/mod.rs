@@ -4,14 +4,15 @@ pub(crate) mod blocks;
 pub(crate) mod constraints;
 pub(crate) mod fields;
 mod kinds;
+pub(crate) mod phrasing;
 mod plan;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod words;
 
-use crate::migrations;
 use crate::render::is_template_name;
 use crate::{Block, Field, FieldType, Format, Kind, Resource, Understanding};
+use crate::{migrations, modify};
 use resources::Read;
 
 /// Why a sentence is not built, and what would be.
@@ -36,6 +37,11 @@ const LONGEST: usize = 2_000;
 /// # Errors
 /// It asks for something the templates do not build, contradicts itself, or is not understood.
 pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
+    read(sentence).map(|(understanding, _)| understanding)
+}
+
+/// And whether it names its kind.
+pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     if sentence.is_empty() {
         return refuse("The goal is empty");
@@ -44,11 +50,17 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
     let (sentence, template) = template(politely(&sentence));
-    let (sentence, kind) = kinds::take(sentence)?;
-    let (sentence, blocks) = blocks::take(&sentence, kind);
+    let (sentence, said) = phrasing::plain(sentence);
+    let kinds::Asked { sentence, kind, whole } = kinds::take(&sentence)?;
+    let (sentence, mut blocks) = blocks::take(&sentence, kind);
+    for block in said {
+        if !blocks.contains(&block) {
+            blocks.push(block);
+        }
+    }
     scope::check(&sentence, kind)?;
     let (sentence, plan) = if kind == Kind::DataPipeline { plan::take(&sentence) } else { (sentence, plan::Plan::default()) };
-    let read = resources::read(&sentence)?;
+    let read = resources::read(&sentence, whole)?;
     let (mut assumed, mut not_understood) = (Vec::new(), read.rest.clone());
     let resources = describe(&read, &mut assumed, &mut not_understood)?;
     if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
@@ -58,6 +70,9 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
         && let Some(block) = blocks.iter().find(|block| !matches!(block, Block::Search | Block::Pagination))
     {
         return refuse(format!("It asks for {block}, which data pipelines do not have"));
+    }
+    if whole.is_some() {
+        assumed.push(format!("It names no kind of project: it is built as a {kind}, with the same for programs under /api"));
     }
     if let Some(template) = template {
         assumed.push(format!("It is built from the template {template}"));
@@ -73,7 +88,7 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
         kind,
         template: template.unwrap_or(kind.template()).to_owned(),
         title: String::new(),
-        migrations: vec![migrations::create(&resources)],
+        migrations: Vec::new(),
         resources,
         blocks,
         every_s,
@@ -81,8 +96,37 @@ pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
         assumed,
         not_understood,
     };
+    // "The email must be unique. Status is open or closed."
+    for clause in std::mem::take(&mut understanding.not_understood) {
+        if let Some(none) = without_any(&clause).and_then(|name| understanding.resources.iter().find(|r| r.plural == name)) {
+            return refuse(format!("The goal contradicts itself: it is with and without {}", none.plural));
+        }
+        match said_of_fields(&understanding, &clause) {
+            Some(read) => understanding = read,
+            None => understanding.not_understood.push(clause),
+        }
+    }
+    understanding.migrations = vec![migrations::create(&understanding.resources)];
     understanding.title = title(kind, &understanding.things());
-    Ok(understanding)
+    Ok((understanding, whole.is_none()))
+}
+
+/// "but no posts"
+fn without_any(clause: &str) -> Option<&str> {
+    let clause = clause.trim_start_matches("and ").trim_start_matches("but ");
+    clause.strip_prefix("no ").or(clause.strip_prefix("without any "))
+}
+
+/// With what a clause says of its fields: "email must be unique and phone is optional" is two.
+fn said_of_fields(of: &Understanding, clause: &str) -> Option<Understanding> {
+    if let Some(resources) = modify::said_of_field(of, clause) {
+        return Some(Understanding { resources, ..of.clone() });
+    }
+    [", and ", ", ", " and "].iter().find_map(|between| {
+        let (first, rest) = clause.split_once(between)?;
+        let resources = modify::said_of_field(of, first)?;
+        said_of_fields(&Understanding { resources, ..of.clone() }, rest)
+    })
 }
 
 const HOUR_S: u32 = 3_600;
@@ -118,6 +162,9 @@ fn template(sentence: &str) -> (&str, Option<&str>) {
 fn of_kind(kind: Kind, blocks: &[Block], plan: &plan::Plan) -> Vec<&'static str> {
     let mut assumed = Vec::new();
     let login = blocks.contains(&Block::Authentication) || kind == Kind::MobileBackend;
+    if blocks.contains(&Block::Search) {
+        assumed.push("Search looks in all texts");
+    }
     assumed.push(if login {
         "Data is kept in SQLite; everybody signs up with an e-mail address and sees only their own"
     } else {
@@ -200,6 +247,13 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
         resources.push(resource);
     }
     relate(read, &mut resources)?;
+    // What was taken for a text is another kind of thing.
+    for kept in resources.clone() {
+        let names = [&kept.identifier, &kept.plural.replace([' ', '-'], "_")].map(|name| format!("{name} is "));
+        assumed.retain(|said| {
+            !names.iter().any(|name| said.split(": ").last().is_some_and(|said| said.starts_with(name))) || said.contains("required, the")
+        });
+    }
     for resource in &mut resources {
         // What has nothing but what it belongs to has a name.
         if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
@@ -334,7 +388,7 @@ mod tests {
             ("Robert'); DROP TABLE students;--", "not understood"),
             ("Improve user retention", "not understood"),
             ("Build a landing page for todos with a title", "landing page"),
-            ("Build a REST API for todos with a title where users can log in", "login"),
+            ("Build a REST API for todos with a title and permissions", "permissions"),
             ("Build a REST API for books and authors with a name", "several kinds of thing"),
             ("Build a data pipeline for orders with a title, with login", "login"),
             ("Build a GraphQL API for todos", "GraphQL"),
@@ -379,8 +433,6 @@ mod tests {
             check(sentence, expected);
         }
         for (sentence, left) in [
-            ("Build a REST API for todos with a title, searchable by title", "searchable by title"),
-            ("Build a REST API for users with a name and an email that is not required", "an email that is not required"),
             ("Build a REST API for people with a name and an age of 18 or older", "an age of 18 or older"),
             ("Build a REST API for posts with a title and up to 5 tags", "tags"),
         ] {
@@ -389,9 +441,100 @@ mod tests {
         }
         for sentence in [
             "Build a REST API for notes with a text, with login so that everyone can see items",
-            "Build a REST API for albums with a title and tracks, each track has a length",
             "Build a REST API for users with a name of at most 5",
-            "Build a REST API for forms with a dark mode that can be on or off",
+        ] {
+            assert!(understand(sentence).is_err(), "{sentence}: {}", shown(sentence));
+        }
+    }
+
+    /// By somebody who did not know the parser, before it read them.
+    #[test]
+    fn goals_are_read_as_people_type_them() {
+        for (sentence, expected) in [
+            ("I want a todo app where each todo has a title, a due date and a done flag", "todos [title!:Text due_date:Date done:Boolean]"),
+            (
+                "Create an inventory service: products have a name, a SKU that must be unique, a price and a quantity in stock. Each product belongs to a warehouse, and warehouses have a name and a city.",
+                "products [name!:Text sku:Text price:Number quantity_in_stock:Integer warehouse!:Reference], warehouses [name!:Text city:Text]",
+            ),
+            (
+                "A customer has many orders; customers have a name and a unique email, orders have a total and a status which is pending, paid or shipped",
+                "customers [name!:Text email:Email], orders [total:Number status!:Text customer!:Reference]",
+            ),
+            (
+                "Make me a recipe app. Recipes have a title and a cooking time in minutes, and ingredients of a recipe have a name and an amount.",
+                "recipes [title!:Text cooking_time:Integer], ingredients [name!:Text amount:Number recipe!:Reference]",
+            ),
+            (
+                "A blog with posts and comments, posts have a title and a body, comments have an author and a text",
+                "posts [title!:Text body:Text], comments [author!:Text text:Text]",
+            ),
+            (
+                "I need a CRM for my small business with companies and contacts. Every contact belongs to a company.",
+                "companies [name!:Text], contacts [name!:Text company!:Reference]",
+            ),
+            (
+                "Chat room app with live updates, messages have a sender and a text of up to 500 characters",
+                "messages [sender!:Text text:Text]",
+            ),
+            (
+                "API for a pet shop: pets have a name, an age that can't be negative and a price",
+                "pets [name!:Text age:Integer price:Number]",
+            ),
+            (
+                "Hotel rooms with a number, a nightly price and whether it is available",
+                "hotel-rooms [number:Integer nightly_price:Number available:Boolean]",
+            ),
+            (
+                "Keep track of my vinyl records: artist, title, year and rating from 1 to 10",
+                "vinyl-records [artist!:Text title:Text year:Integer rating:Integer]",
+            ),
+            (
+                "school app with teachers, courses and students, a course has one teacher and many students",
+                "teachers [name!:Text], courses [name!:Text teacher!:Reference], students [name!:Text course!:Reference]",
+            ),
+            (
+                "Product catalogue with categories. A category has many products. A product has a name and a price greater than 0.",
+                "products [name!:Text price:Number category!:Reference], categories [name!:Text]",
+            ),
+            (
+                "A movie database with movies (title, release year, rating) and reviews (text, stars from 1 to 5) of a movie",
+                "movies [title!:Text release_year:Integer rating:Number], reviews [text!:Text stars:Integer movie!:Reference]",
+            ),
+            ("create a todo list with users who can sign up and log in, each user sees only their own todos", "todos [name!:Text]"),
+            (
+                "Vehicles with a license plate (required, unique), make, model, mileage as a whole number",
+                "vehicles [license_plate!:Text make:Text model:Text mileage:Integer]",
+            ),
+            (
+                "Web shop backend with products, carts and orders, with login",
+                "products [name!:Text], carts [name!:Text], orders [name!:Text]",
+            ),
+            ("API with users having a username between 3 and 20 characters and an email", "users [username!:Text email:Email]"),
+            (
+                "A wiki with pages, which have a slug, a title and markdown content, and attachments can be uploaded",
+                "pages [slug!:Text title:Text markdown_content:Text]",
+            ),
+            (
+                "Feedback collector: name is optional, message is required, score is a number from 0 to 10",
+                "feedbacks [name:Text message!:Text score:Integer]",
+            ),
+        ] {
+            check(sentence, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_said_beside_the_fields_is_read_too() {
+        let u = understand("Contacts API with name, phone and email; email must be unique and phone is optional").unwrap();
+        assert!(u.resources[0].field("email").is_some_and(|field| field.unique) && u.not_understood.is_empty(), "{u:?}");
+        let u = understand("A photo gallery where users log in and upload photos; photos have a caption").unwrap();
+        assert_eq!(u.blocks, [Block::Authentication, Block::FileUpload]);
+        for sentence in [
+            "Write me a poem about databases",
+            "A 3D first-person shooter with multiplayer",
+            "Make it faster",
+            "A blog with posts, but no posts",
+            "We have a problem",
         ] {
             assert!(understand(sentence).is_err(), "{sentence}: {}", shown(sentence));
         }

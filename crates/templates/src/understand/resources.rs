@@ -1,6 +1,7 @@
 //! Which kinds of thing are to be kept, what is said of each, and which belongs to which.
 
 use super::constraints::{joined, tokens};
+use super::kinds::{HOLDING, WHOLES};
 use super::scope::{self, find};
 use super::{Refusal, refuse, words};
 use crate::Resource;
@@ -22,6 +23,8 @@ pub(super) struct Described {
     pub(super) fields: Vec<String>,
     /// What it shall not have.
     pub(super) without: Vec<String>,
+    /// Only the name of the whole names it: "an inventory system".
+    implied: bool,
 }
 
 const RESOURCES_MOST: usize = 20;
@@ -52,35 +55,48 @@ const CONTAINERS: &[(&str, &str)] = &[
 const LEADS: &[&str] =
     &[" where ", ", where ", ", each ", ", every ", " each ", ", a ", ", an ", ", the ", " that belong to ", " that belongs to "];
 
-pub(super) fn read(sentence: &str) -> Result<Read, Refusal> {
+/// `whole`: the word for the whole, where it names no kind of project.
+pub(super) fn read(sentence: &str, whole: Option<&str>) -> Result<Read, Refusal> {
     let clauses = scope::clauses(sentence);
-    let main = clauses.iter().find(|clause| scope::after_lead(clause).is_some()).copied();
-    let Some(main) = main else { return refuse("The goal does not say what the API is for") };
-    let (after, without) = scope::cut_without(scope::after_lead(main).unwrap_or_default());
-    if let Some(odd) =
-        without.iter().find(|part| part.split(' ').count() > 3 || scope::first_of(&format!(" {part} "), scope::BEFORE_FIELDS).is_some())
-    {
-        return refuse(format!("What follows \"without\" is not understood (\"{odd}\")"));
-    }
-    let (phrase, said) = head(&after);
     let mut read = Read::default();
-    read.name(phrase.trim().trim_end_matches(','), said.as_deref())?;
-    if let Some(said) = said {
-        let only = read.resources.len() == 1;
-        let begins_with_fields = said.starts_with(FIELDS);
-        if begins_with_fields && !only {
-            return refuse(format!("It names several kinds of thing (\"{}\"), and does not say whose the fields are", phrase.trim()));
+    let leading = clauses.iter().find_map(|clause| Some((*clause, scope::after_lead(clause)?.to_owned(), false)));
+    let main = leading.or_else(|| {
+        clauses.iter().find_map(|clause| named_whole(clause, whole, sentence).map(|(after, implied)| (*clause, after, implied)))
+    });
+    if let Some((_, after, implied)) = &main {
+        read.main(after, *implied)?;
+    }
+    let said = main.as_ref().map_or("", |(main, ..)| main);
+    for clause in clauses.into_iter().filter(|clause| *clause != said && !scope::says_no_more(clause, said)) {
+        if read.statements(clause, None, false)? {
+            continue;
         }
-        let said = said.trim_start_matches(FIELDS);
-        if !read.statements(said, Some(0), begins_with_fields)? {
-            read.rest.push(said.to_owned());
+        // "API for a fitness tracker. For workouts with a date"
+        match scope::after_lead(clause) {
+            Some(after) => read.main(after, false)?,
+            None if is_empty(clause) => {}
+            None => read.rest.push(clause.to_owned()),
         }
     }
-    read.resources[0].without = without;
-    for clause in clauses.into_iter().filter(|clause| *clause != main && !scope::says_no_more(clause, main)) {
-        if !read.statements(clause, None, false)? {
-            read.rest.push(clause.to_owned());
+    // "An inventory system. Products have a name": nobody said anything of inventories.
+    let related: Vec<usize> = read.relations.iter().flat_map(|(one, to)| [*one, *to]).collect();
+    let idle = (0..read.resources.len()).find(|at| {
+        let described = &read.resources[*at];
+        described.implied && described.fields.is_empty() && !related.contains(at)
+    });
+    if let Some(idle) = idle.filter(|_| read.resources.len() > 1) {
+        read.resources.remove(idle);
+        for place in read.relations.iter_mut().flat_map(|(one, to)| [one, to]) {
+            *place -= usize::from(*place > idle);
         }
+    }
+    if read.resources.is_empty() {
+        let named = "The goal does not say what the API is for";
+        return refuse(if whole.is_some() {
+            "The goal is not understood: it does not say what is to be kept, such as \"todos with a title\""
+        } else {
+            named
+        });
     }
     if read.resources.len() > RESOURCES_MOST {
         return refuse(format!("It names {} kinds of thing; the templates take {RESOURCES_MOST}", read.resources.len()));
@@ -88,6 +104,121 @@ pub(super) fn read(sentence: &str) -> Result<Read, Refusal> {
     Ok(read)
 }
 
+const INTRO: &[&str] = &[
+    "build", "create", "make", "write", "develop", "design", "generate", "set", "up", "give", "need", "want", "would", "like", "have",
+    "be", "is", "i", "we", "me", "us", "you", "please", "to", "can", "could", "for", "it", "this", "i'd", "a", "an", "the", "my", "our",
+    "hello", "hi",
+];
+const SIZES: &[&str] = &[
+    "simple",
+    "small",
+    "little",
+    "basic",
+    "new",
+    "nice",
+    "rest",
+    "crud",
+    "json",
+    "http",
+    "web",
+    "online",
+    "internal",
+    "tiny",
+    "quick",
+    "minimal",
+    "complete",
+    "full",
+    "restful",
+    "good",
+    "lightweight",
+    "modern",
+    "personal",
+    "private",
+    "digital",
+    "free",
+    "easy",
+];
+
+/// "Build a simple API" says nothing by itself.
+fn is_empty(clause: &str) -> bool {
+    let lower = clause.to_lowercase();
+    lower.split(' ').all(|word| word == "api" || INTRO.contains(&word) || SIZES.contains(&word))
+}
+
+/// What stands in its stead after "API for": "todos with a title" for "a todo API with a title", and whether only the name of the whole names it.
+/// `sentence`: all of it.
+fn named_whole(clause: &str, whole: Option<&str>, sentence: &str) -> Option<(String, bool)> {
+    let words: Vec<&str> = clause.split(' ').collect();
+    let at = words.iter().position(|word| word.trim_end_matches([',', ':']).eq_ignore_ascii_case("api"))?;
+    let before: Vec<String> = words[..at].iter().map(|word| word.to_lowercase()).collect();
+    let from = before.iter().rposition(|word| INTRO.contains(&word.trim_end_matches(','))).map_or(0, |at| at + 1);
+    let mut name: Vec<&str> = before[from..].iter().map(String::as_str).filter(|word| !SIZES.contains(word)).collect();
+    while name.len() > 1 && ["management", "tracking", "booking", "planning", "list", "data"].contains(&name[name.len() - 1]) {
+        name.pop();
+    }
+    let rest = words[at + 1..].join(" ");
+    let lower = rest.to_lowercase();
+    let goes_on = rest.is_empty()
+        || words[at].ends_with(',')
+        || ["with ", "having ", "where ", "in which ", "that has ", "which has ", "containing ", ","]
+            .iter()
+            .any(|begin| lower.starts_with(begin));
+    if !goes_on || name.len() > NAME_WORDS {
+        return None;
+    }
+    // "with companies and contacts" names things where something more is said of one, or where the whole is none.
+    let listed = lower.strip_prefix("with ").or(lower.strip_prefix("having ")).map(|_| &rest[rest.find(' ').map_or(0, |at| at + 1)..]);
+    if let Some((things, behind)) =
+        listed.and_then(|listed| things(listed, sentence, name.is_empty() || whole.is_some_and(|whole| HOLDING.contains(&whole))))
+    {
+        let own = Some(name.join(" ")).filter(|own| things.len() == 1 && !own.is_empty() && container(own).is_none());
+        let names: Vec<String> = own.into_iter().chain(things).collect();
+        return Some((format!("{}{behind}", names.join(" and ")), false));
+    }
+    if name.is_empty() {
+        return None;
+    }
+    // "a chat room app, messages have a text"
+    let states = words.get(at + 2).is_some_and(|verb| is_verb(verb));
+    let separate = match rest.is_empty() || rest.starts_with(',') {
+        true => "",
+        false if states => ", where ",
+        false => " ",
+    };
+    Some((format!("{}{separate}{rest}", name.join(" ")), true))
+}
+
+pub(super) fn is_verb(word: &str) -> bool {
+    ["has", "have", "belong", "belongs"].contains(&word.to_lowercase().as_str())
+}
+
+/// The things that a list begins with, when it is one of things, and what comes after.
+fn things(listed: &str, sentence: &str, sure: bool) -> Option<(Vec<String>, String)> {
+    let words = tokens(listed);
+    let ends = |word: &String| ["where", "that", "which", "each", "every", "a", "an", "the"].contains(&word.to_lowercase().as_str());
+    let states = |at: usize| at > 0 && words[at - 1] == "," && !ends(&words[at]) && words.get(at + 1).is_some_and(|word| is_verb(word));
+    let length = (0..words.len()).find(|at| ends(&words[*at]) || states(*at) || words[*at] == "but").unwrap_or(words.len());
+    let list = joined(&words[..length]).replace(" and ", ",");
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty()).collect();
+    let many = |name: &String| resource(name).is_ok_and(|one| one.plural == *name && one.singular != *name && !name.contains(' '));
+    if names.is_empty() || !names.iter().all(many) {
+        return None;
+    }
+    // "Every contact belongs to a company"
+    let said_of = |name: &String| {
+        let (one, many) = (words::singular(name), name.as_str());
+        let sentence = sentence.to_lowercase();
+        [one.as_str(), many]
+            .iter()
+            .any(|name| ["has ", "have ", "belongs ", "belong "].iter().any(|verb| sentence.contains(&format!("{name} {verb}"))))
+    };
+    let lead = if length < words.len() && states(length) { ", where " } else { ", " };
+    let behind = if length < words.len() { format!("{lead}{}", joined(&words[length..])) } else { String::new() };
+    let which = ["that", "which", "where", "each", "every"]
+        .iter()
+        .any(|word| words.get(length).is_some_and(|next| next.eq_ignore_ascii_case(word)));
+    (which || names.iter().any(said_of) || (sure && names.len() > 1)).then_some((names, behind))
+}
 /// Stands before a text that says fields of what came before.
 const FIELDS: char = '\u{E001}';
 
@@ -109,15 +240,47 @@ fn head(after: &str) -> (String, Option<String>) {
 }
 
 impl Read {
+    /// What the clause says that names the whole. `implied`: by its own name only.
+    fn main(&mut self, after: &str, implied: bool) -> Result<(), Refusal> {
+        let (after, without) = scope::cut_without(after);
+        let odd = |part: &&String| part.split(' ').count() > 3 || scope::first_of(&format!(" {part} "), scope::BEFORE_FIELDS).is_some();
+        if let Some(odd) = without.iter().find(odd) {
+            return refuse(format!("What follows \"without\" is not understood (\"{odd}\")"));
+        }
+        let (phrase, said) = head(&after);
+        let named = self.name(phrase.trim().trim_end_matches(','), said.as_deref(), implied)?;
+        let Some(first) = named.first().copied() else { return refuse("The goal does not say what the API is for") };
+        if let Some(said) = said {
+            let only = named.len() == 1;
+            let begins_with_fields = said.starts_with(FIELDS);
+            if begins_with_fields && !only {
+                return refuse(format!("It names several kinds of thing (\"{}\"), and does not say whose the fields are", phrase.trim()));
+            }
+            let said = said.trim_start_matches(FIELDS);
+            if !self.statements(said, Some(first), begins_with_fields)? {
+                self.rest.push(said.to_owned());
+            }
+        }
+        self.resources[first].without = without;
+        // "a fitness tracker" is the whole once more.
+        self.resources[first].implied = implied || WHOLES.iter().any(|whole| phrase.trim().to_lowercase().ends_with(&format!(" {whole}")));
+        Ok(())
+    }
+
     /// What one clause says of resources that are there.
     pub(super) fn existing(resources: &[Resource], clause: &str) -> Result<Self, Refusal> {
-        let described = resources.iter().map(|resource| Described { resource: resource.clone(), fields: Vec::new(), without: Vec::new() });
+        let described = resources.iter().map(|resource| Described {
+            resource: resource.clone(),
+            fields: Vec::new(),
+            without: Vec::new(),
+            implied: false,
+        });
         let mut read = Self { resources: described.collect(), ..Self::default() };
         if read.statements(clause, None, false)? { Ok(read) } else { refuse(format!("\"{clause}\" is not understood as a change")) }
     }
 
     /// "products and warehouses", "authors and their posts", "a shopping list".
-    fn name(&mut self, phrase: &str, said: Option<&str>) -> Result<(), Refusal> {
+    fn name(&mut self, phrase: &str, said: Option<&str>, implied: bool) -> Result<Vec<usize>, Refusal> {
         if find(phrase, " or ").is_some() {
             return refuse(format!("\"{phrase}\" is not understood as the names of kinds of thing"));
         }
@@ -131,21 +294,23 @@ impl Read {
             // "a shopping list where items have a name": they are named.
             let subject = said.filter(|said| !said.starts_with(FIELDS)).and_then(subject_of);
             contained = subject.unwrap_or(things.to_owned());
-        } else if words::is_article(phrase.split(' ').next().unwrap_or_default())
+        } else if (implied || words::is_article(phrase.split(' ').next().unwrap_or_default()))
             && let Some(subject) = said.filter(|said| !said.starts_with(FIELDS)).and_then(subject_of)
         {
             // "a habit tracker where habits have a name"
             contained = subject;
         }
         let parts = contained.replace(" and ", ",").replace(" as well as ", ",");
+        let mut named = Vec::new();
         for part in parts.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let theirs = part.strip_prefix("their ").or(part.strip_prefix("its "));
             let at = self.place(theirs.unwrap_or(part))?;
             if theirs.is_some() && at > 0 {
                 self.relate(at, at - 1);
             }
+            named.push(at);
         }
-        if self.resources.is_empty() { refuse("The goal does not say what the API is for") } else { Ok(()) }
+        Ok(named)
     }
 
     /// Where the resource of this name is; it is added where it is not.
@@ -154,7 +319,7 @@ impl Read {
         if let Some(at) = self.find(&resource.singular) {
             return Ok(at);
         }
-        self.resources.push(Described { resource, fields: Vec::new(), without: Vec::new() });
+        self.resources.push(Described { resource, fields: Vec::new(), without: Vec::new(), implied: false });
         Ok(self.resources.len() - 1)
     }
 
@@ -183,6 +348,18 @@ impl Read {
                     None => subject.unwrap_or(0),
                 });
                 (verb, at, any) = (Some(next), behind, true);
+                continue;
+            }
+            // "customers have many addresses with a street"
+            if verb == Some(Verb::HasMany)
+                && words[at].eq_ignore_ascii_case("with")
+                && !object.is_empty()
+                && resource(&joined(&object)).is_ok()
+            {
+                let many = joined(&std::mem::take(&mut object));
+                self.say(subject, verb, std::slice::from_ref(&many))?;
+                (subject, verb) = (Some(self.place(&many)?), Some(Verb::Has));
+                at += 1;
                 continue;
             }
             // "ingredients of a recipe with a name"
@@ -228,8 +405,7 @@ impl Read {
             let known = resource(&name).ok().filter(|resource| self.find(&resource.singular).is_some());
             // One that was not named before, at the beginning of a clause: "Warehouses have a name".
             let new = || {
-                at == 0
-                    && current.is_none()
+                (at == 0 && current.is_none() || at > 0 && length == 1 && current.is_some())
                     && resource(&name).is_ok_and(|r| determined > 0 || r.plural == name.to_lowercase())
                     && !is_people(&name)
             };
@@ -331,6 +507,12 @@ fn container(phrase: &str) -> Option<&'static str> {
     CONTAINERS.iter().find(|(container, _)| bare == *container || name == *container).map(|(_, things)| *things)
 }
 
+/// The first thing that holds others, and where it stands.
+pub(super) fn container_in(text: &str) -> Option<(usize, &'static str)> {
+    let lower = text.to_ascii_lowercase();
+    CONTAINERS.iter().filter_map(|(container, _)| Some((lower.find(&format!(" {container} "))? + 1, *container))).min()
+}
+
 const NO_NAMES: &[&str] = &[
     "with", "in", "to", "or", "who", "which", "that", "have", "has", "is", "are", "can", "not", "no", "at", "most", "optional", "required",
     "unique", "from", "for", "by", "where",
@@ -374,7 +556,7 @@ mod tests {
 
     /// Each resource with its fields' texts, and what it belongs to.
     fn shown(sentence: &str) -> String {
-        match read(sentence) {
+        match read(sentence, None) {
             Err(refusal) => format!("refused: {}", refusal.reason),
             Ok(read) => {
                 let of = |at: usize| {

@@ -105,7 +105,34 @@ const VERBS: &[(&str, &str)] = &[
     ("record", "recording"),
     ("handle", "handling"),
     ("serve", "serving"),
+    ("create", "creating"),
+    ("save", "saving"),
+    ("organize", "organizing"),
+    ("organise", "organising"),
+    ("maintain", "maintaining"),
+    ("log", "logging"),
+    ("list", "listing"),
+    ("catalog", "cataloging"),
+    ("catalogue", "cataloguing"),
+    ("administer", "administering"),
 ];
+
+/// Without "I would like to".
+pub(super) fn without_wish(sentence: &str) -> &str {
+    const WISH: &[&str] =
+        &["i", "we", "want", "need", "would", "like", "i'd", "we'd", "to", "please", "help", "me", "us", "let", "have", "be", "able"];
+    let mut rest = sentence;
+    while let Some((first, behind)) = rest.split_once(' ').filter(|(first, _)| WISH.contains(&first.to_lowercase().trim_matches(','))) {
+        let _ = first;
+        rest = behind;
+    }
+    rest
+}
+
+/// "Keep track of plants".
+pub(super) fn begins_with_verb(clause: &str) -> bool {
+    VERBS.iter().any(|(verb, _)| find(&format!("{clause} "), &format!("{verb} ")) == Some(0))
+}
 
 /// The text behind what introduces the resources, in a clause that has it.
 pub(crate) fn after_lead(clause: &str) -> Option<&str> {

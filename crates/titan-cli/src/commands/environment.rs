@@ -25,13 +25,13 @@ pub(crate) struct DeployArgs {
 #[derive(clap::Args)]
 struct Rollout {
     /// rolling: all requests as soon as it is healthy; blue-green: and the version before it stays ready until it has proved itself; canary: a share of
-    /// the requests until then.
+    /// the requests until then; gradual: a share that grows.
     #[arg(long, default_value = "rolling")]
     strategy: String,
-    /// Of a canary: percent of the requests [default: 10]
+    /// Of canary and gradual: percent of the requests, at the beginning [default: 10]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     share: u32,
-    /// Of a canary and blue-green: for how many seconds it is tried out [default: 60]
+    /// Of all but rolling: for how many seconds it is tried out [default: 60]
     #[arg(long = "observe", value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     observe_s: u32,
 }

@@ -45,6 +45,9 @@ pub(crate) struct RollbackArgs {
     /// As shown by `titan history`; the version before the one that is, if not given.
     #[arg(long, default_value = "")]
     to: String,
+    /// Only say what would change.
+    #[arg(long)]
+    plan: bool,
 }
 
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
@@ -54,8 +57,9 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
 }
 
 pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let begun = client.post(&format!("/projects/{}/rollback", args.project), &json!({ "to": args.to })).await?;
-    follow(client, &text(&begun, "id"), false, json).await
+    let RollbackArgs { project, to, plan } = args;
+    let begun = client.post(&format!("/projects/{project}/rollback"), &json!({ "to": to, "plan_only": plan })).await?;
+    follow(client, &text(&begun, "id"), plan, json).await
 }
 
 /// What would change is shown before anything does.

@@ -44,9 +44,9 @@ async fn over_rabbitmq_and_many_processes() {
     let receiver = OtlpReceiver::start();
     let stack = Stack::up(17_100, &[("TITAN_OTLP_ENDPOINT", &receiver.endpoint)]).await;
     one_trace(&receiver, &stack, EXPECTED).await;
-    eventually("spans of all five services and the command line", async || {
+    eventually("spans of all five services, the proxy and the command line", async || {
         let services: HashSet<_> = receiver.spans().into_iter().map(|s| s.service).collect();
-        (services.len() == 6).then_some(())
+        (services.len() == 7).then_some(())
     })
     .await;
 }

@@ -191,11 +191,11 @@ impl App {
 }
 
 fn rollout(strategy: Strategy, share: u32, observe_s: u32) -> Result<Rollout> {
-    if share > 0 && strategy != Strategy::Canary {
-        return Err(Error::invalid("rollout.share", "is a canary's"));
+    if share > 0 && !matches!(strategy, Strategy::Canary | Strategy::Gradual) {
+        return Err(Error::invalid("rollout.share", "is a canary's, or of a gradual one"));
     }
     if observe_s > 0 && strategy == Strategy::Rolling {
-        return Err(Error::invalid("rollout.observe_s", "is a canary's or of blue-green; a rolling one is not tried out"));
+        return Err(Error::invalid("rollout.observe_s", "is of canary, gradual and blue-green; a rolling one is not tried out"));
     }
     if share > 100 {
         return Err(Error::invalid("rollout.share", "must be 1 to 100 percent"));
@@ -207,7 +207,7 @@ fn rollout(strategy: Strategy, share: u32, observe_s: u32) -> Result<Rollout> {
     Ok(match strategy {
         Strategy::Rolling => Rollout { strategy, share: 100, observe_s: 0 },
         Strategy::BlueGreen => Rollout { strategy, share: 100, observe_s: or(observe_s, OBSERVE_S) },
-        Strategy::Canary => Rollout { strategy, share: or(share, SHARE), observe_s: or(observe_s, OBSERVE_S) },
+        Strategy::Canary | Strategy::Gradual => Rollout { strategy, share: or(share, SHARE), observe_s: or(observe_s, OBSERVE_S) },
     })
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Strategy {
     BlueGreen,
     /// It has a share of them until then.
     Canary,
+    /// It has a share of them, which grows.
+    Gradual,
 }
 
 /// What is known of a version's requests.

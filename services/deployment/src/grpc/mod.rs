@@ -50,6 +50,7 @@ impl DeploymentService for Api {
             proto::Strategy::Unspecified | proto::Strategy::Rolling => Strategy::Rolling,
             proto::Strategy::BlueGreen => Strategy::BlueGreen,
             proto::Strategy::Canary => Strategy::Canary,
+            proto::Strategy::Gradual => Strategy::Gradual,
         };
         let (project, proto::Rollout { share, observe_s, .. }) = (project(&project_id)?, rollout);
         let deploy =
@@ -157,6 +158,7 @@ impl Api {
             Strategy::Rolling => proto::Strategy::Rolling,
             Strategy::BlueGreen => proto::Strategy::BlueGreen,
             Strategy::Canary => proto::Strategy::Canary,
+            Strategy::Gradual => proto::Strategy::Gradual,
         };
         let whole = |n: i32| u32::try_from(n).unwrap_or(0);
         let rollout = Some(proto::Rollout { strategy: strategy.into(), share: whole(share), observe_s: whole(observe_s) });

@@ -293,7 +293,10 @@ pub(crate) struct Route {
 }
 
 pub(crate) async fn routes(db: &impl ConnectionTrait, host: &str) -> Result<Vec<Route>> {
-    let select = "SELECT id, org_id, project_slug, environment, port, held_for IS NOT NULL AS held, CASE WHEN state = 'starting' THEN share END AS share
+    // A gradual one's share grows four times, evenly, and has all in the last quarter of its time.
+    let select = "SELECT id, org_id, project_slug, environment, port, held_for IS NOT NULL AS held, CASE WHEN state = 'starting' AND strategy = 'gradual'
+            THEN share + (100 - share) * least(floor(extract(epoch FROM now() - observed_since) * 4 / greatest(observe_s, 1)), 3)::int / 3
+            WHEN state = 'starting' THEN share END AS share
         FROM deployment WHERE host = $1 AND port IS NOT NULL AND (state = 'running' OR (state = 'starting' AND observed_since IS NOT NULL)) ORDER BY id";
     Ok(Route::find_by_statement(sql(select, [host.into()])).all(db).await?)
 }

@@ -95,6 +95,31 @@ async fn a_canary_has_its_share_until_it_has_passed_and_loses_it_when_it_does_wo
 }
 
 #[tokio::test]
+async fn a_gradual_one_has_more_and_more() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_190, 24_199), 20).await;
+    let first = fixture.deploy(&replica, &fixture.source.commit(&version(1), &[])).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    serves(&replica, "version 1").await;
+    let second = fixture.roll_out(&replica, &version(2), Strategy::Gradual, 10, 12).await;
+    fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
+    serves(&replica, "version 2").await;
+    let mut shares = Vec::new();
+    while fixture.get(&replica, &second.id).await.state() == DeploymentState::TriedOut {
+        shares.push(answers(&replica, 50).await.get("version 2").copied().unwrap_or(0) * 2);
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    fixture.until(&replica, &second.id, DeploymentState::Running).await;
+    // 10, 40, 70 and 100 percent; a look may fall between two.
+    assert!(
+        shares[0] <= 15 && shares.iter().any(|share| (35..=45).contains(share)) && shares.last().is_some_and(|last| *last >= 70),
+        "{shares:?}"
+    );
+    assert!(shares.is_sorted_by(|one, next| *one <= next + 4), "{shares:?}");
+    replica.service.stop().await;
+}
+
+#[tokio::test]
 async fn the_version_before_a_blue_green_one_stays_ready() {
     let fixture = Fixture::new().await;
     let replica = fixture.replica((24_120, 24_139), 20).await;

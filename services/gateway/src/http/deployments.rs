@@ -33,7 +33,7 @@ struct DeploymentOut {
     commit: String,
     /// `pending`, `awaiting_approval`, `starting`, `tried_out`, `running`, `failed`, `replaced` or `stopped`.
     state: String,
-    /// `rolling`, `blue-green` or `canary`.
+    /// `rolling`, `blue-green`, `canary` or `gradual`.
     strategy: String,
     /// Of the requests, in percent, while it is tried out.
     share: u32,

@@ -37,14 +37,14 @@ struct DeployIn {
     #[serde(default)]
     commit: String,
     /// `rolling` (if not given): as soon as it is healthy it has all requests. `blue-green`: and the version before it stays ready until it has
-    /// proved itself. `canary`: it has a share of the requests until then. While it is tried out it fails, and the version before it has all
+    /// proved itself. `canary`: it has a share of the requests until then; `gradual`: a share that grows four times. While it is tried out it fails, and the version before it has all
     /// requests again, when it is not well, fails more of them or takes clearly longer.
     #[serde(default)]
     strategy: String,
-    /// Of a canary: percent of the requests; 10 if not given.
+    /// Of canary and gradual: percent of the requests, at the beginning; 10 if not given.
     #[serde(default)]
     share: u32,
-    /// Of a canary and blue-green: for how many seconds it is tried out; 60 if not given.
+    /// Of all but rolling: for how many seconds it is tried out; 60 if not given.
     #[serde(default)]
     observe_s: u32,
 }
@@ -55,7 +55,8 @@ fn rollout(strategy: &str, share: u32, observe_s: u32) -> Result<Rollout> {
         "" | "rolling" => Strategy::Rolling,
         "blue-green" => Strategy::BlueGreen,
         "canary" => Strategy::Canary,
-        _ => return Err(Error::invalid("strategy", "must be rolling, blue-green or canary")),
+        "gradual" => Strategy::Gradual,
+        _ => return Err(Error::invalid("strategy", "must be rolling, blue-green, canary or gradual")),
     };
     Ok(Rollout { strategy: strategy.into(), share, observe_s })
 }

@@ -52,6 +52,8 @@ async fn modify(
 struct RollbackIn {
     /// A commit of `versions`, or the beginning of its id; the version before the one that is, if not given.
     to: String,
+    /// Only say what would change.
+    plan_only: bool,
 }
 
 /// Take a project back to an earlier version, with its data.
@@ -62,10 +64,10 @@ async fn rollback(
     Caller(who): Caller,
     Path(project): Path<String>,
     headers: HeaderMap,
-    Body(RollbackIn { to }): Body<RollbackIn>,
+    Body(RollbackIn { to, plan_only }): Body<RollbackIn>,
 ) -> Result<Response> {
     let sentence = if to.is_empty() { "Roll back".to_owned() } else { format!("Roll back to {}", commit("to", &to)?) };
-    begin(&app, &who, &headers, project, sentence, false).await
+    begin(&app, &who, &headers, project, sentence, plan_only).await
 }
 
 /// A goal about a project that has something to be changed.

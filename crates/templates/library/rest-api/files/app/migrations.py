@@ -251,6 +251,12 @@ def check(connection, _mark, step):
     return []
 
 
+def own(_connection, _mark, step):
+    """There is login from now on: what is there is nobody's until somebody claims it. Without login everybody would see what is somebody's."""
+    owned = f"SELECT count(*) FROM {quoted(step['table'])} WHERE owner IS NOT NULL"
+    return [{"none": owned, "why": f"rows of {step['table']} belong to somebody; delete those first"}]
+
+
 OPERATIONS = {
     "create_table": create_table,
     "drop_table": drop_table,
@@ -261,4 +267,5 @@ OPERATIONS = {
     "retype_column": retype_column,
     "unique": unique,
     "check": check,
+    "own": own,
 }

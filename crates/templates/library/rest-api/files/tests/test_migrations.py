@@ -98,6 +98,15 @@ class StepTest(unittest.TestCase):
             migrate(self.connection, retype)
         self.assertEqual(self.rows("x")[0], ("hello",))
 
+    def test_what_belongs_to_somebody_is_not_shown_to_everybody(self):
+        way = self.there_and_back([{"op": "own", "table": "a"}])
+        next(way)
+        next(way)
+        next(way)
+        self.connection.execute("UPDATE a SET owner = 1 WHERE id = 2")
+        with self.assertRaisesRegex(Impossible, "1 rows of a belong to somebody"):
+            migrate(self.connection, self.first)
+
     def test_what_blocks_keep_goes_along(self):
         self.connection.execute("CREATE TABLE _file (resource TEXT, item INTEGER)")
         self.connection.execute("INSERT INTO _file VALUES ('a', 1)")

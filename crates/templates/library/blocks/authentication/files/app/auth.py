@@ -9,7 +9,9 @@ import time
 
 from app.errors import HttpError, Invalid
 from app.messages import Answer
+from app.migrations import quoted
 from app.operations import operation
+from app.schema import RESOURCES
 from app.times import now
 from app.validation import TYPES
 
@@ -57,7 +59,7 @@ def hashed(password, salt):
 
 
 def digest(token):
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def credentials(body):
@@ -104,6 +106,21 @@ def sign_in(application, email, password):
         connection.execute("DELETE FROM _session WHERE expires_at < ?", (now(),))
         connection.execute("INSERT INTO _session VALUES (?, ?, ?, ?)", (digest(token), user["id"], expires, now()))
     return {"token": token, "expires_at": expires}
+
+
+def claim(application, owner, body):
+    """What was there before there was login goes to who knows the code in CLAIM_CODE; how many."""
+    code, given = os.environ.get("CLAIM_CODE", ""), body.get("code") if isinstance(body, dict) else None
+    if not isinstance(given, str):
+        raise Invalid({"code": "must be a text"})
+    WRONG.begin("CLAIM_CODE")
+    if not code or not hmac.compare_digest(digest(given), digest(code)):
+        raise HttpError(403, "forbidden", "the code is not what the app's variable CLAIM_CODE says")
+    WRONG.right("CLAIM_CODE")
+    with application.store.transaction() as connection:
+        # What the owner has already, and may have only once, stays where it is.
+        claims = [f"UPDATE OR IGNORE {quoted(resource.table)} SET owner = ? WHERE owner IS NULL" for resource in RESOURCES]
+        return {"claimed": sum(connection.execute(statement, (owner,)).rowcount for statement in claims)}
 
 
 def sign_out(application, session):
@@ -160,6 +177,7 @@ def routes(application):
     return [
         ("POST", "/users", lambda request, match: Answer(201, sign_up(application, *credentials(request.json())))),
         ("GET", "/users/me", me),
+        ("POST", "/users/me/claims", lambda request, match: Answer(200, claim(application, request.owner, request.json()))),
         ("POST", "/sessions", lambda request, match: Answer(201, sign_in(application, *credentials(request.json())))),
         ("DELETE", "/sessions/current", leave),
     ]
@@ -177,6 +195,10 @@ def describe(document):
     schemas["Session"] = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
     document["paths"]["/users"] = {"post": {**operation("Sign up", {"201": "User", "409": "Error", **bad}, "Credentials"), "security": []}}
     document["paths"]["/users/me"] = {"get": operation("Who is signed in", {"200": "User", "401": "Error"})}
+    schemas["Claim"] = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
+    schemas["Claimed"] = {"type": "object", "properties": {"claimed": {"type": "integer"}}, "required": ["claimed"]}
+    told = {"200": "Claimed", "403": "Error", "429": "Error", **bad}
+    document["paths"]["/users/me/claims"] = {"post": operation("Own what was there before there was login", told, "Claim")}
     document["paths"]["/sessions"] = {"post": {**operation("Sign in", {"201": "Session", "429": "Error", **bad}, "Credentials"), "security": []}}
     document["paths"]["/sessions/current"] = {"delete": operation("Sign out", {"204": None, "401": "Error"})}
 

@@ -1,6 +1,9 @@
+import os
 import unittest
+from unittest import mock
 
 from app import auth
+from app.migrations import quoted
 from app.schema import RESOURCES, WRITABLE
 from tests.base import PASSWORD, AppTest
 
@@ -36,6 +39,24 @@ class AuthTest(AppTest):
         self.assertEqual(self.call("GET", "/health")[0], 200)
         self.assertEqual(self.call("GET", place, headers={"Cookie": f"a=b; session={token}"})[0], 200)
         self.assertEqual(self.call("POST", place, {}, headers={"Cookie": f"session={token}"})[0], 401, "another site could send it")
+
+    def test_what_was_there_before_login_is_claimed_with_the_code(self):
+        resource = RESOURCES[0]
+        made = self.make(resource)
+        with self.application.store.transaction() as connection:
+            connection.execute(f"UPDATE {quoted(resource.table)} SET owner = NULL")
+        self.assertEqual(self.call("GET", self.place(resource, made["id"]))[0], 404)
+        with mock.patch.dict(os.environ, {"CLAIM_CODE": ""}):
+            self.assertEqual(self.call("POST", "/users/me/claims", {"code": ""})[0], 403, "there is none")
+        with mock.patch.dict(os.environ, {"CLAIM_CODE": "open sesame"}):
+            for body, status in (({"code": "sesame"}, 403), ({}, 422), ([], 422), ({"code": "\ud800"}, 403)):
+                self.assertEqual(self.call("POST", "/users/me/claims", body)[0], status, body)
+            self.assertEqual(self.call("POST", "/users/me/claims", {"code": "open sesame"}), (200, {"claimed": 1}))
+            self.assertEqual(self.call("POST", "/users/me/claims", {"code": "open sesame"}), (200, {"claimed": 0}))
+            for _ in range(auth.WRONG_MOST):
+                self.call("POST", "/users/me/claims", {"code": "x"})
+            self.assertEqual(self.call("POST", "/users/me/claims", {"code": "open sesame"})[0], 429)
+        self.assertEqual(self.call("GET", self.place(resource, made["id"]))[0], 200)
 
     def test_signing_out_ends_the_session(self):
         status, me = self.call("GET", "/users/me")

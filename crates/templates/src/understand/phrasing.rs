@@ -1,0 +1,264 @@
+//! The many ways people say the same, said in the one way that the rest reads: "for each book I want a title" is "each book has a title".
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use crate::Block;
+
+const PEOPLE: &str =
+    "users|user|people|everyone|everybody|anyone|customers?|members?|visitors?|employees|staff|students|teachers|they|i|we|you";
+const CAN: &str = "can|could|must|should|may|will|have to|has to|need to|needs to|want to|are able to|is able to";
+const SIGN: &str = "sign ?-?up|sign ?-?in|log ?-?in|register";
+const DO: &str = "create|add|enter|manage|track|store|keep track of|keep|record|post|write|save|share|log|organi[sz]e|maintain|collect|publish|\
+    submit|report";
+const MORE: &str = "create|add|edit|update|delete|remove|view|see|browse|list|read|manage|comment on";
+const FILE: &str = "photos?|pictures?|images?|files?|documents?|attachments?|cvs?|pdfs?|scans?|receipts?|screenshots?";
+const HOLD: &str = "have|belong|contain|include|consist";
+/// After these a phrase is over.
+const END: &str = r"(?P<end>\s*[,.;]|\s*$|\s+and\b)";
+
+/// People and what they may do, always alike: "users can".
+const PEOPLE_ALIKE: &[(&str, &str)] = &[
+    (
+        r"\b(?:(?:the|each|every|all|any|registered|our|my|only) )*(?:<PEOPLE>) (?:who )?(?:<CAN>)(?: be able to| also| only| first| then)* (?P<do>(?:<SIGN>|search|upload|attach|<DO>|(?:see|view|access|edit) (?:only )?(?:his|her|their|your|my) own)\b)",
+        "users can $do",
+    ),
+    (
+        r"\b(?:(?:the|each|every|all) )+(?:<PEOPLE>) (?:only )?(?P<do>sees?|manages?|has) (?:only )?(?:his|her|their) own\b",
+        "users can see their own",
+    ),
+    (r"\b(?P<where>where|and|so that|so) (?:the |each |every |all )?(?:<PEOPLE>) (?P<do>(?:<SIGN>|upload)\b)", "$where users can $do"),
+    (
+        r"\busers can (?P<first>(?:<SIGN>)(?:(?:,| and| or|/) ?(?:<SIGN>))*),? and (?P<do>search|upload|attach|<DO>)\b",
+        "users can $first. users can $do",
+    ),
+    (r"\b(?:so that|so|where|such that|and|but|who|with) users can\b", "users can"),
+];
+
+/// What is said of a part that projects have beside their fields. `<…>` stands for the words above.
+const BLOCKS: &[(&str, Block)] = &[
+    // "users can sign up and log in, and each of them sees only their own notes"
+    (
+        r",?\s*(?:\bwith )?\busers can (?:<SIGN>)(?:(?:, and|, or|,| and| or|/) ?(?:users can )?(?:<SIGN>))*(?: first| with (?:an |their )?e-?mail(?: and (?:a )?password)?)?(?:,? (?:and|to|so that)(?: each| every| everybody| everyone| they| people| users?| of them| person| can)* (?:only )?(?:sees?|manages?|views?|access(?:es)?|edits?|keeps?|have|has) (?:only )?(?:his|her|their) own(?: \w+(?: only)?)?)?<END>",
+        Block::Authentication,
+    ),
+    (r",?\s*\busers can (?:see|view|access|edit|manage) (?:only )?(?:his|her|their|your|my) own(?: \w+)?<END>", Block::Authentication),
+    (
+        r",?\s*\busers can search\b(?: (?:for|in|through|by))?(?: (?:the|a|all))?(?: \w+)?(?: by \w+(?: (?:and|or) \w+)?)?<END>",
+        Block::Search,
+    ),
+    (
+        r",?\s*(?:\b(?:and|which|that|it|they|everything|all) )*(?:\b(?:<CAN>) )?(?:\b(?:be|is|are) )?(?:full[- ]text )?\bsearchable\b(?: by \w+(?:(?:, and |, | and | or )\w+)*)?<END>",
+        Block::Search,
+    ),
+    (
+        r",?\s*\b(?:with|and|plus)? (?:a )?(?:full[- ]text )?search(?: function| box| bar| feature)?(?: (?:by|on|over|in|for|across) (?:the )?\w+(?: or \w+)?)<END>",
+        Block::Search,
+    ),
+    (
+        r",?\s*\busers can (?:upload|attach) (?:an? |the |their |one or more |several )?(?:profile )?(?:<FILE>)(?: (?:for|to|of) (?:each|every|an?|the|their) \w+)?<END>",
+        Block::FileUpload,
+    ),
+    (r",?\s*(?:\band )?\b(?:<FILE>) can be (?:uploaded|attached)(?: to (?:each|every|an?|the|their) \w+)?<END>", Block::FileUpload),
+    (
+        r",?\s*(?:\b(?:with|and) )?(?:an? )?\b(?:cv|pdf|document|picture|scan|receipt|screenshot|attachment)s? uploads?<END>",
+        Block::FileUpload,
+    ),
+    (r",?\s*(?:\b(?:and|that|which|it|they) )*(?:\b(?:<CAN>) )?\bupdates? (?:in real[ -]?time|live)\b<END>", Block::Websocket),
+    (r",?\s*(?:\b(?:and|which|that|it|they) )*(?:\b(?:<CAN>) )?(?:\b(?:be|is|are) )?paginated\b<END>", Block::Pagination),
+];
+
+/// What is said, in place of it what the rest reads, and in which order.
+const SAYINGS: &[(&str, &str)] = &[
+    (r",?\s*\b(?:no login(?: is)?(?: needed| required| necessary)?|without (?:any )?login)\b", ""),
+    // Whose business it is, not what it is about.
+    (
+        r" for (?:my|our) (?:[\w-]+ ){0,2}?(?:business|company|firm|shop|store|family|team|club|office|school|restaurant|gym|class|friends|church|clinic|hotel|startup|agency|garage|bakery|café|house|household|home|kids|studio|practice|department)(?P<end>\s*[,.;:]|\s*$| (?:with|where|that|to|so|which)\b)",
+        "$end",
+    ),
+    // Lists of fields.
+    (r"\b(?:with |having |has |have )?(?:the )?(?:following )?(?:fields|columns|attributes|properties)(?: are)?\s*[:=]\s*", "with "),
+    (r"\b(?:with|having) (?:the )?(?:following )?(?:fields|columns|attributes|properties) (?:of )?", "with "),
+    // Each of them.
+    (
+        r",?\s*(?:\band )?\bfor (?:each|every|an?)(?: of the| of my| of our)? (?P<one>[\w-]+(?: [\w-]+)?),? (?:i|we|you|it|there)(?:'d| would| should| will| must| also)* (?:want|need|like|store|keep|record|save|track|know|is|are)(?: to (?:store|keep|record|save|track|know|have))?(?: track of)? ",
+        ". Each $one has ",
+    ),
+    (
+        r"\b(?:store|keep|record|save|track) (?P<what>(?:the|a|an) [\w ,-]+?) (?:of|for) (?:each|every) (?P<one>[\w-]+)<END>",
+        "keep track of $one, each $one has $what$end",
+    ),
+    (
+        r"\b(?:(?:that|which) )?(?:lets?|allows?|helps?|enables?) (?:(?:the|my|our|all|their) )*(?:me|us|\w+s|<PEOPLE>) (?:to )?(?:<DO>)(?:(?:, and |, | and | or )(?:<MORE>|<DO>))* (?:(?:my|our|their|his|her|the|all|new) )*",
+        "for ",
+    ),
+    (r",?\s*\busers can (?:<DO>)(?:(?:, and |, | and | or )(?:<MORE>|<DO>))* (?:(?:my|our|their|his|her|the|all|new) )*", " for "),
+    (
+        r"\b(?P<whole>api|app|application|system|backend|service|website|database) with (?P<many>[a-z]+s) (?:having|with|that have|which have|who have)\b",
+        "$whole for $many with",
+    ),
+    // Verbs.
+    (r"(?:,? and|,)? (?P<many>[a-z]+s) of (?:an?|each|every|the) (?P<of>[a-z]+) (?:have|has)\b", ". $many belong to a $of. $many have"),
+    (r"\b(?:has|have) (?:exactly )?one (?P<one>[a-z]+) and many\b", "belongs to a $one and has many"),
+    (r"\b(?:<CAN>)(?: also| always)? (?P<have><HOLD>)\b", "$have"),
+    (r"\b(?:consists?|is made up|are made up|is composed|are composed) of (?:one or more |many |several |multiple )?", "has many "),
+    (r"\b(?P<has>has|have) (?:one or more|multiple|lots of|any number of|various)\b", "$has many"),
+    (r"\b(?:contains?|includes?) (?P<many>many|several)\b", "has $many"),
+    (r"\bcontains?\b", "have"),
+    (
+        r"\b(?:is|are) (?:stored (?:on|in|at)|kept (?:on|in|at)|assigned to|linked to|connected to|attached to|written by|placed by|owned by|part of) (?:exactly )?(?:one|an?)\b",
+        "belongs to a",
+    ),
+    (r"\b(?P<belongs>belongs?) to (?:exactly |only )?one\b", "$belongs to a"),
+    // Flags.
+    (
+        r"\b(?:a )?(?:whether|if)(?: or not)? (?:it|they|he|she|this|one|the \w+)(?: (?:is|are|was|were|has been|have been)|'s)(?: already)? (?P<flag>[a-z]+)\b(?: or not)?",
+        "a $flag flag",
+    ),
+    // What a field may hold.
+    (
+        r",? \b(?:which|that|whose value) (?:is|can be|may be|must be|should be) (?:either |one of |any of )?(?P<list>[\w'-]+(?: [\w'-]+)?(?:, ?[\w'-]+(?: [\w'-]+)?)*,? or )",
+        " of $list",
+    ),
+    (
+        r" (?:can be|may be|could be|being|is one of|must be one of|should be one of|is either|must be either|should be either) (?:either |one of )?(?P<list>[\w'-]+(?: [\w'-]+)?(?:, ?[\w'-]+(?: [\w'-]+)?)*,? or )",
+        " of $list",
+    ),
+];
+
+/// The pattern of what stands for words above; a test compiles them all.
+fn pattern(said: &str) -> Option<Regex> {
+    let words = [
+        ("<PEOPLE>", PEOPLE),
+        ("<CAN>", CAN),
+        ("<SIGN>", SIGN),
+        ("<DO>", DO),
+        ("<MORE>", MORE),
+        ("<FILE>", FILE),
+        ("<HOLD>", HOLD),
+        ("<END>", END),
+    ];
+    Regex::new(&words.iter().fold(format!("(?i){said}"), |pattern, (name, words)| pattern.replace(name, words))).ok()
+}
+
+static ALIKE: LazyLock<Vec<(Regex, &str)>> =
+    LazyLock::new(|| PEOPLE_ALIKE.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
+static PARTS: LazyLock<Vec<(Regex, Block)>> =
+    LazyLock::new(|| BLOCKS.iter().filter_map(|(said, block)| Some((pattern(said)?, *block))).collect());
+static REST: LazyLock<Vec<(Regex, &str)>> =
+    LazyLock::new(|| SAYINGS.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
+
+/// The sentence as the rest reads it, and what it asks for beside fields.
+pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>) {
+    let mut text = sentence.replace(['“', '”'], "\"").replace('’', "'").replace(" & ", " and ");
+    let mut blocks = Vec::new();
+    for (pattern, read) in ALIKE.iter() {
+        text = pattern.replace_all(&text, *read).into_owned();
+    }
+    for (pattern, block) in
+        PARTS.iter().filter(|(pattern, _)| pattern.is_match(&text)).map(|(pattern, block)| (pattern.clone(), *block)).collect::<Vec<_>>()
+    {
+        text = pattern.replace_all(&text, "$end").into_owned();
+        if !blocks.contains(&block) {
+            blocks.push(block);
+        }
+    }
+    if let Some(live) = LIVE.as_ref().filter(|live| live.is_match(&text)) {
+        text = live.replace(&text, "$article ").into_owned();
+        blocks.push(Block::Websocket);
+    }
+    for (pattern, read) in REST.iter() {
+        text = pattern.replace_all(&text, *read).into_owned();
+    }
+    (tidy(&bracketed(&colons(&text))), blocks)
+}
+
+/// "A live scoreboard", not "a live recording date".
+static LIVE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"^(?P<article>(?:[\w' ]+ )?an?) (?:real-?time|live) "));
+static BRACKETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"(?P<before>\bwith|\band|\bfor|,) (?P<many>[a-z]+s) \((?P<fields>[^()]*,[^()]*)\)(?: of (?:an?|the|each) (?P<of>[a-z]+))?")
+});
+
+/// "movies (title, release year) and reviews (text, stars) of a movie": what each has is said behind.
+fn bracketed(text: &str) -> String {
+    let Some(brackets) = BRACKETS.as_ref() else { return text.to_owned() };
+    let mut behind = String::new();
+    let fields = |found: &Captures<'_>| {
+        let (many, fields) = (&found["many"], &found["fields"]);
+        // "sizes (S, M or L)" and "names (text, required)" are fields.
+        let about = |part: &str| super::fields::type_named(part).is_some() || ["required", "optional", "unique"].contains(&part);
+        let values = fields.contains(" or ")
+            || fields.split(',').any(|part| part.trim().len() < 3)
+            || fields.split(',').all(|part| about(part.trim()));
+        if values {
+            return found[0].to_owned();
+        }
+        behind += &format!(". {many} have {fields}");
+        if let Some(of) = found.name("of") {
+            behind += &format!(". {many} belong to a {}", of.as_str());
+        }
+        format!("{} {many}", &found["before"])
+    };
+    let kept = brackets.replace_all(text, fields).into_owned();
+    kept + &behind
+}
+
+/// "a service: products have a name" goes on; "my records: artist, title" names what each has.
+fn colons(text: &str) -> String {
+    let mut parts = text.split(": ");
+    let mut read = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let clause = part.split(['.', ';']).next().unwrap_or_default().to_lowercase();
+        let states = clause.split([' ', ',']).any(|word| ["has", "have", "with", "belongs", "belong"].contains(&word));
+        read += if states { ". " } else { " with " };
+        read += part;
+    }
+    read
+}
+
+/// Single blanks, and no comma before what ends a clause.
+fn tidy(text: &str) -> String {
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (odd, even) in
+        [(" ,", ","), (" .", "."), (",,", ","), (",.", "."), (".,", ","), ("..", "."), (". .", "."), (", ,", ","), (",;", ";")]
+    {
+        text = text.replace(odd, even);
+    }
+    text.trim_start_matches([',', '.', ' ']).trim_end_matches([',', '.', ' ']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_say_is_said_alike() {
+        assert_eq!((ALIKE.len(), PARTS.len(), REST.len()), (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len()), "each is a pattern");
+        assert!(LIVE.is_some() && BRACKETS.is_some());
+        for (said, read, blocks) in [
+            ("a todo app where each user can log in", "a todo app", &[Block::Authentication][..]),
+            ("notes, where users can sign up and log in, and each user sees only their own notes", "notes", &[Block::Authentication]),
+            ("A gallery where users log in and upload photos", "A gallery", &[Block::Authentication, Block::FileUpload]),
+            ("For each book I want a title and an author", "Each book has a title and an author", &[]),
+            ("tasks should have a required title", "tasks have a required title", &[]),
+            ("a status which is pending, paid or shipped", "a status of pending, paid or shipped", &[]),
+            ("status can be open or closed", "status of open or closed", &[]),
+            ("a price and whether it is available", "a price and a available flag", &[]),
+            ("a CRM for my small business with companies", "a CRM with companies", &[]),
+            ("Keep track of my vinyl records: artist, title and year", "Keep track of my vinyl records with artist, title and year", &[]),
+            ("an inventory service: products have a name", "an inventory service. products have a name", &[]),
+            ("API for books. It should be searchable by title", "API for books", &[Block::Search]),
+            ("an app that lets me track plants with a name", "an app for plants with a name", &[]),
+            ("a live scoreboard for teams", "a scoreboard for teams", &[Block::Websocket]),
+            (
+                "a database with movies (title, year) and reviews (text, stars) of a movie",
+                "a database with movies and reviews. movies have title, year. reviews have text, stars. reviews belong to a movie",
+                &[],
+            ),
+            ("shirts with sizes (S, M or L)", "shirts with sizes (S, M or L)", &[]),
+        ] {
+            assert_eq!(plain(said), (read.to_owned(), blocks.to_vec()), "{said}");
+        }
+    }
+}
