@@ -47,6 +47,17 @@ struct Gateway {
 }
 
 impl Gateway {
+    /// What is only read is asked for again while the service behind it is away: it is killed on purpose.
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            match self.call("GET", path, None).await {
+                Err(error) if error.to_string().contains(": 503 ") && Instant::now() < deadline => tokio::time::sleep(POLL).await,
+                answer => return answer,
+            }
+        }
+    }
+
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let mut request = self.http.request(method.parse()?, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.key);
         if let Some(body) = body {
@@ -67,7 +78,7 @@ impl Gateway {
     async fn done(&self, id: &str) -> anyhow::Result<Value> {
         let deadline = Instant::now() + WITHIN;
         loop {
-            let goal = self.call("GET", &format!("/goals/{id}"), None).await?;
+            let goal = self.get(&format!("/goals/{id}")).await?;
             match goal["state"].as_str() {
                 Some("done") => return Ok(goal),
                 Some("running") if Instant::now() < deadline => tokio::time::sleep(POLL).await,
@@ -87,7 +98,7 @@ impl Gateway {
 
     /// The newest deployment of a project.
     async fn newest(&self, project: &str) -> anyhow::Result<String> {
-        let deployments = self.call("GET", &format!("/deployments?limit=1&project={project}"), None).await?;
+        let deployments = self.get(&format!("/deployments?limit=1&project={project}")).await?;
         Ok(deployments["items"][0]["id"].as_str().context("no deployment")?.to_owned())
     }
 
@@ -103,7 +114,7 @@ impl Gateway {
 
     /// How long each task of a goal took.
     async fn parts(&self, goal: &str) -> anyhow::Result<Vec<(String, f64)>> {
-        let tasks = self.call("GET", &format!("/tasks?limit=200&goal={goal}"), None).await?;
+        let tasks = self.get(&format!("/tasks?limit=200&goal={goal}")).await?;
         let tasks = tasks["items"].as_array().cloned().unwrap_or_default();
         let part =
             |task: &Value| Ok((task["kind"].as_str().unwrap_or_default().to_owned(), between(&task["started_at"], &task["finished_at"])?));

@@ -105,6 +105,11 @@ pub(crate) fn take(sentence: &str, kind: Kind) -> (String, Vec<Block>) {
         let ends = words.get(end).is_none_or(|word| ".;!?".contains(word.as_str()));
         let lead = begin > 0 && is(begin - 1, LEADS);
         // "invoices and payments" are two things to keep.
+        let kept = words.windows(2).any(|pair| pair[0].to_lowercase().starts_with("payment") && super::resources::is_verb(&pair[1]));
+        if kept && *block == Block::Payment {
+            at += 1;
+            continue;
+        }
         let sure = *block != Block::Payment
             || phrase.len() > 1
             || lead

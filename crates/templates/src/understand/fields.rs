@@ -86,6 +86,14 @@ struct Read {
     required: Option<bool>,
 }
 
+/// "Due dates and priorities" of a thing are one of each: `one` is the last word's.
+fn take_one<'a>(words: &mut [&'a str], one: &'a str) {
+    let measured = |word: &str| [DATETIMES, DATES, INTEGERS, NUMBERS].iter().any(|list| list.contains(&word));
+    if let Some(last) = words.last_mut().filter(|last| measured(one) && !measured(last)) {
+        *last = one;
+    }
+}
+
 /// None: these words do not name a field.
 fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
     let first = phrase.split_whitespace().find(|word| !words::is_article(word));
@@ -103,14 +111,7 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         None => (lower, None),
     };
     let mut words: Vec<&str> = lower.split_whitespace().collect();
-    let says = |word: &str| words.contains(&word);
-    let mut about = About { required: None, unique: says("unique"), named: None };
-    about.required = match (says("required") || says("mandatory"), says("optional")) {
-        (true, true) => return refuse(format!("The goal contradicts itself: \"{phrase}\" cannot be both required and optional")),
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        (false, false) => None,
-    };
+    let mut about = About::said(&words, &phrase)?;
     words.retain(|w| {
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
             && !words::is_determiner(w)
@@ -148,6 +149,8 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         }
         named => named,
     };
+    let one = words.last().map(|last| words::singular(last)).unwrap_or_default();
+    take_one(&mut words, &one);
     let Some((field_type, sure)) = type_of(&mut words, typed) else { return Ok(None) };
     if words.is_empty()
         || words.len() > WORDS_MOST
@@ -183,6 +186,17 @@ struct About {
 }
 
 impl About {
+    fn said(words: &[&str], phrase: &str) -> Result<Self, Refusal> {
+        let says = |word: &str| words.contains(&word);
+        let required = match (says("required") || says("mandatory"), says("optional")) {
+            (true, true) => return refuse(format!("The goal contradicts itself: \"{phrase}\" cannot be both required and optional")),
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        Ok(Self { required, unique: says("unique"), named: None })
+    }
+
     /// "score is a number", "mileage as a whole number": the type stands behind the name.
     fn take_type(&mut self, words: &mut Vec<&str>) {
         let Some(at) = words.iter().position(|word| ["is", "as"].contains(word)).filter(|at| *at > 0) else { return };
@@ -293,7 +307,10 @@ const SPEAKING: &[&str] = &[
 fn speaks(words: &[&str], at: usize, word: &str) -> bool {
     let named = (word == "in" && words.get(at + 1) == Some(&"stock"))
         || (word == "is" && at == 0 && words.len() > 1)
-        || (["from", "to"].contains(&word) && at == 0 && words.len() == 2);
+        || (["from", "to"].contains(&word) && at == 0 && words.len() == 2)
+        // "measured at", "a price per night"
+        || (word == "at" && at > 0 && words.get(at + 1).is_none_or(|next| *next == "time"))
+        || (word == "per" && at > 0 && words.len() == at + 2);
     !named && SPEAKING.contains(&word)
 }
 
@@ -553,8 +570,15 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
         (TEXTS, FieldType::Text),
         (&["url", "link", "website", "homepage"], FieldType::Url),
     ];
+    // "max participants" are counted.
+    if words.len() > 1 && ["min", "max"].contains(&words[0]) && words::is_many(last) {
+        return Some((FieldType::Integer, true));
+    }
+    if words.len() > 1 && (last == "at" || words[words.len() - 2] == "at") {
+        return Some((FieldType::Datetime, true));
+    }
     // "year of publication": what it is stands before, too.
-    let of = words.iter().position(|word| *word == "of").filter(|at| *at > 0);
+    let of = words.iter().position(|word| ["of", "per"].contains(word)).filter(|at| *at > 0);
     if let Some((_, field_type)) = of.and_then(|at| lists.iter().find(|(list, _)| list.contains(&words[at - 1]))) {
         return Some((*field_type, true));
     }

@@ -164,8 +164,10 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
     if let Some((at, word)) = found.min_by_key(|(at, word)| (*at, usize::MAX - word.len())) {
         // "a web shop backend"
         let mut behind = &padded[at + word.len()..];
-        while let Some(rest) =
-            WHOLES.iter().find_map(|word| behind.strip_prefix(' ')?.strip_prefix(word)).filter(|rest| rest.starts_with([' ', ',', '.']))
+        while let Some(rest) = WHOLES
+            .iter()
+            .find_map(|word| behind.strip_prefix(' ')?.strip_prefix(word))
+            .filter(|rest| rest.starts_with([' ', ',', '.', ';', ':', '?']))
         {
             behind = rest;
         }
@@ -177,8 +179,13 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
     if scope::begins_with_verb(wish) {
         return Ok(Asked { sentence: format!("API to {wish}"), kind: UNNAMED, whole: Some("") });
     }
+    // What is left of "Let customers leave reviews with a name".
+    if find(sentence, "for ") == Some(0) {
+        return Ok(Asked { sentence: format!("API {sentence}"), kind: UNNAMED, whole: Some("") });
+    }
     // "a blog with posts": what holds things is the whole.
-    if let Some((at, container)) = resources::container_in(padded).filter(|(at, _)| *at <= ends) {
+    let holds = resources::CONTAINERS.iter().filter_map(|(container, _)| Some((whole(padded, container)?, *container)));
+    if let Some((at, container)) = holds.filter(|(at, _)| *at <= ends).min() {
         let end = at + container.len();
         return Ok(Asked {
             sentence: format!("{} API{}", padded[..end].trim_start(), &padded[end..]).trim().to_owned(),
@@ -203,7 +210,9 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
 }
 
 fn refuse_others(sentence: &str) -> Result<(), Refusal> {
+    // What is said later of a game is not what is to be built.
     let ends = scope::first_of(sentence, scope::BEFORE_FIELDS).map_or(sentence.len(), |(at, _)| at);
+    let ends = ends.min(find(sentence, ". ").unwrap_or(ends));
     let text = format!(" {sentence} ");
     // "a library API" and "a game database" are of these.
     let of = |kind: &str, at: usize| {
@@ -212,7 +221,9 @@ fn refuse_others(sentence: &str) -> Result<(), Refusal> {
             .contains(&next.as_str())
             && ["library", "game", "script"].contains(&kind)
     };
-    let asks = |kind: &&&str| whole(&text, kind).is_some_and(|at| at <= ends && !of(kind, at));
+    // "for each game" it is kept.
+    let kept = |at: usize| ["each", "every"].iter().any(|word| text[..at].trim_end().to_lowercase().ends_with(word));
+    let asks = |kind: &&&str| whole(&text, kind).is_some_and(|at| at <= ends && !of(kind, at) && !kept(at));
     let Some(kind) = OTHERS.iter().find(asks) else { return Ok(()) };
     let shown = if *kind == "graphql" { "GraphQL" } else { kind };
     refuse(format!("A {shown} is not something the templates build"))

@@ -524,6 +524,49 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_is_not_one_of_the_things() {
+        for (sentence, expected) in [
+            (
+                "API to manage hotel bookings. A booking has a guest name and a check-in date. Each booking belongs to a room. A room has a number and a price per night.",
+                "bookings [guest_name!:Text check_in_date:Date room!:Reference], rooms [number:Integer price_per_night:Number]",
+            ),
+            (
+                "I'm a teacher and need a place to store my students' grades: student name, subject, grade (0-100) and date",
+                "grades [student_name!:Text subject:Text grade:Integer date:Date]",
+            ),
+            (
+                "gym membership system with members and payments. members have name and join date. payments have amount, belong to member",
+                "members [name!:Text join_date:Date], payments [amount:Number member!:Reference]",
+            ),
+            (
+                "Simple ticket tracker. Title, description, priority (low, medium, high), done.",
+                "tickets [title!:Text description:Text priority:Text done:Boolean]",
+            ),
+            (
+                "REST API: products (name, price), orders (date, status: new/paid/shipped) - an order belongs to a product",
+                "products [name!:Text price:Number], orders [date:Date status!:Text product!:Reference]",
+            ),
+            ("Build an API for a bakery. Cakes have a name and a price.", "cakes [name!:Text price:Number]"),
+            (
+                "Build a REST API for a parking lot: spots with a number, vehicles with a plate, and tickets with an entry time. A ticket belongs to a vehicle and a spot.",
+                "spots [number:Integer], vehicles [plate!:Text], tickets [entry_time:Datetime vehicle!:Reference spot!:Reference]",
+            ),
+            ("To-do list with due dates and priorities", "todos [due_date:Date priority:Integer]"),
+            ("Let customers leave reviews with a name, stars from 1 to 5 and text", "reviews [name!:Text stars:Integer text:Text]"),
+            (
+                "I want to manage a library of board games. For each game I want to store the title, max players and whether I own it.",
+                "games [title!:Text max_players:Integer own:Boolean]",
+            ),
+            (
+                "a pipeline that imports a CSV of customers every night with name, email and country",
+                "customers [name!:Text email:Email country:Text]",
+            ),
+        ] {
+            check(sentence, expected);
+        }
+    }
+
+    #[test]
     fn what_is_said_beside_the_fields_is_read_too() {
         let u = understand("Contacts API with name, phone and email; email must be unique and phone is optional").unwrap();
         assert!(u.resources[0].field("email").is_some_and(|field| field.unique) && u.not_understood.is_empty(), "{u:?}");

@@ -6,12 +6,11 @@ use regex::{Captures, Regex};
 
 use crate::Block;
 
-const PEOPLE: &str =
-    "users|user|people|everyone|everybody|anyone|customers?|members?|visitors?|employees|staff|students|teachers|they|i|we|you";
+const PEOPLE: &str = "users|user|people|team|colleagues|clients|guests|patients|parents|kids|readers|everyone|everybody|anyone|customers?|members?|visitors?|employees|staff|students|teachers|they|i|we|you";
 const CAN: &str = "can|could|must|should|may|will|have to|has to|need to|needs to|want to|are able to|is able to";
 const SIGN: &str = "sign ?-?up|sign ?-?in|log ?-?in|register";
 const DO: &str = "create|add|enter|manage|track|store|keep track of|keep|record|post|write|save|share|log|organi[sz]e|maintain|collect|publish|\
-    submit|report";
+    submit|report|leave|plan";
 const MORE: &str = "create|add|edit|update|delete|remove|view|see|browse|list|read|manage|comment on";
 const FILE: &str = "photos?|pictures?|images?|files?|documents?|attachments?|cvs?|pdfs?|scans?|receipts?|screenshots?";
 const HOLD: &str = "have|belong|contain|include|consist";
@@ -49,6 +48,10 @@ const BLOCKS: &[(&str, Block)] = &[
         Block::Search,
     ),
     (
+        r",?\s*(?:\band )?\b(?:<MORE>,? (?:and )?)?search(?:ing)? (?:for |through )?(?:them|it|those)(?: by \w+(?: (?:and|or) \w+)?)?<END>",
+        Block::Search,
+    ),
+    (
         r",?\s*(?:\b(?:and|which|that|it|they|everything|all) )*(?:\b(?:<CAN>) )?(?:\b(?:be|is|are) )?(?:full[- ]text )?\bsearchable\b(?: by \w+(?:(?:, and |, | and | or )\w+)*)?<END>",
         Block::Search,
     ),
@@ -74,15 +77,24 @@ const SAYINGS: &[(&str, &str)] = &[
     (r",?\s*\b(?:no login(?: is)?(?: needed| required| necessary)?|without (?:any )?login)\b", ""),
     // Whose business it is, not what it is about.
     (
-        r" for (?:my|our) (?:[\w-]+ ){0,2}?(?:business|company|firm|shop|store|family|team|club|office|school|restaurant|gym|class|friends|church|clinic|hotel|startup|agency|garage|bakery|café|house|household|home|kids|studio|practice|department)(?P<end>\s*[,.;:]|\s*$| (?:with|where|that|to|so|which)\b)",
+        r" (?:for|of) (?:my|our) (?:[\w-]+ ){0,2}?(?:clients|customers|business|company|firm|shop|store|family|team|club|office|school|restaurant|gym|class|friends|church|clinic|hotel|startup|agency|garage|bakery|café|house|household|home|kids|studio|practice|department)(?P<end>\s*[,.;:?!]|\s*$| (?:with|where|that|to|so|which)\b)",
         "$end",
+    ),
+    // "my students' grades", "each user's notes"
+    (r"\b(?:my|our|their|each|every) [a-z]+(?:s'|'s) (?P<things>[a-z])", "$things"),
+    (r"\b(?P<many>[a-z]+s) (?:that )?(?:we|i|people|they) [a-z]+ (?P<with>with|having)\b", "$many $with"),
+    (r"\blibrary of\b", "collection of"),
+    // "imports a CSV of customers"
+    (
+        r"\b(?P<does>imports?|loads?|reads?|takes?) (?:an? |the |some )?(?P<format>csv|json)(?: files?| exports?)? (?:of|with) (?P<what>[a-z]+)",
+        "$does $what from a $format file",
     ),
     // Lists of fields.
     (r"\b(?:with |having |has |have )?(?:the )?(?:following )?(?:fields|columns|attributes|properties)(?: are)?\s*[:=]\s*", "with "),
     (r"\b(?:with|having) (?:the )?(?:following )?(?:fields|columns|attributes|properties) (?:of )?", "with "),
     // Each of them.
     (
-        r",?\s*(?:\band )?\bfor (?:each|every|an?)(?: of the| of my| of our)? (?P<one>[\w-]+(?: [\w-]+)?),? (?:i|we|you|it|there)(?:'d| would| should| will| must| also)* (?:want|need|like|store|keep|record|save|track|know|is|are)(?: to (?:store|keep|record|save|track|know|have))?(?: track of)? ",
+        r",?\s*(?:\band )?\bfor (?:each|every|an?)(?: of the| of my| of our)? (?P<one>[\w-]+(?: [\w-]+)?),? (?:i|we|you|it|there|users can)(?:'d| would| should| will| must| also)* (?:want|need|like|store|keep|record|save|track|know|is|are)(?: to (?:store|keep|record|save|track|know|have))?(?: track of)? ",
         ". Each $one has ",
     ),
     (
@@ -116,6 +128,7 @@ const SAYINGS: &[(&str, &str)] = &[
         r"\b(?:a )?(?:whether|if)(?: or not)? (?:it|they|he|she|this|one|the \w+)(?: (?:is|are|was|were|has been|have been)|'s)(?: already)? (?P<flag>[a-z]+)\b(?: or not)?",
         "a $flag flag",
     ),
+    (r"\b(?:whether|if)(?: or not)? (?:i|we|you|they) (?P<flag>[a-z]+) (?:it|them)\b", "a $flag flag"),
     // What a field may hold.
     (
         r",? \b(?:which|that|whose value) (?:is|can be|may be|must be|should be) (?:either |one of |any of )?(?P<list>[\w'-]+(?: [\w'-]+)?(?:, ?[\w'-]+(?: [\w'-]+)?)*,? or )",
@@ -171,13 +184,42 @@ pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>) {
     for (pattern, read) in REST.iter() {
         text = pattern.replace_all(&text, *read).into_owned();
     }
-    (tidy(&bracketed(&colons(&text))), blocks)
+    (tidy(&several(&bracketed(&colons(&apart(&text))))), blocks)
+}
+
+static SLASHES: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?P<name>[a-z]+): ?(?P<values>[\w-]+(?:/[\w-]+)+)"));
+
+/// "posts(title)" is "posts (title)", "status: new/paid" is "status of new or paid", and a dash between words ends what was said.
+fn apart(text: &str) -> String {
+    let text = text.replace(" - ", ". ").replace(" – ", ". ").replace(" — ", ". ").replace('(', " (").replace("  (", " (");
+    let Some(slashes) = SLASHES.as_ref() else { return text };
+    let listed = |found: &Captures<'_>| {
+        let (first, last) = found["values"].rsplit_once('/').unwrap_or_default();
+        format!("{} of {} or {last}", &found["name"], first.replace('/', ", "))
+    };
+    slashes.replace_all(&text, listed).into_owned()
+}
+
+static SEVERAL: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?P<many>[a-z]+s) with (?P<next>[a-z])"));
+
+/// "spots with a number, vehicles with a plate": with several of them, each has what is said behind it.
+fn several(text: &str) -> String {
+    let Some(pattern) = SEVERAL.as_ref() else { return text.to_owned() };
+    let many = |found: &Captures<'_>| super::words::is_many(&found["many"].to_lowercase());
+    if pattern.captures_iter(text).filter(|found| many(found)).count() < 2 {
+        return text.to_owned();
+    }
+    let have = |found: &Captures<'_>| match many(found) {
+        true => format!("{} have {}", &found["many"], &found["next"]),
+        false => found[0].to_owned(),
+    };
+    pattern.replace_all(text, have).into_owned()
 }
 
 /// "A live scoreboard", not "a live recording date".
 static LIVE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"^(?P<article>(?:[\w' ]+ )?an?) (?:real-?time|live) "));
 static BRACKETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"(?P<before>\bwith|\band|\bfor|,) (?P<many>[a-z]+s) \((?P<fields>[^()]*,[^()]*)\)(?: of (?:an?|the|each) (?P<of>[a-z]+))?")
+    pattern(r"(?P<before>\bwith|\band|\bfor|,|\.) (?P<many>[a-z]+s) \((?P<fields>[^()]*,[^()]*)\)(?: of (?:an?|the|each) (?P<of>[a-z]+))?")
 });
 
 /// "movies (title, release year) and reviews (text, stars) of a movie": what each has is said behind.
@@ -188,10 +230,10 @@ fn bracketed(text: &str) -> String {
         let (many, fields) = (&found["many"], &found["fields"]);
         // "sizes (S, M or L)" and "names (text, required)" are fields.
         let about = |part: &str| super::fields::type_named(part).is_some() || ["required", "optional", "unique"].contains(&part);
-        let values = fields.contains(" or ")
+        let values = (fields.contains(" or ") && !fields.contains(" of "))
             || fields.split(',').any(|part| part.trim().len() < 3)
             || fields.split(',').all(|part| about(part.trim()));
-        if values {
+        if values || !super::words::is_many(&many.to_lowercase()) {
             return found[0].to_owned();
         }
         behind += &format!(". {many} have {fields}");

@@ -31,7 +31,7 @@ const RESOURCES_MOST: usize = 20;
 const NAME_WORDS: usize = 3;
 
 /// What a thing holds that is named instead of it: "a guest book" is for entries.
-const CONTAINERS: &[(&str, &str)] = &[
+pub(super) const CONTAINERS: &[(&str, &str)] = &[
     ("guest book", "entries"),
     ("guestbook", "entries"),
     ("address book", "contacts"),
@@ -59,7 +59,10 @@ const LEADS: &[&str] =
 pub(super) fn read(sentence: &str, whole: Option<&str>) -> Result<Read, Refusal> {
     let clauses = scope::clauses(sentence);
     let mut read = Read::default();
-    let leading = clauses.iter().find_map(|clause| Some((*clause, scope::after_lead(clause)?.to_owned(), false)));
+    // "For books. Build an API for books with a title": the one that says what is built.
+    let says = |clause: &str| clause.to_lowercase().split(' ').any(|word| word == "api");
+    let led: Vec<(&str, &str)> = clauses.iter().filter_map(|clause| Some((*clause, scope::after_lead(clause)?))).collect();
+    let leading = led.iter().find(|(clause, _)| says(clause)).or(led.first()).map(|(clause, after)| (*clause, (*after).to_owned(), false));
     let main = leading.or_else(|| {
         clauses.iter().find_map(|clause| named_whole(clause, whole, sentence).map(|(after, implied)| (*clause, after, implied)))
     });
@@ -72,24 +75,13 @@ pub(super) fn read(sentence: &str, whole: Option<&str>) -> Result<Read, Refusal>
             continue;
         }
         // "API for a fitness tracker. For workouts with a date"
-        match scope::after_lead(clause) {
+        match scope::after_lead(clause).filter(|_| find(clause, "for ") == Some(0)) {
             Some(after) => read.main(after, false)?,
-            None if is_empty(clause) => {}
+            None if is_empty(clause) || read.fields_alone(clause) => {}
             None => read.rest.push(clause.to_owned()),
         }
     }
-    // "An inventory system. Products have a name": nobody said anything of inventories.
-    let related: Vec<usize> = read.relations.iter().flat_map(|(one, to)| [*one, *to]).collect();
-    let idle = (0..read.resources.len()).find(|at| {
-        let described = &read.resources[*at];
-        described.implied && described.fields.is_empty() && !related.contains(at)
-    });
-    if let Some(idle) = idle.filter(|_| read.resources.len() > 1) {
-        read.resources.remove(idle);
-        for place in read.relations.iter_mut().flat_map(|(one, to)| [one, to]) {
-            *place -= usize::from(*place > idle);
-        }
-    }
+    read.forget_idle();
     if read.resources.is_empty() {
         let named = "The goal does not say what the API is for";
         return refuse(if whole.is_some() {
@@ -133,6 +125,8 @@ const SIZES: &[&str] = &[
     "lightweight",
     "modern",
     "personal",
+    "shared",
+    "family",
     "private",
     "digital",
     "free",
@@ -153,7 +147,10 @@ fn named_whole(clause: &str, whole: Option<&str>, sentence: &str) -> Option<(Str
     let before: Vec<String> = words[..at].iter().map(|word| word.to_lowercase()).collect();
     let from = before.iter().rposition(|word| INTRO.contains(&word.trim_end_matches(','))).map_or(0, |at| at + 1);
     let mut name: Vec<&str> = before[from..].iter().map(String::as_str).filter(|word| !SIZES.contains(word)).collect();
-    while name.len() > 1 && ["management", "tracking", "booking", "planning", "list", "data"].contains(&name[name.len() - 1]) {
+    while name.len() > 1
+        && container(&name.join(" ")).is_none()
+        && ["management", "tracking", "booking", "planning", "list", "data"].contains(&name[name.len() - 1])
+    {
         name.pop();
     }
     let rest = words[at + 1..].join(" ");
@@ -195,7 +192,8 @@ pub(super) fn is_verb(word: &str) -> bool {
 /// The things that a list begins with, when it is one of things, and what comes after.
 fn things(listed: &str, sentence: &str, sure: bool) -> Option<(Vec<String>, String)> {
     let words = tokens(listed);
-    let ends = |word: &String| ["where", "that", "which", "each", "every", "a", "an", "the"].contains(&word.to_lowercase().as_str());
+    let ends =
+        |word: &String| ["where", "that", "which", "having", "each", "every", "a", "an", "the"].contains(&word.to_lowercase().as_str());
     let states = |at: usize| at > 0 && words[at - 1] == "," && !ends(&words[at]) && words.get(at + 1).is_some_and(|word| is_verb(word));
     let length = (0..words.len()).find(|at| ends(&words[*at]) || states(*at) || words[*at] == "but").unwrap_or(words.len());
     let list = joined(&words[..length]).replace(" and ", ",");
@@ -214,7 +212,7 @@ fn things(listed: &str, sentence: &str, sure: bool) -> Option<(Vec<String>, Stri
     };
     let lead = if length < words.len() && states(length) { ", where " } else { ", " };
     let behind = if length < words.len() { format!("{lead}{}", joined(&words[length..])) } else { String::new() };
-    let which = ["that", "which", "where", "each", "every"]
+    let which = ["that", "which", "where", "having", "each", "every"]
         .iter()
         .any(|word| words.get(length).is_some_and(|next| next.eq_ignore_ascii_case(word)));
     (which || names.iter().any(said_of) || (sure && names.len() > 1)).then_some((names, behind))
@@ -240,6 +238,35 @@ fn head(after: &str) -> (String, Option<String>) {
 }
 
 impl Read {
+    /// "An inventory system. Products have a name", "an API for hotel bookings. A booking has a date": nobody said anything of inventories and
+    /// hotel bookings.
+    fn forget_idle(&mut self) {
+        let related: Vec<usize> = self.relations.iter().flat_map(|(one, to)| [*one, *to]).collect();
+        let said = |at: &usize| !self.resources[*at].fields.is_empty() || related.contains(at);
+        let more = |at: &usize| {
+            let end = self.resources[*at].resource.singular.rsplit(' ').next().unwrap_or_default();
+            self.resources.iter().enumerate().any(|(other, of)| other != *at && said(&other) && of.resource.singular == end)
+        };
+        let idle = (0..self.resources.len()).find(|at| !said(at) && (self.resources[*at].implied || more(at)));
+        let Some(idle) = idle.filter(|_| (0..self.resources.len()).any(|at| said(&at)) || self.resources.len() > 1) else { return };
+        self.resources.remove(idle);
+        for place in self.relations.iter_mut().flat_map(|(one, to)| [one, to]) {
+            *place -= usize::from(*place > idle);
+        }
+    }
+
+    /// "A ticket tracker. Title, description, done": fields of what has none yet.
+    fn fields_alone(&mut self, clause: &str) -> bool {
+        let [only] = self.resources.as_mut_slice() else { return false };
+        let read = super::fields::parse(clause, &mut Vec::new());
+        let all = read.is_ok_and(|read| read.fields.len() > 1 && read.not_understood.is_empty());
+        if only.fields.is_empty() && all {
+            only.fields.push(clause.to_owned());
+            return true;
+        }
+        false
+    }
+
     /// What the clause says that names the whole. `implied`: by its own name only.
     fn main(&mut self, after: &str, implied: bool) -> Result<(), Refusal> {
         let (after, without) = scope::cut_without(after);
@@ -263,7 +290,10 @@ impl Read {
         }
         self.resources[first].without = without;
         // "a fitness tracker" is the whole once more.
-        self.resources[first].implied = implied || WHOLES.iter().any(|whole| phrase.trim().to_lowercase().ends_with(&format!(" {whole}")));
+        // "an API for a bakery" may be it, too.
+        let article = ["a ", "an "].iter().any(|article| phrase.trim().to_lowercase().starts_with(article));
+        self.resources[first].implied =
+            implied || article || WHOLES.iter().any(|whole| phrase.trim().to_lowercase().ends_with(&format!(" {whole}")));
         Ok(())
     }
 
@@ -505,12 +535,6 @@ fn container(phrase: &str) -> Option<&'static str> {
     let name = lower.split(' ').filter(|word| !words::is_filler(word)).collect::<Vec<_>>().join(" ");
     let bare = lower.split_once(' ').filter(|(article, _)| words::is_filler(article)).map_or(lower.as_str(), |(_, rest)| rest);
     CONTAINERS.iter().find(|(container, _)| bare == *container || name == *container).map(|(_, things)| *things)
-}
-
-/// The first thing that holds others, and where it stands.
-pub(super) fn container_in(text: &str) -> Option<(usize, &'static str)> {
-    let lower = text.to_ascii_lowercase();
-    CONTAINERS.iter().filter_map(|(container, _)| Some((lower.find(&format!(" {container} "))? + 1, *container))).min()
 }
 
 const NO_NAMES: &[&str] = &[

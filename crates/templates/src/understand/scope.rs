@@ -77,7 +77,12 @@ pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
     let asked = text.split(" without ").next().unwrap_or(&text);
     let asks = |phrase: &str| asked.contains(&format!(" {phrase} ")) || asked.contains(&format!(" {phrase}s "));
     let loads = |phrase: &str| kind == Kind::DataPipeline && phrase == "import";
-    if let Some((_, name)) = FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase)) {
+    // "payments have an amount": they are kept.
+    let kept = |phrase: &str| ["has", "have", "belong", "belongs"].iter().any(|verb| asked.contains(&format!(" {phrase} {verb} ")));
+    if let Some((_, name)) = FEATURES
+        .iter()
+        .find(|(phrase, _)| asks(phrase) && !loads(phrase) && !(phrase.starts_with("payment") && (kept("payments") || kept("payment"))))
+    {
         return refuse(format!("It asks for {name}, which the templates do not have"));
     }
     Ok(())
@@ -111,6 +116,7 @@ const VERBS: &[(&str, &str)] = &[
     ("organise", "organising"),
     ("maintain", "maintaining"),
     ("log", "logging"),
+    ("plan", "planning"),
     ("list", "listing"),
     ("catalog", "cataloging"),
     ("catalogue", "cataloguing"),

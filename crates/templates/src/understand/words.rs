@@ -71,6 +71,12 @@ pub(super) fn singular(word: &str) -> String {
     }
 }
 
+/// "statuses", not "status".
+pub(super) fn is_many(word: &str) -> bool {
+    let one = singular(word);
+    one != word && plural(&one) == word
+}
+
 pub(super) fn plural(word: &str) -> String {
     if let Some((_, many)) = IRREGULAR.iter().find(|(one, _)| *one == word) {
         return (*many).to_owned();
