@@ -17,7 +17,7 @@ pub struct Modification {
 /// # Errors
 /// It is not understood, names what is not there, or cannot be.
 pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Refusal> {
-    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = phrasing::change(&sentence.split_whitespace().collect::<Vec<_>>().join(" "));
     if let Some(built) = anew(&sentence) {
         let (mut after, named) = built?;
         if !named {
@@ -58,7 +58,8 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
         return Ok(Modification { after, changes });
     }
     let mut project = Project { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
-    let removes = ["remove", "delete", "drop", "no "].iter().any(|verb| sentence.to_lowercase().starts_with(verb));
+    let lower = sentence.to_lowercase();
+    let removes = ["remove", "delete", "drop"].iter().any(|verb| lower.starts_with(verb)) && !lower.contains(" add ");
     // "Let users upload a photo and make it searchable" names blocks by what they do.
     let (said, blocks) = if removes { (sentence, Vec::new()) } else { phrasing::plain(&sentence) };
     for block in blocks {
@@ -411,6 +412,8 @@ impl Project {
             said.remove(0);
         }
         let text = said.join(" ");
+        let counted = verb.eq_ignore_ascii_case("limit") && text.starts_with(|c: char| c.is_ascii_digit());
+        let text = if counted { format!("at most {text}") } else { text };
         let was = self.after.resources[one].fields[n].clone();
         let field = restricted(&was, &text, verb)?;
         if field == was {
@@ -487,7 +490,12 @@ impl Project {
             None => (text, None),
         };
         let Some(name) = name_of(name) else { return Ok(None) };
-        let has = |(one, resource): (usize, &Resource)| resource.fields.iter().position(|field| field.name == name).map(|n| (one, n));
+        // "titles must be unique"
+        let one_of = name.strip_suffix('s').unwrap_or(&name);
+        let has = |(one, resource): (usize, &Resource)| {
+            let named = |name: &str| resource.fields.iter().position(|field| field.name == name);
+            named(&name).or_else(|| named(one_of)).map(|n| (one, n))
+        };
         let places: Vec<Place> =
             self.after.resources.iter().enumerate().filter(|(one, _)| of.is_none_or(|of| of == *one)).filter_map(has).collect();
         match places.as_slice() {
@@ -691,6 +699,27 @@ mod tests {
             (TODOS, "todos should also have a note of at most 200 characters", "todo gets note"),
             (TODOS, "todos can have many steps with a text and a position", "step is kept"),
             (TODOS, "add pagination and search by title", "no step"),
+            (TODOS, "I want every todo to have a description as well", "todo gets description"),
+            (TODOS, "Please get rid of the price", "todo loses price"),
+            (TODOS, "We don't need the price anymore", "todo loses price"),
+            (TODOS, "Change the name of title to summary", "todo: title is called summary"),
+            (TODOS, "The priority should go from 1 to 5 instead", "todo: priority is checked"),
+            (TODOS, "Titles must be unique", "todo: title is unique"),
+            (TODOS, "Limit titles to 100 characters", "todo: title is checked"),
+            (TODOS, "Replace price with cost", "todo: price is called cost"),
+            (TODOS, "Replace the price with a size that is S, M or L", "todo loses price; todo gets size"),
+            (TODOS, "Allow people to attach files", "no step"),
+            (TODOS, "Make it possible to search todos", "no step"),
+            (TODOS, "Add a field \"estimate\" of type integer", "todo gets estimate"),
+            (TODOS, "Add an email field to todos, which must be unique", "todo gets email; todo: email is unique"),
+            (TODOS, "todos need a category (work, home or other)", "todo gets category"),
+            (TODOS, "Convert price into a text", "todo: price becomes a text"),
+            (TODOS, "Add a new resource called comments with a text; each comment belongs to a todo", "comment is kept; comment gets todo"),
+            (
+                SHOP,
+                "Rename warehouses to stores and products to goods",
+                "warehouse is called store; product: sku may be there twice; product is called good; good: sku is unique",
+            ),
             (
                 TODOS,
                 "Add a note, rename title to name and remove the price",

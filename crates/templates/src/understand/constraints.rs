@@ -159,6 +159,7 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
     }
     let length = is(end, &["characters", "character", "letters", "chars"]);
     end += usize::from(length);
+    end += usize::from(length && is(end, &["long"]));
     // "at most 30 kg"
     end += usize::from(!length && is(end, super::fields::UNITS));
     if opened == 1 {

@@ -140,6 +140,39 @@ const SAYINGS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What is said of a change, and how the rest reads it.
+const CHANGES: &[(&str, &str)] = &[
+    (
+        r"^(?:please|kindly|(?:can|could) (?:you|we)(?: please)?|(?:i|we) (?:want|need|would like)(?: you)? to|(?:i|we)'d like to|let's|now|also) ",
+        "",
+    ),
+    (r",? (?:instead|as well|too|from now on|please)(?P<end>[.;]|$)", "$end"),
+    (r"^(?:i|we) (?:want|need|would like) (?P<one>(?:(?:every|each|all|the) )*[a-z]+) to have ", "$one have "),
+    (
+        r"\b(?:get rid of|take (?:away|out)|eliminate|(?:i|we) (?:don't|do not|no longer) (?:need|want)) (?P<what>[\w ]+?)(?: any ?more| any longer)?(?P<end>[.,;]|$| and\b)",
+        "remove $what$end",
+    ),
+    (r"\bchange (?:the )?name of (?:the )?(?P<old>[\w ]+?) to ", "rename $old to "),
+    (r"\breplace (?:the )?(?P<old>[\w ]+?) (?:with|by) (?P<new>an? [^.;]*)", "remove $old and add $new"),
+    (r"\breplace (?:the )?(?P<old>[\w ]+?) (?:with|by) ", "rename $old to "),
+    (r"\brename (?P<one>[\w ]+?) to (?P<new>\w+),? and (?P<other>[\w ]+?) to ", "rename $one to $new and rename $other to "),
+    (r"\b(?:convert|transform|switch) (?P<what>[\w ]+?) (?:in)?to (?:an? )?", "change $what to "),
+    (r"\b(?:should|must) (?:go|range|run) from\b", "is from"),
+    (r"\b(?:let|allow|enable) (?:the |all )?(?:<PEOPLE>)(?: to)? (?P<do>(?:<SIGN>|search|upload|attach)\b)", "users can $do"),
+    (r"\bmake it possible to (?P<do>(?:<SIGN>|search|upload|attach)\b)", "users can $do"),
+    (r"\badd (?:an? )?(?:new )?(?:resource|entity|table|model|kind of thing)s? (?:called |named )?", "add "),
+    (
+        r"\b(?:an? )?(?:new )?(?:field|column|attribute|property) (?:called |named )?[\x22']?(?P<name>\w+)[\x22']? of type (?P<type>\w+)",
+        "$name ($type)",
+    ),
+    (r"\b(?:an? )?(?:new )?(?:field|column|attribute|property) (?:called|named) [\x22']?(?P<name>\w+)[\x22']?", "$name"),
+    (
+        r"\badd an? (?P<what>[\w ]+?)(?: field)? to (?P<to>[\w ]+?),? (?:which|that) (?:must|should) be (?P<so>unique|required|optional)\b",
+        "add a $so $what to $to",
+    ),
+    (r"\b(?P<many>[a-z]+) needs? (?P<article>an?|the)\b", "$many have $article"),
+];
+
 /// The pattern of what stands for words above; a test compiles them all.
 fn pattern(said: &str) -> Option<Regex> {
     let words = [
@@ -161,6 +194,14 @@ static PARTS: LazyLock<Vec<(Regex, Block)>> =
     LazyLock::new(|| BLOCKS.iter().filter_map(|(said, block)| Some((pattern(said)?, *block))).collect());
 static REST: LazyLock<Vec<(Regex, &str)>> =
     LazyLock::new(|| SAYINGS.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
+
+static CHANGED: LazyLock<Vec<(Regex, &str)>> =
+    LazyLock::new(|| CHANGES.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
+
+/// What is to change, with the verbs that are read.
+pub(crate) fn change(sentence: &str) -> String {
+    CHANGED.iter().fold(sentence.to_owned(), |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
+}
 
 /// The sentence as the rest reads it, and what it asks for beside fields.
 pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>) {
@@ -262,9 +303,19 @@ fn colons(text: &str) -> String {
 /// Single blanks, and no comma before what ends a clause.
 fn tidy(text: &str) -> String {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for (odd, even) in
-        [(" ,", ","), (" .", "."), (",,", ","), (",.", "."), (".,", ","), ("..", "."), (". .", "."), (", ,", ","), (",;", ";")]
-    {
+    for (odd, even) in [
+        (" ,", ","),
+        (" .", "."),
+        (",,", ","),
+        (",.", "."),
+        (".,", ","),
+        ("..", "."),
+        (". .", "."),
+        (", ,", ","),
+        (",;", ";"),
+        (":.", "."),
+        (":,", ","),
+    ] {
         text = text.replace(odd, even);
     }
     text.trim_start_matches([',', '.', ' ']).trim_end_matches([',', '.', ' ']).to_owned()
@@ -276,7 +327,8 @@ mod tests {
 
     #[test]
     fn what_people_say_is_said_alike() {
-        assert_eq!((ALIKE.len(), PARTS.len(), REST.len()), (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len()), "each is a pattern");
+        let compiled = (ALIKE.len(), PARTS.len(), REST.len(), CHANGED.len());
+        assert_eq!(compiled, (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len(), CHANGES.len()), "each is a pattern");
         assert!(LIVE.is_some() && BRACKETS.is_some());
         for (said, read, blocks) in [
             ("a todo app where each user can log in", "a todo app", &[Block::Authentication][..]),
