@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use tonic::transport::Channel;
 
 use crate::config::{Apps, Config};
-use crate::provider::process::Process;
+use crate::provider::process::{self, Process};
 
 pub(crate) use deployments::{DeployIn, ENVIRONMENTS};
 pub(crate) use usage::Seen;
@@ -84,7 +84,7 @@ impl App {
             sandbox,
             tasks: frame.tasks.clone(),
             probe: reqwest::Client::builder().timeout(PROBE).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
-            owner: format!("{}/{}", Process::own()?, uuid::Uuid::new_v4()),
+            owner: format!("{}/{}/{}", Process::own()?, process::place()?, uuid::Uuid::new_v4()),
             wake: Notify::new(),
             misses: Misses::default(),
         })

@@ -37,7 +37,7 @@ impl App {
     pub(crate) async fn supervise(&self) -> Result<bool> {
         let others = deployments::others(&self.db, &self.apps.host, &self.owner).await?;
         // Who was killed holds nobody up.
-        let gone = others.into_iter().filter(|owner| process_of(owner).is_some_and(|process| !process.alive())).collect();
+        let gone = others.into_iter().filter(|owner| self.process_of(owner).is_some_and(|process| !process.alive())).collect();
         let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, gone, LEASE).await?;
         let quiet = |row: &Row| row.state == State::Running || row.awaits_approval || row.observed_for_s.is_some();
         let busy = !rows.iter().all(quiet);
@@ -57,6 +57,12 @@ impl App {
     /// Lets go of everything, so that another replica takes it over at once. Apps go on.
     pub(crate) async fn give_back(&self) -> Result<()> {
         deployments::give_back(&self.db, &self.owner).await
+    }
+
+    /// The process that holds a lease, where it is one that this one could see.
+    fn process_of(&self, owner: &str) -> Option<Process> {
+        let place = |owner: &str| owner.split('/').nth(1).map(str::to_owned);
+        (place(owner).is_some() && place(owner) == place(&self.owner)).then(|| owner.split('/').next()?.parse().ok())?
     }
 
     async fn advance(&self, row: &Row) -> Result<()> {
@@ -343,11 +349,6 @@ impl App {
         // With a port it is seen to when its process is gone.
         if row.port.is_none() { self.clean_up(row).await } else { Ok(()) }
     }
-}
-
-/// The process that holds a lease.
-fn process_of(owner: &str) -> Option<Process> {
-    owner.split_once('/')?.0.parse().ok()
 }
 
 /// A later one was faster.

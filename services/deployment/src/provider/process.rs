@@ -78,6 +78,13 @@ pub(crate) fn used(processes: &[Process]) -> HashMap<i32, Used> {
     processes.iter().filter_map(of).collect()
 }
 
+/// Where a process id means the same process: this start of this machine, and the namespace of its processes.
+pub(crate) fn place() -> anyhow::Result<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid")?;
+    Ok(format!("{}-{}", boot.trim(), namespace.to_string_lossy()))
+}
+
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.pid, self.started)

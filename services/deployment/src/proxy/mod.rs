@@ -7,6 +7,7 @@ pub(crate) mod meter;
 pub(crate) mod routes;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,11 @@ impl Door {
     /// With the routes as they are now. `control`: where its gRPC listens.
     pub(crate) async fn open(db: DatabaseConnection, host: &str, control: &TcpListener) -> anyhow::Result<Arc<Self>> {
         // Who asks is on the same host.
-        let url = format!("http://127.0.0.1:{}", control.local_addr()?.port());
+        let mut address = control.local_addr()?;
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let url = format!("http://{address}");
         let door = Self {
             db,
             host: host.to_owned(),
@@ -128,7 +133,9 @@ impl Door {
             .with_graceful_shutdown(shutdown.cancelled_owned())
             .await
             .context("the reverse proxy");
-        proxies::forget(&self.db, &self.url).await?;
+        if let Err(error) = proxies::forget(&self.db, &self.url).await {
+            tracing::warn!(%error, "it is thought of as there for a while");
+        }
         served
     }
 
