@@ -19,7 +19,7 @@ async fn a_sentence_becomes_a_living_app() {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     for part in
-        ["Understood  rest-api for todos: title (text, required)", "52 passed", "0 finding(s)", "Write todos as a REST API", "qa@dev"]
+        ["Understood  rest-api for todos: title (text, required)", "53 passed", "0 finding(s)", "Write todos as a REST API", "qa@dev"]
     {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
@@ -127,7 +127,7 @@ fn the_demo_shows_the_whole_way_and_leaves_nothing_behind() {
     let output = crate::stack::titan().arg("demo").env("TITAN_HOME", home.path()).output().unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    for part in ["Understood", "52 passed", "0 finding(s)", "git clone", "Duration", "201 {", "422 {", "Everything it started is stopped."]
+    for part in ["Understood", "53 passed", "0 finding(s)", "git clone", "Duration", "201 {", "422 {", "Everything it started is stopped."]
     {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
