@@ -54,6 +54,12 @@ impl TestService {
         Self { url, admin: admin_url, shutdown, ended }
     }
 
+    /// Until it says that it is ready.
+    pub async fn ready(&self) {
+        let url = format!("{}/health/ready", self.admin);
+        crate::eventually("a service that is ready", async || reqwest::get(&url).await.ok().filter(|answer| answer.status() == 200)).await;
+    }
+
     /// Asks it to stop and waits until it has.
     pub async fn stop(self) {
         self.shutdown.cancel();

@@ -50,6 +50,8 @@ impl Fixture {
             ProjectServiceClient::new(fixture.channel.clone()).create_project(request).await.ok()
         })
         .await;
+        // When it begins to listen it closes the streams that are there, for it does not know what was told before.
+        fixture.service.ready().await;
         fixture
     }
 
