@@ -20,8 +20,11 @@ pub(crate) async fn run(
         // Who stops waits for nobody who may be stopping too.
         let patience = if stops { LAST } else { every.max(LAST) };
         let told = tokio::time::timeout(patience, reports.tell(&mut measure)).await;
-        if let Err(error) = told.unwrap_or_else(|_| Err(Error::unavailable("no answer in time"))) {
-            tracing::warn!(%error, "monitoring was not told what apps do; the next time it is told that too");
+        match told.unwrap_or_else(|_| Err(Error::unavailable("no answer in time"))) {
+            // Monitoring may have stopped before.
+            Err(error) if stops => tracing::debug!(%error, "monitoring was not told what apps did last"),
+            Err(error) => tracing::warn!(%error, "monitoring was not told what apps do; the next time it is told that too"),
+            Ok(()) => {}
         }
         if stops {
             return;
