@@ -107,7 +107,7 @@ stop_redis() { redis-cli -p 6379 shutdown nosave >/dev/null 2>&1 || true; }
 kill_redis() { kill -9 "$(cat "$run/redis.pid")"; wait_gone 6379; }
 
 # What the services themselves need on the host.
-tools() { install_missing "git=git" "bwrap=bubblewrap" "/usr/bin/python3=python3" "/usr/lib/python3/dist-packages/coverage/__init__.py=python3-coverage" "/usr/bin/setpriv=util-linux"; }
+tools() { install_missing "git=git" "bwrap=bubblewrap" "/usr/bin/python3=python3" "/usr/lib/python3/dist-packages/coverage/__init__.py=python3-coverage" "/usr/lib/python3/dist-packages/pip/__init__.py=python3-pip" "/usr/bin/setpriv=util-linux"; }
 
 start() {
   tools

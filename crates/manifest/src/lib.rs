@@ -1,7 +1,10 @@
 //! This crate only reads `titan.toml`, by which a project says how it is run, tested and judged.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 
 /// The file's name, at the root of a project.
@@ -16,6 +19,8 @@ pub struct Manifest {
     pub test: Test,
     #[serde(default)]
     pub gates: Gates,
+    #[serde(default)]
+    pub packages: Option<Packages>,
     /// None: the data has one shape for ever.
     #[serde(default)]
     pub data: Option<Data>,
@@ -30,6 +35,14 @@ pub struct Data {
     pub copy: Vec<String>,
     /// Brings what is in `DATA_DIR` to this version; exit code 0 when it did, else nothing is changed and its output says why.
     pub migrate: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packages {
+    /// A file that pins Python packages by their hashes, as `pip-compile --generate-hashes` writes it. They are there when the project is
+    /// tested and run, on Python's path.
+    pub requirements: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,9 +90,27 @@ pub enum ManifestError {
     Parse(#[from] toml::de::Error),
     #[error("titan.toml: {0}")]
     Invalid(&'static str),
+    #[error("{file} cannot be read: {source}")]
+    Unreadable { file: String, source: std::io::Error },
 }
 
 impl Manifest {
+    /// That of a project, which may be a stranger's: nothing outside of it is read.
+    ///
+    /// # Errors
+    /// It is not there, or as [`Manifest::parse`].
+    pub fn read(project: &Path) -> Result<Self, ManifestError> {
+        Self::parse(&read(project, FILE)?)
+    }
+
+    /// What pins its packages, if it has any.
+    ///
+    /// # Errors
+    /// The file is not there.
+    pub fn requirements(&self, project: &Path) -> Result<Option<String>, ManifestError> {
+        self.packages.as_ref().map(|packages| read(project, &packages.requirements)).transpose()
+    }
+
     /// # Errors
     /// Not TOML, an unknown key, or a value nothing can be done with.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
@@ -106,6 +137,11 @@ impl Manifest {
     }
 }
 
+fn read(project: &Path, file: &str) -> Result<String, ManifestError> {
+    let unreadable = |source| ManifestError::Unreadable { file: file.to_owned(), source };
+    Dir::open_ambient_dir(project, ambient_authority()).and_then(|dir| dir.read_to_string(file)).map_err(unreadable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +153,17 @@ mod tests {
         assert!((Manifest::parse(GOOD).unwrap().coverage_gate() - 70.0).abs() < f64::EPSILON);
         let strict = Manifest::parse(&format!("{GOOD}[gates]\ncoverage = 95.0\n")).unwrap();
         assert!((strict.coverage_gate() - 95.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn nothing_outside_of_the_project_is_read() {
+        let (project, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = outside.path().join("signing-key");
+        std::fs::write(&secret, "very secret").unwrap();
+        std::os::unix::fs::symlink(&secret, project.path().join(FILE)).unwrap();
+        assert!(!Manifest::read(project.path()).unwrap_err().to_string().contains("very"));
+        let text = format!("{GOOD}[packages]\nrequirements = '../{}/signing-key'\n", outside.path().file_name().unwrap().display());
+        assert!(Manifest::parse(&text).unwrap().requirements(project.path()).is_err());
     }
 
     #[test]

@@ -11,17 +11,21 @@ pub struct App<'a> {
     pub release: &'a Path,
     /// Writable at `/data`, kept between releases. Belongs to `uid` afterwards.
     pub data: &'a Path,
+    /// Python packages, read-only.
+    pub packages: Option<&'a Path>,
     /// Standard output and error go here.
     pub log: &'a Path,
     pub command: &'a [String],
     pub environment: &'a [(String, String)],
     pub limits: Limits,
+    /// It ends with the process that started it.
+    pub attached: bool,
     /// The app's own user id, when the level gives one.
     pub uid: u32,
 }
 
 impl Sandbox {
-    /// The command that starts `app`. It survives its parent, in a session of its own.
+    /// The command that starts `app`, in a session of its own. It survives its parent, unless it is attached to it.
     ///
     /// # Errors
     /// The log cannot be opened or the data directory not be given to the app's user.
@@ -32,12 +36,20 @@ impl Sandbox {
         isolation.scratch("/tmp", app.limits.scratch_bytes);
         isolation.bind("--ro-bind", app.release, "/app");
         isolation.bind("--bind", app.data, "/data");
+        isolation.packages(app.packages);
         for (name, value) in app.environment {
             isolation.add(&["--setenv", name, value]);
         }
         isolation.add(&["--chdir", "/app", "--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]);
+        if app.attached {
+            isolation.add(&["--die-with-parent"]);
+        }
+        // A link could lead anywhere on the host.
+        if !std::fs::symlink_metadata(app.data)?.is_dir() {
+            return Err(std::io::Error::other("the data directory is none"));
+        }
         if let Some(uid) = isolation.uid() {
-            std::os::unix::fs::chown(app.data, Some(uid), Some(uid))?;
+            std::os::unix::fs::lchown(app.data, Some(uid), Some(uid))?;
         }
         let inner: Vec<&str> = app.command.iter().map(String::as_str).collect();
         let walls = isolation.command(&inner);

@@ -74,6 +74,13 @@ impl Isolation {
         self.add(&[how, &from.to_string_lossy(), to]);
     }
 
+    pub(crate) fn packages(&mut self, packages: Option<&Path>) {
+        if let Some(packages) = packages {
+            self.bind("--ro-bind", packages, "/packages");
+            self.add(&["--setenv", "PYTHONPATH", "/packages"]);
+        }
+    }
+
     /// `bwrap … prlimit … setpriv … command`. Limits come after the walls: bwrap itself needs more.
     pub(crate) fn command(mut self, command: &[&str]) -> Command {
         // Last, so that nothing but the scratch directories can be written.

@@ -18,6 +18,8 @@ pub struct Job<'a> {
     pub dir: &'a Path,
     pub command: &'a [&'a str],
     pub limits: Limits,
+    /// Python packages, read-only.
+    pub packages: Option<&'a Path>,
     /// Files below `/work` to bring back, if they are there.
     pub collect: &'a [&'a str],
 }
@@ -146,6 +148,7 @@ impl Sandbox {
         isolation.limit(job.limits);
         isolation.scratch("/tmp", job.limits.scratch_bytes);
         isolation.scratch("/work", job.limits.scratch_bytes);
+        isolation.packages(job.packages);
         isolation.add(&["--die-with-parent", "--chdir", "/work", "--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]);
         let count = job.collect.len().to_string();
         let mut inner = vec!["/bin/sh", "-c", SCRIPT, "sandbox", &count];

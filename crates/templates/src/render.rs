@@ -101,6 +101,8 @@ struct About {
     prefix: String,
     /// Clients only read.
     read_only: bool,
+    /// A file of packages, pinned by their hashes, that it runs on.
+    requirements: Option<String>,
     /// Of a block: the app's module of it.
     module: Option<String>,
     /// Of a block: requests come by those with the least first.
@@ -114,6 +116,7 @@ struct Context<'a> {
     understanding: &'a Understanding,
     prefix: &'a str,
     writable: bool,
+    requirements: Option<&'a str>,
     /// Names the shape of the data.
     data_version: String,
     modules: Vec<&'a str>,
@@ -297,6 +300,7 @@ impl Library {
             understanding,
             prefix: &template.about.prefix,
             writable: !template.about.read_only,
+            requirements: template.about.requirements.as_deref(),
             data_version: data_version(understanding)?,
             modules: blocks.iter().filter_map(|block| block.about.module.as_deref()).collect(),
             summaries: blocks.iter().map(|block| block.about.summary.as_str()).collect(),

@@ -8,7 +8,7 @@ use titan_sandbox::{Ended, Job, Limits, Outcome, Sandbox};
 
 async fn python(dir: &Path, limits: Limits, code: &str) -> Outcome {
     let sandbox = Sandbox::probe().await.expect("the machine has bubblewrap");
-    sandbox.run(Job { dir, command: &["/usr/bin/python3", "-c", code], limits, collect: &[] }).await.unwrap()
+    sandbox.run(Job { dir, command: &["/usr/bin/python3", "-c", code], limits, packages: None, collect: &[] }).await.unwrap()
 }
 
 async fn hostile(code: &str) -> Outcome {
@@ -29,7 +29,7 @@ async fn a_job_works_on_its_copy_and_sends_back_what_was_asked_for() {
     let sandbox = Sandbox::probe().await.unwrap();
     let command = ["/bin/sh", "-c", "echo hello; echo $(($(cat in.txt) + 4)) > out.txt; echo x > in.txt; exit 7"];
     let outcome =
-        sandbox.run(Job { dir: dir.path(), command: &command, limits: Limits::default(), collect: &["out.txt", "absent"] }).await.unwrap();
+        sandbox.run(Job { dir: dir.path(), command: &command, limits: Limits::default(), packages: None, collect: &["out.txt", "absent"] }).await.unwrap();
     assert_eq!((outcome.ended, outcome.stdout.as_str()), (Ended::Exit(7), "hello\n"));
     assert_eq!(outcome.collected["out.txt"], b"7\n");
     assert_eq!(outcome.collected.len(), 1);

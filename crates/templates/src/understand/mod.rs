@@ -50,8 +50,18 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
     let (sentence, template) = template(politely(&sentence));
-    let (sentence, said) = phrasing::plain(sentence);
-    let kinds::Asked { sentence, kind, whole } = kinds::take(&sentence)?;
+    let (sentence, fastapi) = phrasing::fastapi(sentence);
+    let (sentence, said) = phrasing::plain(&sentence);
+    let kinds::Asked { sentence, mut kind, whole } = kinds::take(&sentence)?;
+    // It is for programs, so nobody asks for pages.
+    let named = fastapi || whole.is_none();
+    if fastapi && whole.is_some() {
+        kind = Kind::RestApi;
+    }
+    if fastapi && kind != Kind::RestApi {
+        return refuse(format!("It asks for FastAPI, in which REST APIs are built and no {kind}"));
+    }
+    let template = template.or(fastapi.then_some(FASTAPI));
     let (sentence, mut blocks) = blocks::take(&sentence, kind);
     for block in said {
         if !blocks.contains(&block) {
@@ -66,12 +76,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
         return refuse("It asks for search, and no field is a text");
     }
-    if kind == Kind::DataPipeline
-        && let Some(block) = blocks.iter().find(|block| !matches!(block, Block::Search | Block::Pagination))
-    {
-        return refuse(format!("It asks for {block}, which data pipelines do not have"));
-    }
-    if whole.is_some() {
+    if !named {
         assumed.push(format!("It names no kind of project: it is built as a {kind}, with the same for programs under /api"));
     }
     if let Some(template) = template {
@@ -108,7 +113,22 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     }
     understanding.migrations = vec![migrations::create(&understanding.resources)];
     understanding.title = title(kind, &understanding.things());
-    Ok((understanding, whole.is_none()))
+    fits(&understanding)?;
+    Ok((understanding, named))
+}
+
+/// The template of REST APIs that are built in it.
+const FASTAPI: &str = "fastapi-api";
+
+/// Whether its kind has what was asked for.
+pub(crate) fn fits(of: &Understanding) -> Result<(), Refusal> {
+    let without = |block: &&Block| match of.kind {
+        Kind::DataPipeline => !matches!(block, Block::Search | Block::Pagination),
+        _ => of.template == FASTAPI && **block == Block::Websocket,
+    };
+    let Some(block) = of.blocks.iter().find(without) else { return Ok(()) };
+    let whole = if of.kind == Kind::DataPipeline { "data pipelines" } else { "APIs in FastAPI" };
+    refuse(format!("It asks for {block}, which {whole} do not have"))
 }
 
 /// "but no posts"

@@ -228,6 +228,22 @@ pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>) {
     (tidy(&several(&bracketed(&colons(&apart(&text))))), blocks)
 }
 
+static WITH_FASTAPI: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r",?\s*\b(?:with|using|in|on|by|via|built (?:with|in|on)|based on) (?:python(?: and|'s)? )?fast ?api\b(?: framework\b)?")
+});
+static A_FASTAPI: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"\b(?:python )?fast ?api\b(?: (?:rest )?(?:api|app|application|service|backend|project|server)\b)?"));
+
+/// The sentence without it, and whether it asks for FastAPI.
+pub(crate) fn fastapi(sentence: &str) -> (String, bool) {
+    for (pattern, read) in [(&WITH_FASTAPI, ""), (&A_FASTAPI, "REST API")] {
+        if let Some(pattern) = pattern.as_ref().filter(|pattern| pattern.is_match(sentence)) {
+            return (pattern.replace(sentence, read).into_owned(), true);
+        }
+    }
+    (sentence.to_owned(), false)
+}
+
 static SLASHES: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?P<name>[a-z]+): ?(?P<values>[\w-]+(?:/[\w-]+)+)"));
 
 /// "posts(title)" is "posts (title)", "status: new/paid" is "status of new or paid", and a dash between words ends what was said.

@@ -52,7 +52,6 @@ const FEATURES: &[(&str, &str)] = &[
     ("redis", "Redis"),
     ("django", "Django"),
     ("flask", "Flask"),
-    ("fastapi", "FastAPI"),
     ("express", "Express"),
     ("spring", "Spring"),
     ("rails", "Rails"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -61,9 +61,8 @@ impl App {
         let dir = tempfile::tempdir().unwrap();
         crate::write(dir.path(), sentence);
         let data = dir.path().join("data");
-        let mut process = Command::new("/usr/bin/python3")
+        let mut process = crate::python_in(dir.path())
             .args(["-m", "app"])
-            .current_dir(dir.path())
             .env("PORT", "0")
             .env("DATA_DIR", data)
             .stderr(Stdio::piped())

@@ -35,6 +35,12 @@ fn no_request_breaks_an_api_and_every_answer_is_as_described() {
              Each product belongs to a warehouse. Warehouses have a name and a city",
             false,
         ),
+        (
+            "Build a REST API in FastAPI for products and warehouses, with search. Products have a name, a unique sku and an optional price of at \
+             least 0. Each product belongs to a warehouse. Warehouses have a name and a city",
+            false,
+        ),
+        ("Build a FastAPI project for notes with a text and a due date, with login, file uploads and payments", true),
         ("Build a REST API for notes with a text, a kind of open or closed and a due date, with login, file uploads and payments", true),
         ("Build a web app for books with a title, a rating from 1 to 5 and a publishing date", false),
         ("Build a mobile backend for a habit tracker where habits have a name and a streak", true),

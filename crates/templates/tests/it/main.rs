@@ -8,6 +8,7 @@ mod fuzzing;
 use std::path::Path;
 use std::process::Command;
 
+use titan_packages::Packages;
 use titan_templates::{Library, understand};
 
 fn write(dir: &Path, sentence: &str) {
@@ -18,8 +19,20 @@ fn write(dir: &Path, sentence: &str) {
     }
 }
 
+/// Python in a project, with the packages that it pins.
+fn python_in(dir: &Path) -> Command {
+    let mut python = Command::new("/usr/bin/python3");
+    python.current_dir(dir);
+    if let Ok(requirements) = std::fs::read_to_string(dir.join("requirements.txt")) {
+        let packages = Packages::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        python.env("PYTHONPATH", runtime.block_on(packages.get(&requirements)).unwrap());
+    }
+    python
+}
+
 fn python(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("/usr/bin/python3").args(arguments).current_dir(dir).output().unwrap();
+    let output = python_in(dir).args(arguments).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     text
@@ -83,6 +96,19 @@ fn several_resources_that_belong_to_each_other() {
 #[test]
 fn login_files_live_updates_and_payments() {
     passes_with_coverage("Build a REST API for notes with a text and a due date, with login, file uploads, live updates and payments");
+}
+
+#[test]
+fn in_fastapi() {
+    passes_with_coverage(
+        "Build a REST API with FastAPI for products and warehouses, with search. Products have a name, a unique sku, a copy, a json and an optional \
+         price of at least 0. Each product belongs to a warehouse. Warehouses have a name and a city",
+    );
+}
+
+#[test]
+fn in_fastapi_with_login_files_and_payments() {
+    passes_with_coverage("Build a FastAPI service for notes with a text and a due date, with login, file uploads and payments");
 }
 
 #[test]

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("titan-proto", &[]),
     ("titan-settings", &[]),
     ("titan-manifest", &[]),
+    ("titan-packages", &["error"]),
     ("titan-sandbox", &[]),
     ("titan-templates", &[]),
     ("titan-lifecycle", &[]),

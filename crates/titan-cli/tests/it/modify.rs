@@ -15,9 +15,9 @@ struct Project {
 }
 
 impl Project {
-    fn built() -> Self {
+    fn built(sentence: &str) -> Self {
         let stack = Stack::dev(&[]);
-        let built = stack.titan(&["goal", SENTENCE, "--watch"]);
+        let built = stack.titan(&["goal", sentence, "--watch"]);
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stdout));
         let deployment = stack.titan_json(&["deployments"])["items"][0].clone();
         let text = |field: &str| deployment[field].as_str().unwrap().to_owned();
@@ -48,7 +48,7 @@ impl Project {
 
 #[tokio::test]
 async fn a_project_is_changed_with_its_data_and_taken_back() {
-    let project = Project::built();
+    let project = Project::built(SENTENCE);
     assert_eq!(project.post(json!({ "title": "Milk", "priority": 7 })).await.0, 201);
     what_would_change_is_said_first(&project);
 
@@ -80,6 +80,22 @@ async fn a_project_is_changed_with_its_data_and_taken_back() {
     two_at_once_are_both_done(&project).await;
     an_operation_is_followed_and_cancelled(&project).await;
     a_version_goes_from_environment_to_environment(&project).await;
+}
+
+#[tokio::test]
+async fn one_in_fastapi_is_built_on_what_it_pins_and_changed() {
+    let project = Project::built("Build a REST API with FastAPI for todos with a title and a priority from 1 to 9");
+    assert_eq!(project.post(json!({ "title": "Milk", "priority": 7 })).await.0, 201);
+    let (status, refused) = project.post(json!({ "title": "Milk", "priority": 10 })).await;
+    assert_eq!((status, &refused["error"]["fields"]["priority"]), (422, &json!("must be at most 9")), "{refused}");
+    let docs = project.http.get(format!("{}docs", project.url)).send().await.unwrap();
+    assert!(docs.status().is_success() && docs.text().await.unwrap().contains("swagger"));
+    let (code, out) = project.modify("Add a note and rename title to name");
+    assert_eq!(code, Some(0), "{out}");
+    let items = project.items().await;
+    assert_eq!((&items[0]["name"], &items[0]["note"]), (&json!("Milk"), &Value::Null));
+    let (code, out) = project.modify("Add live updates");
+    assert!(code == Some(1) && out.contains("APIs in FastAPI do not have"), "{out}");
 }
 
 fn what_would_change_is_said_first(project: &Project) {

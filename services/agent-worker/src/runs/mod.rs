@@ -17,6 +17,7 @@ use titan_error::{Code, Error, Result};
 use titan_identity::Signer;
 use titan_ids::OrgId;
 use titan_lifecycle::Backoff;
+use titan_packages::Packages;
 use titan_proto::ASSIGNMENT_MOST;
 use titan_proto::orchestrator::template_service_client::TemplateServiceClient;
 use titan_proto::orchestrator::{FetchTemplatesRequest, FetchTemplatesResponse};
@@ -43,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) db: DatabaseConnection,
     pub(crate) sandbox: Sandbox,
     pub(crate) blobs: Blobs,
+    /// What projects pin.
+    pub(crate) packages: Packages,
     templates: Library,
     /// With those of organisations of their own, by their version.
     own_templates: Mutex<HashMap<OrgId, (String, Arc<Library>)>>,
@@ -79,6 +82,7 @@ impl Worker {
         Ok(Self {
             db: frame.db.clone(),
             sandbox,
+            packages: Packages::new(config.agents.workspaces.join(".packages")),
             blobs: Blobs::local(&config.agents.blobs)?,
             templates: Library::open(config.agents.templates.as_deref()).context("agents.templates")?,
             own_templates: Mutex::default(),

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::{Error, Result};
@@ -41,11 +39,17 @@ impl Tested {
 /// Pure: runs the project's tests in the sandbox, on a copy of the workspace.
 pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Value> {
     let dir = workspace.tree().await?.path().to_owned();
-    let manifest = read_manifest(&dir)?;
+    let manifest = Manifest::read(&dir).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))?;
+    let pinned = manifest.requirements(&dir).map_err(|e| Error::invalid("packages.requirements", e.to_string()))?;
+    // Before its code runs, for there it has no network.
+    let packages = match &pinned {
+        Some(pinned) => Some(worker.packages.get(pinned).await?),
+        None => None,
+    };
     let script = script(&manifest);
     let report = manifest.test.coverage_report.as_deref();
     let limits = Limits { time: Duration::from_secs(manifest.test.timeout_s), ..Limits::default() };
-    let job = Job { dir: &dir, command: &["/bin/sh", "-c", &script], limits, collect: report.as_slice() };
+    let job = Job { dir: &dir, command: &["/bin/sh", "-c", &script], limits, packages: packages.as_deref(), collect: report.as_slice() };
     let outcome = worker.sandbox.run(job).await.map_err(|e| Error::unavailable(format!("the sandbox failed: {e}")).with_source(e))?;
     let output = format!("$ {script}\n{}{}", outcome.stdout, outcome.stderr);
     let digest = worker.blobs.put(output.into()).await?;
@@ -58,13 +62,6 @@ pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Va
     let passed = outcome.succeeded() && tests > 0;
     let evidence = Evidence { name: "tests".to_owned(), passed, summary: evidence_summary, digest: digest.to_string() };
     super::outcome(&Tested { passed, tests, coverage, coverage_gate: manifest.coverage_gate(), summary, evidence })
-}
-
-fn read_manifest(dir: &std::path::Path) -> Result<Manifest> {
-    let dir = Dir::open_ambient_dir(dir, ambient_authority()).map_err(Error::internal)?;
-    let text =
-        dir.read_to_string(titan_manifest::FILE).map_err(|e| Error::invalid(titan_manifest::FILE, format!("cannot be read: {e}")))?;
-    Manifest::parse(&text).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))
 }
 
 /// The tests, then the coverage report; the exit code is the tests'.

@@ -41,7 +41,7 @@ const SCANNER: &str = include_str!("scan.py");
 pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Value> {
     let dir = workspace.tree().await?.path().to_owned();
     let limits = Limits { time: Duration::from_secs(60), output_bytes: 1 << 20, ..Limits::default() };
-    let job = Job { dir: &dir, command: &["/usr/bin/python3", "-I", "-c", SCANNER], limits, collect: &[] };
+    let job = Job { dir: &dir, command: &["/usr/bin/python3", "-I", "-c", SCANNER], limits, packages: None, collect: &[] };
     let outcome = worker.sandbox.run(job).await.map_err(|e| Error::unavailable(format!("the sandbox failed: {e}")).with_source(e))?;
     let findings: Vec<Finding> = match serde_json::from_str(&outcome.stdout) {
         Ok(findings) if outcome.succeeded() => findings,

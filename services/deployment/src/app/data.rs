@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use titan_error::{Error, Result};
+use titan_error::{Code, Error, Result};
 use titan_git::{CommitId, Remote, WorkTree};
 use titan_identity::Principal;
 use titan_ids::ProjectId;
-use titan_manifest::{Data, Manifest};
-use titan_sandbox::Limits;
+use titan_manifest::Data;
 
 use super::App;
 use super::deployments::check;
+use super::proxies::Patience;
+use super::release::Release;
 use super::supervise::uid;
+use crate::provider::process;
 use crate::store::deployments::{self, Row};
 
 /// Of one command on the data.
@@ -29,16 +31,34 @@ const STALE: Duration = Duration::from_secs(3_600);
 /// A command on data, in a sandbox as the app's own.
 struct Command<'a> {
     release: &'a Path,
+    packages: Option<&'a Path>,
     data: &'a Path,
     command: &'a [String],
     uid: u32,
 }
 
+impl Release {
+    fn command<'a>(&'a self, command: &'a [String], uid: u32) -> Command<'a> {
+        Command { release: &self.dir, packages: self.packages.as_deref(), data: &self.data, command, uid }
+    }
+}
+
 impl App {
-    /// Whether what serves has data of another shape than this release: they cannot run on it at the same time.
+    /// What serves, where it has data of another shape than this release: they cannot run on it at the same time. An error while it is
+    /// not this one's turn.
     pub(super) async fn data_of(&self, row: &Row, version: Option<&Data>) -> Result<Option<Row>> {
-        let serving = deployments::serving(&self.db, row.project_id, &row.environment).await?.filter(|serving| serving.id < row.id);
-        let (Some(serving), Some(data)) = (serving, version) else { return Ok(None) };
+        let serving = deployments::serving(&self.db, row.project_id, &row.environment).await?;
+        if serving.as_ref().and_then(Row::holder).is_some_and(|holder| holder != row.id) {
+            return Err(Error::unavailable("another one takes the data over"));
+        }
+        let Some(data) = version else { return Ok(None) };
+        // What served before may still be answering.
+        for ending in deployments::ending(&self.db, row.project_id, &row.environment).await? {
+            if self.release(&ending).await?.manifest.data.is_some_and(|before| before.version != data.version) {
+                return Err(Error::unavailable(format!("{} has the data until it has ended", ending.id)));
+            }
+        }
+        let Some(serving) = serving.filter(|serving| serving.id < row.id) else { return Ok(None) };
         let before = self.release(&serving).await?.manifest.data;
         Ok(before.is_some_and(|before| before.version != data.version).then_some(serving))
     }
@@ -46,34 +66,40 @@ impl App {
     /// Takes the data over: requests wait, what serves ends what it is answering and then itself, and its data is copied. Cut off and
     /// called again, it goes on.
     pub(super) async fn take_over(&self, row: &Row, serving: &Row) -> Result<()> {
-        if !deployments::hold(&self.db, serving.id, Some(row.id)).await? {
-            return Err(Error::unavailable("what served does not serve any more"));
+        if !deployments::hold(&self.db, serving, row.id).await? {
+            return Err(Error::unavailable("what served does not serve any more, or another one takes its data over"));
         }
-        // Nothing else runs on the data by then.
-        for tried_out in deployments::tried_out(&self.db, row.project_id, &row.environment, row.id).await? {
-            self.fail(&tried_out, &format!("{} takes the data over", row.id)).await?;
-            if let Some(port) = tried_out.port {
-                self.idle(row.org_id, port).await?;
+        // Nothing else runs on the data by then: whoever starts after this sees that it is held.
+        for other in deployments::starting_beside(&self.db, row.project_id, &row.environment, row.id).await? {
+            self.fail(&other, &format!("{} takes the data over", row.id)).await?;
+            if let Some(port) = other.port {
+                self.idle(row.org_id, port, Patience::Short).await?;
             }
-            if let Some(process) = tried_out.process().filter(|process| process.alive()) {
-                process.stop().await;
-            }
+            self.end(&other).await?;
         }
         titan_lifecycle::fault("deployment.held").await;
         if let Some(port) = serving.port {
-            self.idle(row.org_id, port).await?;
+            self.idle(row.org_id, port, Patience::Short).await?;
         }
-        if let Some(process) = serving.process().filter(|process| process.alive()) {
-            process.stop().await;
-        }
+        // As it is now: it may have been started again meanwhile.
+        self.end(&deployments::find(&self.db, serving.org_id, serving.id).await?).await?;
         titan_lifecycle::fault("deployment.before_copy").await;
         let release = self.release(serving).await?;
-        let Some(data) = release.manifest.data else { return Ok(()) };
+        let Some(data) = &release.manifest.data else { return Ok(()) };
         let copies = self.apps.dir.join("copies").join(format!("{}-{}", row.project_id, row.environment));
         let copy = copies.join(row.id.to_string());
         if !tokio::fs::try_exists(&copy).await.map_err(Error::internal)? {
-            self.copy(&Command { release: &release.dir, data: &release.data, command: &data.copy, uid: uid(row) }, &copy).await?;
+            self.copy(&release.command(&data.copy, uid(row)), &copy).await?;
             forget_old(&copies).await?;
+        }
+        Ok(())
+    }
+
+    /// Its process, also one that nobody has written down yet.
+    async fn end(&self, row: &Row) -> Result<()> {
+        let written = row.process().filter(|process| process.alive());
+        if let Some(process) = written.or_else(|| row.port.and_then(|_| process::find(&row.id.to_string()))) {
+            process.stop().await;
         }
         Ok(())
     }
@@ -105,16 +131,16 @@ impl App {
         let remote = Remote { url: format!("{}/git/{project}.git", self.gateway), credential: self.signer.sign_service(serving.org_id)? };
         let tree = WorkTree::clone(&remote, &release).await?;
         tree.reset_to(&CommitId::from_str(commit)?).await?;
-        let text = tokio::fs::read_to_string(release.join(titan_manifest::FILE)).await;
-        let after = match text.map_err(|e| e.to_string()).and_then(|text| Manifest::parse(&text).map_err(|e| e.to_string())) {
-            Ok(manifest) => manifest,
-            Err(why) => return Ok(Err(why)),
+        let (after, packages) = match self.manifest(&release).await {
+            Err(error) if error.code() == Code::InvalidArgument => return Ok(Err(error.message().to_owned())),
+            read => read?,
         };
         let Some(migrate) = after.data.map(|data| data.migrate) else {
             return Ok(Err("the new version does not say how it takes the data over".to_owned()));
         };
-        self.copy(&Command { release: &before.dir, data: &before.data, command: &data.copy, uid: uid(&serving) }, &copy).await?;
-        self.on_data(&Command { release: &release, data: &copy, command: &migrate, uid: uid(&serving) }, &[]).await
+        self.copy(&before.command(&data.copy, uid(&serving)), &copy).await?;
+        let migrate = Command { release: &release, packages: packages.as_deref(), data: &copy, command: &migrate, uid: uid(&serving) };
+        self.on_data(&migrate, &[]).await
     }
 
     /// Whole or not at all.
@@ -124,11 +150,16 @@ impl App {
         let aside = command.data.join(&name);
         let copied = self.on_data(command, &[("COPY_DIR".to_owned(), format!("/data/{name}"))]).await;
         let moved = match copied {
+            // It is the app's own command that made it: a link would lead out of here.
+            Ok(Ok(_)) if !tokio::fs::symlink_metadata(&aside).await.is_ok_and(|made| made.is_dir()) => {
+                Err(Error::invalid("data.copy", "made no directory at COPY_DIR"))
+            }
             Ok(Ok(_)) => match to.parent() {
                 Some(parent) => tokio::fs::create_dir_all(parent).await.and(tokio::fs::rename(&aside, to).await).map_err(Error::internal),
                 None => Ok(()),
             },
-            Ok(Err(why)) => Err(Error::unavailable(format!("the data could not be copied: {why}"))),
+            // Once more it would be the same, and requests wait.
+            Ok(Err(why)) => Err(Error::invalid("data.copy", format!("the data could not be copied: {why}"))),
             Err(error) => Err(error),
         };
         if moved.is_err() {
@@ -144,10 +175,12 @@ impl App {
         let app = titan_sandbox::App {
             release: command.release,
             data: command.data,
+            packages: command.packages,
             log: log.path(),
             command: command.command,
             environment: &environment,
-            limits: Limits { memory_bytes: self.apps.memory_mib << 20, processes: self.apps.processes, ..Limits::default() },
+            limits: self.limits(),
+            attached: true,
             uid: command.uid,
         };
         let started = self.sandbox.app(&app).map_err(Error::internal)?;

@@ -11,12 +11,13 @@ mod variables;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::DatabaseConnection;
 use titan_identity::Signer;
 use titan_ids::DeploymentId;
 use titan_lifecycle::Tasks;
+use titan_packages::Packages;
 use titan_sandbox::Sandbox;
 use titan_service::Frame;
 use titan_store::Outbox;
@@ -27,6 +28,7 @@ use crate::config::{Apps, Config};
 use crate::provider::process::{self, Process};
 
 pub(crate) use deployments::{DeployIn, ENVIRONMENTS};
+pub(crate) use supervise::Steps;
 pub(crate) use usage::Seen;
 
 pub(crate) struct App {
@@ -38,6 +40,8 @@ pub(crate) struct App {
     public_url: String,
     internal_url: String,
     apps: Apps,
+    /// What projects pin.
+    packages: Packages,
     sandbox: Sandbox,
     tasks: Tasks,
     probe: reqwest::Client,
@@ -48,14 +52,24 @@ pub(crate) struct App {
     misses: Misses,
 }
 
-/// How often in a row a deployment was not well.
+/// What went wrong with deployments.
 #[derive(Default)]
-struct Misses(Mutex<HashMap<DeploymentId, u32>>);
+struct Misses {
+    /// How often in a row it was not well.
+    in_a_row: Mutex<HashMap<DeploymentId, u32>>,
+    /// When it could not be started first.
+    tries: Mutex<HashMap<DeploymentId, Instant>>,
+}
 
 impl Misses {
+    /// Since it was asked first.
+    fn tried_for(&self, deployment: DeploymentId) -> Duration {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).entry(deployment).or_insert_with(Instant::now).elapsed()
+    }
+
     /// With this look.
     fn count(&self, deployment: DeploymentId, healthy: bool) -> u32 {
-        let mut misses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut misses = self.in_a_row.lock().unwrap_or_else(PoisonError::into_inner);
         if healthy {
             misses.remove(&deployment);
             return 0;
@@ -81,6 +95,7 @@ impl App {
             public_url: config.proxy.public_url.clone(),
             internal_url: config.proxy.internal_url.clone().unwrap_or_else(|| config.proxy.public_url.clone()),
             apps: config.apps.clone(),
+            packages: Packages::new(config.apps.dir.join("packages")),
             sandbox,
             tasks: frame.tasks.clone(),
             probe: reqwest::Client::builder().timeout(PROBE).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,

@@ -15,18 +15,33 @@ use crate::domain::rollout::Did;
 use crate::proxy::routes::IDLE_WITHIN;
 use crate::store::proxies;
 
-/// One that was not seen for so long is no more.
+/// One that was not seen for so long, and does not answer, is no more.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long what is on its way to an app is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Others wait: after ten seconds it is cut off.
+    Short,
+    /// An error while something is.
+    Long,
+}
+
+struct Proxy {
+    client: ProxyServiceClient<Channel>,
+    /// It has not been seen for a while, perhaps because the database was away.
+    stale: bool,
+}
+
 impl App {
-    async fn proxies(&self) -> Result<Vec<ProxyServiceClient<Channel>>> {
-        let urls = proxies::urls(&self.db, &self.apps.host, SEEN_WITHIN).await?;
-        let client = |url: String| {
+    async fn proxies(&self) -> Result<Vec<Proxy>> {
+        let known = proxies::known(&self.db, &self.apps.host, SEEN_WITHIN).await?;
+        let client = |(url, stale): (String, bool)| {
             let endpoint = Endpoint::from_shared(url).map_err(Error::internal)?.connect_timeout(ANSWER_WITHIN).tcp_nodelay(true);
-            Ok(ProxyServiceClient::new(endpoint.connect_lazy()))
+            Ok(Proxy { client: ProxyServiceClient::new(endpoint.connect_lazy()), stale })
         };
-        urls.into_iter().map(client).collect()
+        known.into_iter().map(client).collect()
     }
 
     /// Requests go by the routes as they are now. A proxy that cannot be asked reads them a moment later.
@@ -36,30 +51,42 @@ impl App {
         }
     }
 
-    /// Nothing is on its way to this port any more, nor will be: an error when a proxy did not say so.
-    pub(super) async fn idle(&self, org: OrgId, port: i32) -> Result<()> {
-        self.settle(org, u32::try_from(port).unwrap_or(0), IDLE_WITHIN + ANSWER_WITHIN).await
+    /// Nothing new comes to this port any more, and what was on its way has been waited for: an error when a proxy did not say so.
+    pub(super) async fn idle(&self, org: OrgId, port: i32, patience: Patience) -> Result<()> {
+        let busy = self.settle(org, u32::try_from(port).unwrap_or(0), IDLE_WITHIN + ANSWER_WITHIN).await?;
+        if busy && patience == Patience::Long {
+            return Err(Error::unavailable("something is still on its way to it"));
+        }
+        Ok(())
     }
 
-    async fn settle(&self, org: OrgId, port: u32, within: Duration) -> Result<()> {
-        let settle = async |mut proxy: ProxyServiceClient<Channel>| {
+    /// Whether something is on its way to the port.
+    async fn settle(&self, org: OrgId, port: u32, within: Duration) -> Result<bool> {
+        let settle = async |Proxy { mut client, stale }: Proxy| {
             let request = self.signer.service_request(org, SettleRequest { port })?;
-            let settled = tokio::time::timeout(within, proxy.settle(request)).await;
-            settled.map_err(|_| Error::unavailable("a proxy does not answer"))?.map_err(Error::from).map(drop)
+            let settled = tokio::time::timeout(within, client.settle(request)).await;
+            match settled.map_err(|_| Error::unavailable("a proxy does not answer"))?.map_err(Error::from) {
+                Ok(settled) => Ok(settled.into_inner().busy),
+                // It is no more.
+                Err(error) if stale && error.code() == Code::Unavailable => Ok(false),
+                Err(error) => Err(error),
+            }
         };
-        join_all(self.proxies().await?.into_iter().map(settle)).await.into_iter().collect()
+        let settled = join_all(self.proxies().await?.into_iter().map(settle)).await.into_iter().collect::<Result<Vec<bool>>>()?;
+        Ok(settled.contains(&true))
     }
 
     /// What came to two deployments, and for how long that was counted; none when a proxy does not say.
     pub(super) async fn traffic(&self, org: OrgId, of: [DeploymentId; 2]) -> Result<Option<(Duration, [Did; 2])>> {
-        let ask = async |mut proxy: ProxyServiceClient<Channel>| {
+        let ask = async |Proxy { client: mut proxy, .. }: Proxy| {
             let request = GetTrafficRequest { deployment_ids: of.iter().map(ToString::to_string).collect() };
             let request = self.signer.service_request(org, request)?;
             let answer = tokio::time::timeout(ANSWER_WITHIN, proxy.get_traffic(request)).await;
             answer.map_err(|_| Error::unavailable("a proxy does not answer"))?.map_err(Error::from)
         };
         let mut answers: Vec<GetTrafficResponse> = Vec::new();
-        for answer in join_all(self.proxies().await?.into_iter().map(ask)).await {
+        let proxies = self.proxies().await?.into_iter().filter(|proxy| !proxy.stale);
+        for answer in join_all(proxies.map(ask)).await {
             match answer {
                 Ok(answer) => answers.push(answer.into_inner()),
                 Err(error) if error.code() == Code::Unavailable => return Ok(None),

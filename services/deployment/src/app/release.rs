@@ -1,11 +1,11 @@
 //! The files of a deployment: a checkout of its commit, a directory for its data, a log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use titan_error::{Error, Result};
 use titan_git::{CommitId, Remote, WorkTree};
-use titan_manifest::Manifest;
+use titan_manifest::{Manifest, ManifestError};
 
 use super::App;
 use crate::store::deployments::Row;
@@ -20,6 +20,7 @@ pub(super) struct Release {
     pub(super) data: PathBuf,
     pub(super) log: PathBuf,
     pub(super) manifest: Manifest,
+    pub(super) packages: Option<PathBuf>,
 }
 
 impl App {
@@ -52,9 +53,18 @@ impl App {
         if tokio::fs::metadata(&log).await.is_ok_and(|m| m.len() > LOG_BYTES) && row.process().is_none() {
             tokio::fs::rename(&log, log.with_extension("log.1")).await.map_err(broken("the log"))?;
         }
-        let text = tokio::fs::read_to_string(dir.join(titan_manifest::FILE)).await;
-        let text = text.map_err(|e| Error::invalid(titan_manifest::FILE, format!("cannot be read: {e}")))?;
-        let manifest = Manifest::parse(&text).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))?;
-        Ok(Release { dir, data, log, manifest })
+        let (manifest, packages) = self.manifest(&dir).await?;
+        Ok(Release { dir, data, log, manifest, packages })
+    }
+
+    /// What a checkout says of itself, with the packages it pins.
+    pub(super) async fn manifest(&self, dir: &Path) -> Result<(Manifest, Option<PathBuf>)> {
+        let invalid = |e: ManifestError| Error::invalid(titan_manifest::FILE, e.to_string());
+        let manifest = Manifest::read(dir).map_err(invalid)?;
+        let packages = match manifest.requirements(dir).map_err(invalid)? {
+            Some(pinned) => Some(self.packages.get(&pinned).await?),
+            None => None,
+        };
+        Ok((manifest, packages))
     }
 }

@@ -1,8 +1,10 @@
 //! What the supervisor does with one deployment, step by step; every step can be cut off and done again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use titan_error::{Code, Error, Result};
 use titan_ids::DeploymentId;
@@ -11,17 +13,19 @@ use titan_proto::events::event::Body;
 use titan_proto::events::{DeploymentFailed, DeploymentStopped, DeploymentSucceeded};
 use titan_sandbox::Limits;
 use titan_store::outbox;
+use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::App;
 use super::deployments::about;
+use super::proxies::Patience;
 use crate::domain::rollout::worse;
 use crate::domain::{Held, Seen, State, Step, Trial, pause, step};
 use crate::provider::process::{self, Process};
 use crate::store::deployments::{self, Row};
 use crate::store::variables::{self, Of};
 
-/// Long enough for a pass that is busy with a slow start.
+/// Several passes.
 const LEASE: Duration = Duration::from_secs(15);
 /// Of answers in a row that say that a version that is tried out is not well.
 const MISSES_MOST: u32 = 3;
@@ -31,26 +35,52 @@ const UIDS: u32 = 500_000;
 /// Of an app's data files.
 const FILE_BYTES: u64 = 16 << 30;
 const LOG_LINES: usize = 20;
+/// What is on its way to a version that serves no longer may take so long.
+const DRAIN_MOST: TimeDelta = TimeDelta::seconds(60);
+/// Of one whose files or packages cannot be had.
+const TRIES_FOR: Duration = Duration::from_secs(300);
+
+/// What is being done, with one deployment at a time.
+#[derive(Default)]
+pub(crate) struct Steps(HashMap<DeploymentId, JoinHandle<()>>);
+
+impl Steps {
+    #[expect(clippy::disallowed_methods, reason = "the supervisor waits for them")]
+    fn begin(&mut self, id: DeploymentId, step: impl Future<Output = ()> + Send + 'static) {
+        self.0.retain(|_, step| !step.is_finished());
+        self.0.entry(id).or_insert_with(|| tokio::spawn(step));
+    }
+
+    /// Until each has ended.
+    pub(crate) async fn end(self) {
+        for step in self.0.into_values() {
+            if let Err(error) = step.await {
+                tracing::error!(%error, "a step did not end well");
+            }
+        }
+    }
+}
 
 impl App {
-    /// One pass over everything this replica supervises; true while something is on its way.
-    pub(crate) async fn supervise(&self) -> Result<bool> {
+    /// One pass over everything this replica supervises, but for what `steps` are about; true while something is on its way. One that takes
+    /// long holds nobody else up.
+    pub(crate) async fn supervise(self: &Arc<Self>, steps: &mut Steps) -> Result<bool> {
         let others = deployments::others(&self.db, &self.apps.host, &self.owner).await?;
         // Who was killed holds nobody up.
         let gone = others.into_iter().filter(|owner| self.process_of(owner).is_some_and(|process| !process.alive())).collect();
         let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, gone, LEASE).await?;
         let quiet = |row: &Row| row.state == State::Running || row.awaits_approval || row.observed_for_s.is_some();
         let busy = !rows.iter().all(quiet);
-        let steps = rows.iter().map(|row| {
-            let span = titan_telemetry::child_of(tracing::info_span!("supervise", deployment.id = %row.id), Some(&row.traceparent));
-            async move {
-                if let Err(error) = self.advance(row).await {
+        for row in rows {
+            let (app, id) = (self.clone(), row.id);
+            let span = titan_telemetry::child_of(tracing::info_span!("supervise", deployment.id = %id), Some(&row.traceparent));
+            let advance = async move {
+                if let Err(error) = app.advance(&row).await {
                     tracing::warn!(?error, deployment.id = %row.id, "a deployment did not advance");
                 }
-            }
-            .instrument(span)
-        });
-        futures::future::join_all(steps).await;
+            };
+            steps.begin(id, advance.instrument(span));
+        }
         Ok(busy)
     }
 
@@ -92,6 +122,9 @@ impl App {
                 Err(error) if row.state != State::Running && matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
                     self.fail(row, error.message()).await
                 }
+                Err(error) if row.state == State::Pending && self.misses.tried_for(row.id) > TRIES_FOR => {
+                    self.fail(row, &format!("it could not be started for {} s: {}", TRIES_FOR.as_secs(), error.message())).await
+                }
                 result => result,
             },
             Step::TryOut => self.try_out(row).await,
@@ -113,7 +146,8 @@ impl App {
             Step::Kill => {
                 // What came to it while it served is answered.
                 if let Some(port) = row.port {
-                    self.idle(row.org_id, port).await?;
+                    let over = row.finished_at.is_some_and(|at| now() - at > DRAIN_MOST);
+                    self.idle(row.org_id, port, if over { Patience::Short } else { Patience::Long }).await?;
                 }
                 titan_lifecycle::fault("deployment.before_kill").await;
                 if let Some(process) = process {
@@ -122,8 +156,12 @@ impl App {
                 self.clean_up(row).await
             }
             Step::Release => {
-                deployments::hold(&self.db, row.id, None).await?;
-                deployments::record(&self.db, row.id, State::Running, "it has its data again, and goes on", now()).await?;
+                let (Some(holder), tx) = (row.held_for, self.db.begin().await?) else { return Ok(()) };
+                if !deployments::release(&tx, row.id, holder).await? {
+                    return Ok(()); // still another one takes it over
+                }
+                deployments::record(&tx, row.id, State::Running, "it has its data again, and goes on", now()).await?;
+                tx.commit().await?;
                 self.reroute(row.org_id).await;
                 Ok(())
             }
@@ -217,7 +255,15 @@ impl App {
         {
             self.take_over(row, &serving).await?;
         }
-        if !deployments::starting(&self.db, row.id, &self.owner, i32::from(port), pause(row.restarts)).await? {
+        let tx = self.db.begin().await?;
+        // Locked, so that whoever takes the data over sees this one start, or this one sees that it is held.
+        let serving = deployments::serving(&tx, row.project_id, &row.environment).await?;
+        if serving.as_ref().and_then(Row::holder).is_some_and(|holder| holder != row.id) {
+            return Err(Error::unavailable("another one takes the data over"));
+        }
+        let begun = deployments::starting(&tx, row.id, &self.owner, i32::from(port), pause(row.restarts)).await?;
+        tx.commit().await?;
+        if !begun {
             // Stopped meanwhile, or somebody else's by now.
             let ended = deployments::find(&self.db, row.org_id, row.id).await?.state == State::Stopped;
             return if ended { self.clean_up(row).await } else { Ok(()) };
@@ -239,19 +285,15 @@ impl App {
         ] {
             environment.push((name.to_owned(), value));
         }
-        let limits = Limits {
-            memory_bytes: self.apps.memory_mib << 20,
-            processes: self.apps.processes,
-            file_bytes: FILE_BYTES,
-            ..Limits::default()
-        };
         let app = titan_sandbox::App {
             release: &release.dir,
             data: &release.data,
+            packages: release.packages.as_deref(),
             log: &release.log,
             command: &release.manifest.app.command,
             environment: &environment,
-            limits,
+            limits: self.limits(),
+            attached: false,
             uid: uid(row),
         };
         let command = self.sandbox.app(&app).map_err(Error::internal)?;
@@ -272,6 +314,12 @@ impl App {
             }
             None => Ok(()), // ended at once; the next pass sees that
         }
+    }
+
+    /// Of an app and of what is done with its data.
+    pub(super) fn limits(&self) -> Limits {
+        let (memory_bytes, processes) = (self.apps.memory_mib << 20, self.apps.processes);
+        Limits { memory_bytes, processes, file_bytes: FILE_BYTES, ..Limits::default() }
     }
 
     /// The port it had, if it is still free, or another one of the range.

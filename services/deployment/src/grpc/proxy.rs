@@ -27,8 +27,8 @@ impl ProxyService for Api {
         Principal::of(&request)?.require_service()?;
         let port = request.get_ref().port;
         let port = u16::try_from(port).map_err(|_| Error::invalid("port", "must be at most 65535"))?;
-        self.door.settle((port > 0).then_some(port)).await?;
-        Ok(Response::new(SettleResponse {}))
+        let busy = !self.door.settle((port > 0).then_some(port)).await?;
+        Ok(Response::new(SettleResponse { busy }))
     }
 
     async fn get_traffic(&self, request: Request<GetTrafficRequest>) -> Result<Response<GetTrafficResponse>, Status> {

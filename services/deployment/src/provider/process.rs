@@ -116,9 +116,9 @@ impl Process {
 
     /// Asks it and everything below it to end, and ends them after a grace.
     pub(crate) async fn stop(self) {
-        let below = descendants(self.pid);
-        for pid in &below {
-            signal(*pid, Signal::TERM);
+        let below: Vec<Self> = descendants(self.pid).into_iter().filter_map(Self::of).collect();
+        for process in &below {
+            signal(process.pid, Signal::TERM);
         }
         let deadline = tokio::time::Instant::now() + GRACE;
         while self.alive() && tokio::time::Instant::now() < deadline {
@@ -128,6 +128,10 @@ impl Process {
             for pid in descendants(self.pid).into_iter().chain([self.pid]) {
                 signal(pid, Signal::KILL);
             }
+        }
+        // What outlived it.
+        for process in below.into_iter().filter(|process| process.alive()) {
+            signal(process.pid, Signal::KILL);
         }
     }
 }

@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, header};
 use axum::response::{IntoResponse as _, Redirect};
+use http_body_util::BodyExt as _;
 use sea_orm::DatabaseConnection;
 use titan_error::{Error, Result};
 use titan_ids::{DeploymentId, OrgId};
@@ -85,13 +86,13 @@ impl Door {
         Ok(())
     }
 
-    /// Requests go by the routes as they are now, and nothing is on its way to `port` any more, or has been for too long.
-    pub(crate) async fn settle(&self, port: Option<u16>) -> Result<()> {
+    /// Requests go by the routes as they are now. Whether nothing is on its way to `port` any more, after a while at the most.
+    pub(crate) async fn settle(&self, port: Option<u16>) -> Result<bool> {
         self.read().await?;
-        if let Some(port) = port {
-            self.in_flight.idle(port).await;
+        match port {
+            Some(port) => Ok(self.in_flight.idle(port).await),
+            None => Ok(true),
         }
-        Ok(())
     }
 
     pub(crate) fn counted(&self, deployment: DeploymentId) -> Traffic {
@@ -189,13 +190,17 @@ async fn forward(State(door): State<Arc<Door>>, mut request: Request) -> Respons
     }
     let probe = request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == titan_proto::PROBE_AGENT);
     let asked = (!probe).then(|| door.meter.ask(way.org, way.deployment));
-    let answered = way.proxy.proxy_request(request).await;
-    drop(on_its_way);
-    let Ok(response) = answered;
+    let Ok(response) = way.proxy.proxy_request(request).await;
     if let Some(asked) = asked {
         asked.answered(response.status().is_server_error());
     }
-    response
+    // It is on its way until its last byte.
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &on_its_way;
+            frame
+        }))
+    })
 }
 
 fn unknown(name: &str) -> Response<Body> {

@@ -65,10 +65,10 @@ impl InFlight {
         OnItsWay(count)
     }
 
-    /// Until nothing is on its way there, for a while at the most.
-    pub(super) async fn idle(&self, port: u16) {
+    /// Whether nothing is on its way there, or will not be within a while.
+    pub(super) async fn idle(&self, port: u16) -> bool {
         let mut count = self.of(port).subscribe();
-        let _ = tokio::time::timeout(IDLE_WITHIN, count.wait_for(|count| *count == 0)).await; // then it is cut off
+        tokio::time::timeout(IDLE_WITHIN, count.wait_for(|count| *count == 0)).await.is_ok()
     }
 }
 

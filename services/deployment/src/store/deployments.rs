@@ -49,6 +49,11 @@ const SELECT: &str = "SELECT id, org_id, project_id, project_slug, environment, 
     FROM deployment";
 
 impl Row {
+    /// The one that has its data, or is about to.
+    pub(crate) fn holder(&self) -> Option<DeploymentId> {
+        self.held_for.filter(|_| !self.holder_gone)
+    }
+
     pub(crate) fn process(&self) -> Option<Process> {
         self.pid.zip(self.pid_started).map(|(pid, started)| Process { pid, started })
     }
@@ -216,10 +221,17 @@ pub(crate) async fn set_state(
     Ok(db.execute_raw(sql(update, values)).await?.rows_affected() == 1)
 }
 
-/// Requests to this one wait from now on, for another one takes over its data; none: they go on. False when it does not serve any more.
-pub(crate) async fn hold(db: &impl ConnectionTrait, id: DeploymentId, held_for: Option<DeploymentId>) -> Result<bool> {
-    let update = "UPDATE deployment SET held_for = $2 WHERE id = $1 AND state = 'running'";
-    Ok(db.execute_raw(sql(update, [id.into(), held_for.into()])).await?.rows_affected() == 1)
+/// Requests to this one wait from now on, for another one takes over its data. False when it does not serve any more, or it is held otherwise
+/// than it was.
+pub(crate) async fn hold(db: &impl ConnectionTrait, serving: &Row, holder: DeploymentId) -> Result<bool> {
+    let update = "UPDATE deployment SET held_for = $2 WHERE id = $1 AND state = 'running' AND held_for IS NOT DISTINCT FROM $3";
+    Ok(db.execute_raw(sql(update, [serving.id.into(), holder.into(), serving.held_for.into()])).await?.rows_affected() == 1)
+}
+
+/// Requests go on. False when that one does not hold it any more.
+pub(crate) async fn release(db: &impl ConnectionTrait, id: DeploymentId, holder: DeploymentId) -> Result<bool> {
+    let update = "UPDATE deployment SET held_for = NULL WHERE id = $1 AND held_for = $2";
+    Ok(db.execute_raw(sql(update, [id.into(), holder.into()])).await?.rows_affected() == 1)
 }
 
 /// It is tried out from now on. False when it is somebody else's by now, or was stopped.
@@ -252,12 +264,18 @@ pub(crate) async fn rival(db: &impl ConnectionTrait, project: ProjectId, environ
     Ok(Rival::find_by_statement(sql(select, [project.into(), environment.into()])).one(db).await?)
 }
 
-/// Those that are tried out there, but for one.
-pub(crate) async fn tried_out(db: &impl ConnectionTrait, project: ProjectId, environment: &str, but: DeploymentId) -> Result<Vec<Row>> {
-    let select = format!(
-        "{SELECT} WHERE project_id = $1 AND environment = $2 AND id <> $3 AND state = 'starting' AND observed_since IS NOT NULL ORDER BY id"
-    );
+/// Others that run there and do not serve yet.
+pub(crate) async fn starting_beside(db: &impl ConnectionTrait, project: ProjectId, environment: &str, but: DeploymentId) -> Result<Vec<Row>> {
+    let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND id <> $3 AND state = 'starting' ORDER BY id");
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into(), but.into()])).all(db).await?)
+}
+
+/// Those whose processes are to end.
+pub(crate) async fn ending(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Vec<Row>> {
+    let select = format!(
+        "{SELECT} WHERE project_id = $1 AND environment = $2 AND state NOT IN ('pending', 'starting', 'running') AND port IS NOT NULL ORDER BY id"
+    );
+    Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).all(db).await?)
 }
 
 /// The deployment that serves the environment now, locked.

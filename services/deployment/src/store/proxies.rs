@@ -19,9 +19,10 @@ pub(crate) async fn forget(db: &impl ConnectionTrait, url: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn urls(db: &impl ConnectionTrait, host: &str, within: Duration) -> Result<Vec<String>> {
-    let select = "SELECT url FROM proxy WHERE host = $1 AND seen_at > now() - $2 * interval '1 millisecond'";
+/// Each with whether it has not been seen for so long. They are forgotten after an hour.
+pub(crate) async fn known(db: &impl ConnectionTrait, host: &str, within: Duration) -> Result<Vec<(String, bool)>> {
+    let select = "SELECT url, seen_at < now() - $2 * interval '1 millisecond' AS stale FROM proxy WHERE host = $1 AND seen_at > now() - interval '1 hour'";
     let millis = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
     let rows = db.query_all_raw(sql(select, [host.into(), millis.into()])).await?;
-    rows.iter().map(|row| Ok(row.try_get("", "url")?)).collect()
+    rows.iter().map(|row| Ok((row.try_get("", "url")?, row.try_get("", "stale")?))).collect()
 }

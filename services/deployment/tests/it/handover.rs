@@ -9,6 +9,12 @@ use super::{Fixture, body, serves};
 const KEEPER: &str = "import fcntl, http.server, os, pathlib, signal, sys, threading
 data = pathlib.Path(os.environ['DATA_DIR'])
 if sys.argv[1:] == ['copy']:
+    if SHAPE == 7:
+        print('no room for a copy')
+        sys.exit(1)
+    if SHAPE == 8:
+        os.symlink('/etc', os.environ['COPY_DIR'])
+        sys.exit(0)
     (pathlib.Path(os.environ['COPY_DIR'])).mkdir()
     (pathlib.Path(os.environ['COPY_DIR']) / 'shape').write_text((data / 'shape').read_text())
     sys.exit(0)
@@ -77,6 +83,49 @@ async fn no_request_fails_while_versions_and_the_data_change() {
     assert!(clients.end().await.answered > 200);
     let copies = std::fs::read_dir(fixture.home.path().join("apps/copies")).unwrap().flatten().next().unwrap().path();
     assert!(std::fs::read_dir(copies).unwrap().count() <= 5, "only the newest copies are kept");
+    replica.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_cannot_be_copied_stays_where_it_is_and_no_request_fails() {
+    for (version, shape, why) in [(1, 7, "no room for a copy"), (3, 8, "made no directory")] {
+        let fixture = Fixture::new().await;
+        let replica = fixture.replica((24_090, 24_099), 10).await;
+        let (program, data) = keeper(version, shape);
+        let served = fixture.deploy(&replica, &fixture.source.commit_with(&program, &[], &data)).await;
+        fixture.until(&replica, &served.id, DeploymentState::Running).await;
+        serves(&replica, &format!("version {version} shape {shape}")).await;
+        let clients = Clients::start(&format!("{}/boxes/", replica.proxy), None);
+        let (program, data) = keeper(version + 1, 1);
+        let next = fixture.deploy(&replica, &fixture.source.commit_with(&program, &[], &data)).await;
+        let next = fixture.until(&replica, &next.id, DeploymentState::Failed).await;
+        assert!(next.error.contains(why), "{}", next.error);
+        serves(&replica, &format!("version {version} shape {shape}")).await;
+        assert!(clients.end().await.answered > 0);
+        replica.service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_want_the_data_at_once_have_it_one_after_the_other() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_250, 24_269), 10).await;
+    let commit = |version: u32, shape: u32| {
+        let (program, data) = keeper(version, shape);
+        fixture.source.commit_with(&program, &[], &data)
+    };
+    let first = fixture.deploy(&replica, &commit(1, 1)).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    serves(&replica, "version 1 shape 1").await;
+    let clients = Clients::start(&format!("{}/boxes/", replica.proxy), None);
+    for round in 0..3 {
+        // The last one has the shape of what serves, and needs none of its data's being copied.
+        for (version, shape) in [(2, 2), (3, 3), (4, 1)] {
+            fixture.deploy(&replica, &commit(10 * round + version, shape)).await;
+        }
+        serves(&replica, &format!("version {} shape 1", 10 * round + 4)).await;
+    }
+    assert!(clients.end().await.answered > 50);
     replica.service.stop().await;
 }
 

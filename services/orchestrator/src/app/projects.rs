@@ -187,11 +187,13 @@ fn check_slug(slug: &str) -> Result<String> {
     let valid = slug.len() <= SLUG_MOST
         && slug.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && slug.starts_with(|c: char| c.is_ascii_lowercase())
-        && !slug.ends_with('-');
+        && !slug.ends_with('-')
+        // Two dashes part a project from its environment, where its app is reached.
+        && !slug.contains("--");
     if valid {
         Ok(slug.to_owned())
     } else {
-        Err(Error::invalid("slug", format!("must be a-z, 0-9 and dashes, begin with a letter, and be at most {SLUG_MOST} long")))
+        Err(Error::invalid("slug", format!("must be a-z, 0-9 and single dashes, begin with a letter, and be at most {SLUG_MOST} long")))
     }
 }
 

@@ -1,5 +1,5 @@
 import sys
 
-from app.server import main
+from app.process import main
 
 sys.exit(main())

@@ -17,7 +17,8 @@ class Request:
         self.query = urllib.parse.parse_qs(query, keep_blank_values=True)
         self.owner, self.session = None, None
 
-    def body(self, most=BODY_MOST):
+    def length(self, most=BODY_MOST):
+        """Of the body."""
         length = self.headers.get("Content-Length")
         # With both it would be read in one way here and in another one elsewhere.
         if "Transfer-Encoding" in self.headers or len(set(self.headers.get_all("Content-Length", []))) > 1:
@@ -26,13 +27,13 @@ class Request:
             raise HttpError(411, "length_required", "a body with a Content-Length is needed")
         if int(length) > most:
             raise HttpError(413, "too_large", f"the body must be at most {most} bytes")
-        return self.read(int(length))
+        return int(length)
+
+    def body(self, most=BODY_MOST):
+        return self.read(self.length(most))
 
     def json(self):
-        try:
-            return json.loads(self.body().decode("utf-8"), object_pairs_hook=duplicate_free, parse_constant=no_constant)
-        except (ValueError, RecursionError) as error:
-            raise HttpError(400, "not_json", f"the body is not JSON: {error}") from None
+        return parsed(self.body())
 
 
 class Answer:
@@ -58,3 +59,11 @@ def duplicate_free(pairs):
 
 def no_constant(name):
     raise ValueError(f"{name} is not JSON")
+
+
+def parsed(data):
+    """As JSON that is read in one way only."""
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=duplicate_free, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise HttpError(400, "not_json", f"the body is not JSON: {error}") from None

@@ -1,37 +1,9 @@
 """This API as an OpenAPI 3.1 document, made from the schema."""
 from app.blocks import hooks
-from app.operations import operation, query, ref
-from app.schema import PREFIX, RESOURCES, SEARCH, TITLE, WRITABLE
-from app.validation import INTEGER_MOST, TEXT_MOST
-
-JSON_TYPES = {
-    "text": {"type": "string", "minLength": 1, "maxLength": TEXT_MOST},
-    "integer": {"type": "integer", "minimum": -INTEGER_MOST, "maximum": INTEGER_MOST},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "date": {"type": "string", "format": "date"},
-    "datetime": {"type": "string", "format": "date-time"},
-    "email": {"type": "string", "format": "email"},
-    "url": {"type": "string", "format": "uri"},
-    "reference": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST},
-}
-
-
-def nullable(field):
-    schema = dict(JSON_TYPES[field.type])
-    least, most = ("minLength", "maxLength") if schema["type"] == "string" else ("minimum", "maximum")
-    if field.least is not None:
-        schema[least] = int(field.least) if least == "minLength" else field.least
-    if field.most is not None:
-        schema[most] = int(field.most) if most == "maxLength" else field.most
-    if field.choices:
-        schema = {"type": "string", "enum": [*field.choices, *([] if field.required else [None])]}
-    if field.references:
-        schema["description"] = f"id of one of /{field.references}"
-    if not field.required:
-        schema["type"] = [schema["type"], "null"]
-    return schema
-
+from app.listing import parameters
+from app.operations import nullable, operation, ref
+from app.schema import PREFIX, RESOURCES, TITLE, WRITABLE
+from app.validation import INTEGER_MOST
 
 def document():
     result = {
@@ -56,12 +28,8 @@ def describe(result, resource):
     schemas = result["components"]["schemas"]
     schemas[name] = {"type": "object", "properties": {"id": {"type": "integer"}, **fields, **times}, "required": ["id", *fields, *times]}
     schemas[f"{name}Page"] = {"type": "object", "properties": page, "required": ["items", "next"]}
-    parameters = [query("limit", 1, 200, 50), query("after", 0, INTEGER_MOST, 0)]
-    parameters += [query(field.name, 1, INTEGER_MOST) for field in resource.fields if field.references]
-    if SEARCH:
-        parameters.append({"name": "q", "in": "query", "description": "words that its texts have", "schema": {"type": "string", "pattern": "^[^\\u0000]*$"}})
     number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST}}
-    many = {"get": operation(f"List {resource.plural}", {"200": f"{name}Page", "400": "Error"}, parameters=parameters)}
+    many = {"get": operation(f"List {resource.plural}", {"200": f"{name}Page", "400": "Error"}, parameters=parameters(resource))}
     one = {"parameters": [number], "get": operation(f"Read a {resource.singular}", {"200": name, "404": "Error"})}
     if WRITABLE:
         schemas[f"{name}Input"] = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}

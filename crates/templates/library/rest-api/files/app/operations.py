@@ -1,4 +1,33 @@
 """Parts of an OpenAPI document."""
+from app.validation import INTEGER_MOST, TEXT_MOST
+
+JSON_TYPES = {
+    "text": {"type": "string", "minLength": 1, "maxLength": TEXT_MOST},
+    "integer": {"type": "integer", "minimum": -INTEGER_MOST, "maximum": INTEGER_MOST},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "email": {"type": "string", "format": "email"},
+    "url": {"type": "string", "format": "uri"},
+    "reference": {"type": "integer", "minimum": 1, "maximum": INTEGER_MOST},
+}
+
+
+def nullable(field):
+    schema = dict(JSON_TYPES[field.type])
+    least, most = ("minLength", "maxLength") if schema["type"] == "string" else ("minimum", "maximum")
+    if field.least is not None:
+        schema[least] = int(field.least) if least == "minLength" else field.least
+    if field.most is not None:
+        schema[most] = int(field.most) if most == "maxLength" else field.most
+    if field.choices:
+        schema = {"type": "string", "enum": [*field.choices, *([] if field.required else [None])]}
+    if field.references:
+        schema["description"] = f"id of one of /{field.references}"
+    if not field.required:
+        schema["type"] = [schema["type"], "null"]
+    return schema
 
 
 def ref(name):

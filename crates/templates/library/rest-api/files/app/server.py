@@ -2,20 +2,17 @@
 import http.client
 import http.server
 import json
-import os
 import select
-import signal
 import socket
 import socketserver
-import sqlite3
 import sys
 import threading
 import time
 
-from app.application import Application
+from app import api
+from app.application import Application, problem
 from app.errors import HttpError
 from app.messages import BODY_MOST, Answer, Request
-from app.migrations import Impossible
 
 
 # What is being answered when it is told to stop may take this long.
@@ -37,9 +34,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.server.working():
             try:
                 answer = application.handle(Request(self.command, self.path, self.headers, self.read_body))
-            except Exception as error:  # The client gets no details; the log does.
-                self.log_error("%s failed: %r", self.command, error)
-                answer = Answer(500, {"error": {"code": "internal", "message": "something went wrong here", "fields": {}}})
+            except Exception as error:
+                answer = problem(error)
             # Before it is sent: who has the answer finds it counted.
             application.metrics.observe(self.command, answer.status, time.monotonic() - started)
             self.answer(answer)
@@ -57,8 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.body_read, self.close_connection, self.request_version = True, True, "HTTP/1.1"
         self.command = getattr(self, "command", None) or "GET"
         self.headers = getattr(self, "headers", None) or http.client.HTTPMessage()
-        problem = {"error": {"code": "bad_request", "message": message or "it is not understood", "fields": {}}}
-        self.answer(Answer(code if code < 500 else 400, problem, {"Connection": "close"}))
+        self.answer(problem(HttpError(code if code < 500 else 400, "bad_request", message or "it is not understood", headers={"Connection": "close"})))
 
     def read_body(self, length):
         try:
@@ -116,7 +111,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
     def __init__(self, address, directory):
-        self.application = Application(directory)
+        self.application = Application(directory, api.routes)
         self.draining, self.busy, self.idle = False, 0, threading.Condition()
         super().__init__(address, Handler)
 
@@ -152,29 +147,3 @@ class Working:
         with self.server.idle:
             self.server.busy -= 1
             self.server.idle.notify_all()
-
-
-def main(environment=os.environ):
-    """Serves until SIGTERM or SIGINT."""
-    try:
-        port = int(environment.get("PORT", "8000"))
-        server = Server((environment.get("HOST", "127.0.0.1"), port), environment.get("DATA_DIR", "data"))
-    except (ValueError, OverflowError) as error:
-        print(f"PORT must be a number from 0 to 65535: {error}", file=sys.stderr)
-        return 2
-    except (OSError, Impossible, sqlite3.Error) as error:
-        print(f"cannot start: {error}", file=sys.stderr)
-        return 1
-    stopped = threading.Event()
-
-    def stop():
-        server.stop()
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: threading.Thread(target=stop).start())
-    print(f"listening on http://{server.server_address[0]}:{server.server_address[1]}", file=sys.stderr, flush=True)
-    with server:
-        server.serve_forever(poll_interval=0.05)
-        stopped.wait(DRAIN_S + 1)
-    return 0

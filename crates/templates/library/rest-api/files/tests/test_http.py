@@ -1,20 +1,12 @@
 """The app as its clients meet it."""
-import http.client
 import json
-import os
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 import unittest
 
 from app.messages import BODY_MOST
 from app.schema import PREFIX, RESOURCES, SEARCH, WRITABLE
-from app.server import Server, main
+from app.server import Server
 from app.store import referring
 from tests.base import AppTest
 from tests.examples import bad
@@ -76,35 +68,6 @@ class ReadTest(AppTest):
         self.assertEqual(self.call("DELETE", place)[0], 405)
         self.assertEqual(self.headers["Allow"], "GET, HEAD, POST" if WRITABLE else "GET, HEAD")
         self.assertEqual(self.call("POST", f"{place}/1", {})[0], 405)
-
-    def test_a_refused_body_does_not_become_the_next_request(self):
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        self.addCleanup(connection.close)
-        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nGET /health HTTP/1.1\r\n\r\n        ")
-        answers = b""
-        while chunk := connection.recv(4096):
-            answers += chunk
-        self.assertEqual(answers.count(b"HTTP/1.1 "), 1)
-
-    def test_what_is_no_request_is_refused_in_json(self):
-        for request in (b"BREW /health HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /health HTTP/9.9\r\n\r\n", b"\0\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 200 + b"\r\n"):
-            connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-            self.addCleanup(connection.close)
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-            answer = connection.makefile("rb").read()
-            self.assertRegex(answer, rb'"error": {"code": "')
-            self.assertIn(answer.split()[1], (b"400", b"401", b"405", b"431"))
-
-    def test_a_body_that_is_cut_off_or_said_twice_is_refused(self):
-        place = self.place(RESOURCES[0]).encode()
-        login = f"Authorization: Bearer {self.token}\r\n".encode() if self.token else b""
-        for head, status in ((b"Content-Length: 50\r\n", b"400"), (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"411"), (b"Content-Length: 2\r\nContent-Length: 1\r\n", b"411")):
-            connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-            self.addCleanup(connection.close)
-            connection.sendall(b"POST " + place + b" HTTP/1.1\r\nHost: a\r\n" + login + head + b"\r\n{}")
-            connection.shutdown(socket.SHUT_WR)
-            self.assertEqual(connection.makefile("rb").readline().split()[1], status if WRITABLE else b"405")
 
     def test_another_sites_page_changes_nothing(self):
         for headers, expected in (({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 422 if WRITABLE else 405)):
@@ -210,7 +173,6 @@ class WriteTest(AppTest):
             status, answer = self.call("POST", place, body)
             self.assertEqual((status, answer["error"]["code"]), (400, "not_json"), body[:10])
         self.assertEqual(self.call("POST", place, b"x", {"Content-Length": str(BODY_MOST + 1)})[0], 413)
-        self.assertEqual(self.call("POST", place, None, {"Content-Length": "abc"})[0], 411)
 
     def test_clients_at_once_lose_nothing(self):
         resource = RESOURCES[0]
@@ -220,52 +182,6 @@ class WriteTest(AppTest):
         for thread in threads:
             thread.join()
         self.assertEqual(len(self.call("GET", f"{self.place(resource)}?limit=200")[1]["items"]), 40)
-
-
-class StopTest(AppTest):
-    def test_what_is_being_answered_is_answered_before_it_stops(self):
-        answers, begun, health = [], threading.Event(), self.application.store.check
-
-        def slow():
-            begun.set()
-            time.sleep(0.3)
-            health()
-
-        self.application.store.check = slow
-        client = threading.Thread(target=lambda: answers.append(self.call("GET", "/health")))
-        client.start()
-        begun.wait(5)
-        self.server.stop()
-        client.join()
-        self.assertEqual(answers[0][0], 503, "it is not ready for more by then")
-
-
-class ProcessTest(unittest.TestCase):
-    def test_it_serves_until_it_is_told_to_stop(self):
-        with tempfile.TemporaryDirectory() as directory:
-            environment = {**os.environ, "PORT": "0", "DATA_DIR": directory}
-            process = subprocess.Popen([sys.executable, "-m", "app"], env=environment, stderr=subprocess.PIPE, text=True)
-            line = process.stderr.readline()
-            port = int(line.rsplit(":", 1)[1])
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("GET", "/health", headers={"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
-            self.assertEqual(connection.getresponse().read(), b'{"status": "ok"}')
-            connection.close()
-            process.send_signal(signal.SIGTERM)
-            self.assertIn("0af7651916cd43dd8448eb211c80319c", process.stderr.read())
-            process.stderr.close()
-            self.assertEqual(process.wait(10), 0)
-
-    def test_main_serves_and_stops(self):
-        with tempfile.TemporaryDirectory() as directory:
-            timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-            timer.start()
-            self.assertEqual(main({"PORT": "0", "DATA_DIR": directory}), 0)
-
-    def test_bad_settings_are_named(self):
-        self.assertEqual(main({"PORT": "x"}), 2)
-        with socket.create_server(("127.0.0.1", 0)) as taken, tempfile.TemporaryDirectory() as directory:
-            self.assertEqual(main({"PORT": str(taken.getsockname()[1]), "DATA_DIR": directory}), 1)
 
 
 if __name__ == "__main__":

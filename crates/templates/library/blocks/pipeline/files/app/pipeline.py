@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import urllib.parse
 
-from app.api import whole
+from app.listing import whole
 from app.errors import HttpError, Invalid, Missing, Taken
 from app.messages import Answer
 from app.migrations import quoted

@@ -2,7 +2,7 @@
 once: by its key. Of two that changed the same item, the second is told what the first made of it."""
 import json
 
-from app.api import whole
+from app.listing import whole
 from app.errors import HttpError, Invalid, Missing
 from app.messages import Answer
 from app.migrations import quoted
