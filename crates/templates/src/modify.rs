@@ -1,8 +1,8 @@
 //! From a sentence about a project that is there to what it becomes: "add a priority from 1 to 5 and rename title to name".
 
 use crate::migrations::{self, Step};
-use crate::understand::{Refusal, blocks, constraints, fields, of_existing, phrasing, read, refuse, resources, scope};
-use crate::{Block, Field, FieldType, Resource, Understanding};
+use crate::understand::{Refusal, blocks, constraints, fields, fits, of_existing, phrasing, read, refuse, resources, scope};
+use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,7 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
     }
     after.assumed = assumed;
     after.not_understood = Vec::new();
+    fits(&after)?;
     after.migrations.extend((!steps.is_empty()).then_some(steps));
     Ok(Modification { after, changes })
 }
@@ -115,7 +116,8 @@ fn anew(sentence: &str) -> Option<Result<(Understanding, bool), Refusal>> {
     }
     match read(sentence) {
         Err(_) | Ok((_, false)) if !["build", "create", "i", "we", "an", "rest"].contains(&first.as_str()) => None,
-        Ok((_, false)) if ["i", "we"].contains(&first.as_str()) => None,
+        // "An item has a name" says something of what is there.
+        Ok((_, false)) => None,
         read => Some(read),
     }
 }
@@ -227,7 +229,7 @@ impl Project {
     }
 
     fn add_block(&mut self, added: Block) -> Result<(), Refusal> {
-        if self.after.blocks.contains(&added) {
+        if self.after.blocks.contains(&added) || (added == Block::Authentication && self.after.kind == Kind::MobileBackend) {
             return refuse(format!("The project has {added} already"));
         }
         if added == Block::Authentication {
@@ -248,6 +250,10 @@ impl Project {
         let parsed = fields::parse(&text, &mut said)?;
         if parsed.fields.is_empty() || !parsed.not_understood.is_empty() {
             return refuse(format!("\"{text}\" is not understood as fields of {}", self.after.resources[one].plural));
+        }
+        // "Add dark mode", "add unit tests"
+        if !text.contains("field") && said.iter().any(|said| said.contains("does not say what it is")) {
+            return refuse(format!("\"{text}\" may be no field: say \"a field {text}\", or give its type, such as \"{text} (text)\""));
         }
         self.assumed.extend(said);
         let mut resources = self.after.resources.clone();
@@ -371,8 +377,8 @@ impl Project {
         }
         for name in names.replace(" and ", ",").split(',').map(|name| without_article(name.trim())).filter(|name| !name.is_empty()) {
             let named = of.map_or(name.to_owned(), |of| format!("{name} of {of}"));
-            let Some((one, _)) = self.field(&named)? else { return self.unknown(&named) };
-            let field_name = name_of(name).unwrap_or_default();
+            let Some((one, n)) = self.field(&named)? else { return self.unknown(&named) };
+            let field_name = self.after.resources[one].fields[n].name.clone();
             let resource = &mut resources[one];
             resource.fields.retain(|field| field.name != field_name);
             if resource.fields.is_empty() {
@@ -444,6 +450,13 @@ impl Project {
         }
         let (read, assumed) = of_existing(&self.after.resources, clause)?;
         let before = self.after.resources.clone();
+        // "Add authors with a name", where books have an author that is a text.
+        for (old, now) in before.iter().zip(&read) {
+            if let Some(lost) = old.fields.iter().find(|field| now.field(&field.name) != Some(*field)) {
+                let (plural, name) = (&old.plural, &lost.name);
+                return refuse(format!("{plural} have a {name} already, which is a {}: rename or remove it first", lost.field_type));
+            }
+        }
         for new in read.iter().filter(|new| before.iter().all(|old| old.identifier != new.identifier)) {
             self.changes.push(format!("{} are kept, at /{}", new.plural, new.path));
         }
@@ -475,13 +488,30 @@ impl Project {
     }
 
     fn resource(&self, name: &str) -> Option<usize> {
-        let named = resources::resource(name.strip_prefix("each ").or(name.strip_prefix("every ")).unwrap_or(name)).ok()?;
-        self.after.resources.iter().position(|resource| resource.singular == named.singular)
+        let name = name.strip_prefix("each ").or(name.strip_prefix("every ")).unwrap_or(name);
+        // "Delete all products" is about what is kept of them.
+        if name.split(' ').any(|word| ["all", "my", "our", "some", "small", "simple", "basic"].contains(&word)) {
+            return None;
+        }
+        let named = resources::resource(name).ok()?;
+        self.after.resources.iter().position(|resource| resource.identifier == named.identifier)
     }
 
     /// "title", "the title field", "title of todos". None: there is none; it is refused when several resources have it.
     fn field(&self, text: &str) -> Result<Option<Place>, Refusal> {
         let text = without_article(text).trim_end_matches(" field");
+        // "date of birth"
+        let whole = text.replace(' ', "_");
+        if text.contains(" of ")
+            && let Some(place) = self
+                .after
+                .resources
+                .iter()
+                .enumerate()
+                .find_map(|(one, resource)| resource.fields.iter().position(|field| field.name == whole).map(|n| (one, n)))
+        {
+            return Ok(Some(place));
+        }
         let (name, of) = match text.split_once(" of ").or_else(|| text.split_once(" in ")) {
             Some((name, of)) => match self.resource(without_article(of)) {
                 Some(one) => (name, Some(one)),
@@ -563,7 +593,7 @@ fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
     let wrong = || Refusal { reason: format!("The default {text:?} cannot be a {} of {}", field.field_type, field.name) };
     let value = match field.field_type {
         FieldType::Integer => text.parse::<i64>().map_err(|_| wrong())?.into(),
-        FieldType::Number => text.parse::<f64>().map_err(|_| wrong())?.into(),
+        FieldType::Number => text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(wrong)?.into(),
         FieldType::Boolean if ["yes", "true", "on", "no", "false", "off"].contains(&text) => {
             i32::from(["yes", "true", "on"].contains(&text)).into()
         }
@@ -571,8 +601,9 @@ fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
         // Whether it is a date, an address or a URL is not checked here.
         _ => return Err(wrong()),
     };
-    let bounds = field.least.is_none_or(|least| value.as_f64().is_none_or(|n| n >= least))
-        && field.most.is_none_or(|most| value.as_f64().is_none_or(|n| n <= most));
+    #[expect(clippy::cast_precision_loss, reason = "the length of a sentence at the most")]
+    let size = value.as_f64().unwrap_or(text.chars().count() as f64);
+    let bounds = field.least.is_none_or(|least| size >= least) && field.most.is_none_or(|most| size <= most);
     let fits = (field.choices.is_empty() || field.choices.iter().any(|choice| choice == text)) && bounds && !field.unique;
     if fits { Ok(value) } else { Err(wrong()) }
 }
@@ -625,6 +656,12 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
                 (field.least, field.most) = (read.least.or(was.least), read.most.or(was.most));
             }
         }
+    }
+    if let Some((least, most)) = field.least.zip(field.most).filter(|(least, most)| least > most) {
+        return refuse(format!("Nothing is from {least} to {most}, as {} would have to be", was.name));
+    }
+    if field.unique && (field.field_type == FieldType::Boolean || !field.choices.is_empty()) {
+        return refuse(format!("{} is unique and would have a few values only", was.name));
     }
     Ok(field)
 }

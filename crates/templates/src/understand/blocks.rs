@@ -114,6 +114,13 @@ pub(crate) fn take(sentence: &str, kind: Kind) -> (String, Vec<Block>) {
             || phrase.len() > 1
             || lead
             || words[..begin].iter().any(|word| LEADS.contains(&word.to_lowercase().as_str()));
+        // "without search and pagination"
+        let said = words[..begin].iter().rev().map(|word| word.to_lowercase());
+        let mut said = said.take_while(|word| !".;!?".contains(word.as_str()) && !LEADS.contains(&word.as_str()));
+        if said.any(|word| ["without", "no", "not"].contains(&word.as_str())) {
+            at += 1;
+            continue;
+        }
         let separator = begin > 0 && is(begin - 1, SEPARATORS) && sure;
         if !(lead || separator) || !(ends || is(end, SEPARATORS)) {
             at += 1;

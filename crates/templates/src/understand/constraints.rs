@@ -130,7 +130,7 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
     };
     let dashed = |n: usize| {
         let (least, most) = tokens.get(n)?.split_once(['-', '–'])?;
-        Some(((least.parse().ok()?, most.parse().ok()?), n + 1))
+        Some(((number(Some(&least.to_owned()))?, number(Some(&most.to_owned()))?), n + 1))
     };
     let both = if is(begin, &["from"]) {
         two(begin + 1, &["to", "through", "until"])

@@ -98,6 +98,14 @@ fn take_one<'a>(words: &mut [&'a str], one: &'a str) {
 fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
     let first = phrase.split_whitespace().find(|word| !words::is_article(word));
     let bounded = first.is_some_and(|word| constraints::marked(word).is_some());
+    // "a price over 10 euros": what comes behind a bound is no part of the name.
+    let behind = phrase.split_whitespace().skip_while(|word| constraints::marked(word).is_none());
+    if behind
+        .filter(|word| constraints::marked(word).is_none())
+        .any(|word| !BESIDE.contains(&word) && !word.starts_with('(') && word != ")")
+    {
+        return Ok(None);
+    }
     let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(|word| constraints::marked(word).is_some());
     // "up to 5 tags" bounds how many there are, not what they are.
     if bounded {
@@ -156,6 +164,9 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         || words.len() > WORDS_MOST
         || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word))
     {
+        return Ok(None);
+    }
+    if words.iter().any(|word| word.bytes().all(|b| b.is_ascii_digit())) {
         return Ok(None);
     }
     let name = words.join("_").replace(['-', '\''], "_");
@@ -223,6 +234,8 @@ impl About {
     }
 }
 
+/// Beside its name and its bounds.
+const BESIDE: &[&str] = &["required", "mandatory", "optional", "unique", "and", "is", "that", "which", "must", "be", "it", "field", ","];
 const PROSE: &[&str] =
     &["title", "name", "description", "content", "body", "text", "note", "notes", "comment", "message", "summary", "address", "author"];
 /// Verbs that say something of another thing.

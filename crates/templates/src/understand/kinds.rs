@@ -144,8 +144,10 @@ pub(super) fn take(sentence: &str) -> Result<Asked, Refusal> {
     // What comes after "with" are fields: a website can be one.
     let ends = scope::first_of(sentence, scope::BEFORE_FIELDS).map_or(sentence.len(), |(at, _)| at);
     let padded = format!(" {sentence} ");
-    for (phrase, kind) in KINDS {
-        let Some(at) = whole(&padded, phrase).filter(|at| *at <= ends) else { continue };
+    let found = KINDS.iter().filter_map(|(phrase, kind)| Some((whole(&padded, phrase).filter(|at| *at <= ends)?, phrase, kind)));
+    // "A REST API for website visits" is none of a website.
+    let api = whole(&padded, "api").unwrap_or(usize::MAX);
+    if let Some((at, phrase, kind)) = found.min_by_key(|(at, phrase, _)| (*at, usize::MAX - phrase.len())).filter(|(at, ..)| *at <= api) {
         let (before, after) = (&padded[..at], &padded[at + phrase.len()..]);
         let sentence = format!("{}API{after}", before.trim_start()).trim().to_owned();
         refuse_others(&sentence)?;

@@ -126,6 +126,12 @@ pub(crate) fn fits(of: &Understanding) -> Result<(), Refusal> {
         Kind::DataPipeline => !matches!(block, Block::Search | Block::Pagination),
         _ => of.template == FASTAPI && **block == Block::Websocket,
     };
+    let taken = |resource: &&Resource| {
+        PLACES.iter().any(|(place, block)| resource.path == *place && block.is_none_or(|block| of.blocks.contains(&block)))
+    };
+    if let Some(resource) = of.resources.iter().find(taken) {
+        return refuse(format!("/{} is a place of the app's own: call the {} otherwise", resource.path, resource.plural));
+    }
     let Some(block) = of.blocks.iter().find(without) else { return Ok(()) };
     let whole = if of.kind == Kind::DataPipeline { "data pipelines" } else { "APIs in FastAPI" };
     refuse(format!("It asks for {block}, which {whole} do not have"))
@@ -142,11 +148,11 @@ fn said_of_fields(of: &Understanding, clause: &str) -> Option<Understanding> {
     if let Some(resources) = modify::said_of_field(of, clause) {
         return Some(Understanding { resources, ..of.clone() });
     }
-    [", and ", ", ", " and "].iter().find_map(|between| {
+    let (resources, rest) = [", and ", ", ", " and "].iter().find_map(|between| {
         let (first, rest) = clause.split_once(between)?;
-        let resources = modify::said_of_field(of, first)?;
-        said_of_fields(&Understanding { resources, ..of.clone() }, rest)
-    })
+        Some((modify::said_of_field(of, first)?, rest))
+    })?;
+    said_of_fields(&Understanding { resources, ..of.clone() }, rest)
 }
 
 const HOUR_S: u32 = 3_600;
@@ -275,6 +281,11 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
         });
     }
     for resource in &mut resources {
+        // Every app knows of each item whose it is.
+        for field in resource.fields.iter_mut().filter(|field| field.name == OWNER) {
+            field.name = format!("{}_{OWNER}", resource.identifier);
+            assumed.push(format!("{OWNER} of {} is called {}", resource.plural, field.name));
+        }
         // What has nothing but what it belongs to has a name.
         if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
             resource.fields.insert(0, fields::text("name", true));
@@ -282,6 +293,19 @@ fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<Str
     }
     Ok(resources)
 }
+
+const OWNER: &str = "owner";
+/// Places of an app that are no resource's.
+const PLACES: &[(&str, Option<Block>)] = &[
+    ("health", None),
+    ("metrics", None),
+    ("docs", None),
+    ("ready", None),
+    ("users", Some(Block::Authentication)),
+    ("sessions", Some(Block::Authentication)),
+    ("payments", Some(Block::Payment)),
+    ("live", Some(Block::Websocket)),
+];
 
 /// What belongs to what is a reference, whether that is said in so many words or the one is named as a field of the other.
 fn relate(read: &Read, resources: &mut [Resource]) -> Result<(), Refusal> {
@@ -319,7 +343,7 @@ fn relate(read: &Read, resources: &mut [Resource]) -> Result<(), Refusal> {
     for (one, to) in relations {
         let (path, name, own) = (resources[to].path.clone(), resources[to].identifier.clone(), one == to);
         let name = if own { format!("parent_{name}") } else { name };
-        if resources[one].field(&name).is_none() {
+        if !resources[one].fields.iter().any(|field| field.references.as_ref() == Some(&path)) {
             let required = !own && !optional.contains(&(one, to));
             let reference = Field { field_type: FieldType::Reference, references: Some(path), ..fields::text(&name, required) };
             resources[one].fields.push(reference);

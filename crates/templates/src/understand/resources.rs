@@ -134,7 +134,7 @@ const SIZES: &[&str] = &[
 ];
 
 /// "Build a simple API" says nothing by itself.
-fn is_empty(clause: &str) -> bool {
+pub(super) fn is_empty(clause: &str) -> bool {
     let lower = clause.to_lowercase();
     lower.split(' ').all(|word| word == "api" || INTRO.contains(&word) || SIZES.contains(&word))
 }
@@ -354,7 +354,12 @@ impl Read {
     }
 
     fn find(&self, singular: &str) -> Option<usize> {
-        self.resources.iter().position(|described| described.resource.singular == singular)
+        let identifier = singular.replace([' ', '-'], "_");
+        self.resources.iter().position(|described| described.resource.identifier == identifier)
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        resource(name).is_ok_and(|resource| self.find(&resource.singular).is_some())
     }
 
     fn relate(&mut self, one: usize, to: usize) {
@@ -430,16 +435,19 @@ impl Read {
             let behind = at + determined + length + verb_length;
             // "each has", "it has", "they have"
             if ["it", "they", "one", "each", "everyone"].contains(&name.to_lowercase().as_str()) {
-                return Some((None, verb, behind));
+                return (current.is_some() || self.resources.len() == 1).then_some((None, verb, behind));
             }
-            let known = resource(&name).ok().filter(|resource| self.find(&resource.singular).is_some());
+            let known = self.knows(&name);
             // One that was not named before, at the beginning of a clause: "Warehouses have a name".
             let new = || {
                 (at == 0 && current.is_none() || at > 0 && length == 1 && current.is_some())
                     && resource(&name).is_ok_and(|r| determined > 0 || r.plural == name.to_lowercase())
                     && !is_people(&name)
+                    // "The app has a dark mode", "a book always has a publisher".
+                    && lower.first().is_none_or(|word| word != "the")
+                    && !(1..length).any(|n| self.knows(&words[at + determined..at + determined + n].join(" ")))
             };
-            return (known.is_some() || new()).then_some((Some(name), verb, behind));
+            return (known || new()).then_some((Some(name), verb, behind));
         }
         // "each with a name": of whom it was about.
         (lower.len() > 1 && lower[0] == "each" && ["with", "having"].contains(&lower[1].as_str())).then_some((None, Verb::Has, at + 2))
@@ -469,6 +477,11 @@ impl Read {
         }
         let things = text.replace(" and ", ",");
         for thing in things.split(',').map(trimmed).filter(|thing| !thing.is_empty()) {
+            // "A post has many comments and a title"
+            if verb == Verb::HasMany && ["a ", "an "].iter().any(|article| thing.starts_with(article)) {
+                self.resources[subject].fields.push(thing.to_owned());
+                continue;
+            }
             let other = self.place(thing)?;
             let (one, to) = if verb == Verb::HasMany { (other, subject) } else { (subject, other) };
             self.relate(one, to);

@@ -159,7 +159,11 @@ pub(crate) fn after_lead(clause: &str) -> Option<&str> {
         let at = find(clause, phrase).filter(|at| *at == 0)?;
         Some(&clause[at + phrase.len()..])
     });
-    firm.iter().find_map(|phrase| behind(phrase)).or_else(|| VERBS.iter().find_map(by_verb)).or(clause_start).or_else(|| behind(" for "))
+    firm.iter().find_map(|phrase| behind(phrase)).or_else(|| VERBS.iter().find_map(by_verb)).or(clause_start).or_else(|| {
+        // "A tool that calculates shipping costs for parcels" asks for more than parcels.
+        let at = find(clause, " for ")?;
+        super::resources::is_empty(&clause[..at]).then(|| &clause[at + 5..])
+    })
 }
 
 /// The first of these phrases, and how long it is.

@@ -61,13 +61,8 @@ impl App {
         let dir = tempfile::tempdir().unwrap();
         crate::write(dir.path(), sentence);
         let data = dir.path().join("data");
-        let mut process = crate::python_in(dir.path())
-            .args(["-m", "app"])
-            .env("PORT", "0")
-            .env("DATA_DIR", data)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process =
+            crate::python_in(dir.path()).args(["-m", "app"]).env("PORT", "0").env("DATA_DIR", data).stderr(Stdio::piped()).spawn().unwrap();
         let (mut line, mut log) = (String::new(), BufReader::new(process.stderr.take().unwrap()));
         log.read_line(&mut line).unwrap();
         let port = line.trim().rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("{sentence}: {line}"));
