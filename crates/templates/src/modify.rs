@@ -1,7 +1,7 @@
 //! From a sentence about a project that is there to what it becomes: "add a priority from 1 to 5 and rename title to name".
 
 use crate::migrations::{self, Step};
-use crate::understand::{Refusal, blocks, constraints, fields, fits, of_existing, phrasing, read, refuse, resources, scope};
+use crate::understand::{Refusal, asides, blocks, constraints, fields, fits, of_existing, phrasing, read, refuse, resources, scope};
 use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
@@ -58,11 +58,25 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
         return Ok(Modification { after, changes });
     }
     let mut project = Project { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
+    let names =
+        before.resources.iter().flat_map(|one| [&one.singular, &one.plural].into_iter().chain(one.fields.iter().map(|field| &field.name)));
+    let verb = sentence.split(' ').next().is_some_and(|first| VERBS.contains(&first.to_lowercase().as_str()));
+    // "People should log in before they can see anything"
+    let (sentence, asked, left) = match verb {
+        true => (sentence, Vec::new(), Vec::new()),
+        false => asides::take(&sentence, Some(&names.map(String::as_str).collect::<Vec<_>>().join(" "))),
+    };
+    if let Some(left) = left.first() {
+        return refuse(format!("\"{left}\" is not understood"));
+    }
     let lower = sentence.to_lowercase();
     let removes = ["remove", "delete", "drop"].iter().any(|verb| lower.starts_with(verb)) && !lower.contains(" add ");
     // "Let users upload a photo and make it searchable" names blocks by what they do.
-    let (said, blocks) = if removes { (sentence, Vec::new()) } else { phrasing::plain(&sentence) };
-    for block in blocks {
+    let (said, blocks, left) = if removes { (sentence, Vec::new(), Vec::new()) } else { phrasing::plain(&sentence) };
+    if let Some(left) = left.first() {
+        return refuse(format!("\"{left}\" is not understood"));
+    }
+    for block in asked.into_iter().chain(blocks) {
         project.add_block(block)?;
     }
     for clause in clauses(&said) {
@@ -85,8 +99,8 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
 /// What a sentence of its own says of a field that is there: "The email must be unique". None: it says nothing that is understood.
 pub(crate) fn said_of_field(project: &Understanding, clause: &str) -> Option<Vec<Resource>> {
     const SAYING: &[&str] = &[
-        "is", "are", "must", "should", "has", "have", "to", "be", "can", "may", "also", "always", "will", "needs", "only", "it", "they",
-        "and",
+        "is", "are", "a", "an", "must", "should", "has", "have", "to", "be", "can", "may", "also", "always", "will", "needs", "only", "it",
+        "they", "and",
     ];
     let mut project = Project { after: project.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
     let clause = clause.trim_start_matches("and ").replace(" can't ", " cannot ");
@@ -190,7 +204,11 @@ impl Project {
     }
 
     fn add(&mut self, what: &str) -> Result<(), Refusal> {
-        if let Some(added) = block(what) {
+        // "pagination on the list"
+        let of = [" on the ", " to the ", " for the ", " in the ", " on all ", " to all ", " for all "]
+            .iter()
+            .find_map(|of| scope::find(what, of));
+        if let Some(added) = block(what).or_else(|| of.and_then(|at| block(&what[..at]))) {
             return self.add_block(added);
         }
         let parts: Vec<String> =
@@ -500,15 +518,15 @@ impl Project {
     /// "title", "the title field", "title of todos". None: there is none; it is refused when several resources have it.
     fn field(&self, text: &str) -> Result<Option<Place>, Refusal> {
         let text = without_article(text).trim_end_matches(" field");
-        // "date of birth"
+        // "the possible statuses"
+        let text = ["possible ", "allowed ", "available "].iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text);
+        // "date of birth", "number of seats"
         let whole = text.replace(' ', "_");
+        let short = text.replace(" of ", "_").replace(' ', "_");
         if text.contains(" of ")
-            && let Some(place) = self
-                .after
-                .resources
-                .iter()
-                .enumerate()
-                .find_map(|(one, resource)| resource.fields.iter().position(|field| field.name == whole).map(|n| (one, n)))
+            && let Some(place) = self.after.resources.iter().enumerate().find_map(|(one, resource)| {
+                resource.fields.iter().position(|field| field.name == whole || field.name == short).map(|n| (one, n))
+            })
         {
             return Ok(Some(place));
         }
@@ -521,15 +539,19 @@ impl Project {
         };
         let Some(name) = name_of(name) else { return Ok(None) };
         // "titles must be unique"
-        let one_of = name.strip_suffix('s').unwrap_or(&name);
+        let one_of = resources::singular(&name);
         let has = |(one, resource): (usize, &Resource)| {
             let named = |name: &str| resource.fields.iter().position(|field| field.name == name);
-            named(&name).or_else(|| named(one_of)).map(|n| (one, n))
+            named(&name).or_else(|| named(&one_of)).map(|n| (one, n))
         };
         let places: Vec<Place> =
             self.after.resources.iter().enumerate().filter(|(one, _)| of.is_none_or(|of| of == *one)).filter_map(has).collect();
         match places.as_slice() {
-            [] => Ok(None),
+            // "plant names"
+            [] => match text.split_once(' ').filter(|_| of.is_none()).and_then(|(first, rest)| Some((self.resource(first)?, rest))) {
+                Some((one, rest)) => self.field(&format!("{rest} of {}", self.after.resources[one].plural)),
+                None => Ok(None),
+            },
             [place] => Ok(Some(*place)),
             _ => {
                 let of: Vec<&str> = places.iter().map(|(one, _)| self.after.resources[*one].plural.as_str()).collect();

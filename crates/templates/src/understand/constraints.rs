@@ -30,7 +30,9 @@ pub(crate) fn take(text: &str) -> Result<(String, Vec<Constraint>), Refusal> {
         let what = tokens[..at]
             .last()
             .is_some_and(|before| ["date", "place", "number", "year", "time", "name"].contains(&before.to_lowercase().as_str()));
-        if let Some((constraint, length)) = range(rest)?.or_else(|| one_end(rest)).or_else(|| choices(rest).filter(|_| !what)) {
+        if let Some((constraint, length)) =
+            range(rest)?.or_else(|| one_end(rest)).or_else(|| choices(rest).filter(|_| !what)).or_else(|| slashed(&tokens[..at], rest))
+        {
             left.push(format!("{MARK}{}", found.len()));
             found.push(constraint);
             at += length;
@@ -129,7 +131,8 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
         number(tokens.get(first)).zip(number(tokens.get(first + 2))).filter(|_| is(first + 1, between)).map(|ends| (ends, first + 3))
     };
     let dashed = |n: usize| {
-        let (least, most) = tokens.get(n)?.split_once(['-', '–'])?;
+        let token = tokens.get(n)?;
+        let (least, most) = token.split_once("..").or_else(|| token.split_once(['-', '–']))?;
         Some(((number(Some(&least.to_owned()))?, number(Some(&most.to_owned()))?), n + 1))
     };
     let both = if is(begin, &["from"]) {
@@ -148,6 +151,17 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
         None if is(begin, &["at", "not", "no"]) && is(begin + 1, &["most", "above", "more", "longer"]) => {
             let than = usize::from(is(begin + 2, &["than"]));
             (None, number(tokens.get(begin + 2 + than)), begin + 3 + than)
+        }
+        None if [">=", "≥", "=>", "<=", "≤", "=<"].iter().any(|sign| word(begin).is_some_and(|word| word.starts_with(sign))) => {
+            let first = word(begin).unwrap_or_default();
+            let rest = first.trim_start_matches(['>', '<', '=', '≥', '≤']).to_owned();
+            let (bound, end) = if rest.is_empty() { (number(tokens.get(begin + 1)), begin + 2) } else { (number(Some(&rest)), begin + 1) };
+            if first.starts_with(['>', '≥']) || first == "=>" { (bound, None, end) } else { (None, bound, end) }
+        }
+        // "a rating out of 10"
+        None if is(begin, &["out"]) && is(begin + 1, &["of"]) => {
+            let most = number(tokens.get(begin + 2));
+            (most.map(|_| 0.0), most, begin + 3)
         }
         None if is(begin, &["up"]) && is(begin + 1, &["to"]) => (None, number(tokens.get(begin + 2)), begin + 3),
         None if is(begin, &["max", "maximum"]) => (None, number(tokens.get(begin + 1)), begin + 2),
@@ -177,6 +191,17 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
     Ok(Some((Constraint { least, most, length, ..Constraint::default() }, end)))
 }
 
+/// "a status online/offline", "kind temp|humidity|light"
+fn slashed(before: &[String], tokens: &[String]) -> Option<(Constraint, usize)> {
+    let named = before.last().is_some_and(|word| !["(", ",", ")", "and"].contains(&word.as_str()) && !words::is_article(word));
+    let token = tokens.first().filter(|_| named)?;
+    let parts: Vec<String> = token.split(['/', '|']).map(str::to_owned).collect();
+    let word = |part: &String| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "-_+".contains(c));
+    let values = parts.len() > 1 && parts.iter().all(word) && parts.iter().any(|part| part.contains(char::is_alphabetic));
+    let typed = super::fields::type_named(&token.to_lowercase()).is_some() || token.to_lowercase() == "and/or";
+    (values && !typed).then_some((Constraint { choices: parts, ..Constraint::default() }, 1))
+}
+
 /// "of open, pending or closed", "either a or b", "(red, green)", "(s/m/l)", and how many tokens that is.
 fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     let lower = |n: usize| tokens.get(n).map(|token| token.to_lowercase());
@@ -198,8 +223,9 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
             if !item.is_empty() {
                 let joined = std::mem::take(&mut item).join(" ");
                 // "s/m/l"
-                found
-                    .extend(joined.split('/').map(|part| part.trim().trim_matches(['"', '\'']).to_owned()).filter(|part| !part.is_empty()));
+                found.extend(
+                    joined.split(['/', '|']).map(|part| part.trim().trim_matches(['"', '\'']).to_owned()).filter(|part| !part.is_empty()),
+                );
             }
             if ends || (last && !parenthesis) {
                 break;
@@ -225,7 +251,9 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     if found.iter().any(speaks) || found.iter().all(|part| part.starts_with(|c: char| c.is_ascii_digit())) {
         return None;
     }
-    if !listed || found.len() < 2 || found.len() > CHOICES_MOST || found.iter().any(about_the_field) {
+    // "active (yes/no)" is a flag.
+    let flag = found.iter().all(|part| ["yes", "no", "y", "n", "true", "false"].contains(&part.to_lowercase().as_str()));
+    if flag || !listed || found.len() < 2 || found.len() > CHOICES_MOST || found.iter().any(about_the_field) {
         return None;
     }
     let mut choices: Vec<String> = Vec::new();

@@ -1,5 +1,9 @@
 //! "a title, a done flag and a due date" → names and types.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::constraints::{self, Constraint};
 use super::{Refusal, refuse, words};
 use crate::{Field, FieldType};
@@ -17,7 +21,7 @@ const WORDS_MOST: usize = 4;
 
 pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Refusal> {
     let mut parsed = Parsed { fields: Vec::new(), said_required: Vec::new(), not_understood: Vec::new() };
-    let (text, limits) = constraints::take(text)?;
+    let (text, limits) = constraints::take(&super::items::plain(text))?;
     let text = text.replace(" and ", ",").replace(" plus ", ",").replace(" as well as ", ",");
     for phrase in parts(&text).into_iter().map(|phrase| phrase.trim().trim_start_matches("and ")).filter(|p| !p.is_empty()) {
         let Some(read) = read_one(phrase, &limits)? else {
@@ -26,7 +30,8 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
                 .push(phrase.split_whitespace().filter(|word| constraints::marked(word).is_none()).collect::<Vec<_>>().join(" "));
             continue;
         };
-        let Read { field, sure, required } = read;
+        let Read { field, sure, required, left } = read;
+        parsed.not_understood.extend(left);
         let (name, field_type) = (field.name.clone(), field.field_type);
         if ["id", "created_at", "updated_at"].contains(&name.as_str()) {
             assumed.push(format!("{name} is set by the server"));
@@ -34,6 +39,9 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
         }
         if let Some(twice) = parsed.fields.iter().find(|f| f.name == name) {
             if twice.field_type == field_type {
+                if field.unique != twice.unique || required.is_some() || field.most.or(field.least).is_some() {
+                    parsed.not_understood.push(phrase.to_owned());
+                }
                 continue;
             }
             return refuse(format!("The goal contradicts itself: {name} is a {} and a {field_type}", twice.field_type));
@@ -84,7 +92,17 @@ struct Read {
     /// The words say the type.
     sure: bool,
     required: Option<bool>,
+    /// What is said of it and left out.
+    left: Option<String>,
 }
+
+/// What it is where nobody says: "(bool, default false)", "open by default".
+static DEFAULT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)(?:, )?(?:with )?(?:a )?\bdefault(?:s|ing)?(?: value)?(?: to| of| is| :| =)? (?P<value>[\w.-]+)|(?:, )?\b(?P<first>[\w-]+) (?:by default|unless specified|unless told otherwise|at first)\b",
+    )
+    .ok()
+});
 
 /// "Due dates and priorities" of a thing are one of each: `one` is the last word's.
 fn take_one<'a>(words: &mut [&'a str], one: &'a str) {
@@ -98,6 +116,13 @@ fn take_one<'a>(words: &mut [&'a str], one: &'a str) {
 fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
     let first = phrase.split_whitespace().find(|word| !words::is_article(word));
     let bounded = first.is_some_and(|word| constraints::marked(word).is_some());
+    let default = DEFAULT.as_ref().and_then(|pattern| {
+        let found = pattern.captures(phrase)?;
+        let value = found.name("value").or(found.name("first"))?.as_str().to_lowercase();
+        let without = pattern.replace(phrase, "").replace("( )", "").replace("(, ", "(").trim().to_owned();
+        Some((value, without))
+    });
+    let phrase = default.as_ref().map_or(phrase, |(_, without)| without.as_str());
     // "a price over 10 euros": what comes behind a bound is no part of the name.
     let behind = phrase.split_whitespace().skip_while(|word| constraints::marked(word).is_none());
     if behind
@@ -138,7 +163,11 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
         return refuse(format!("\"{phrase}\" says something of what is not named as a kind of thing"));
     }
     // "a list of tags" is more than one field holds.
-    if words.iter().enumerate().any(|(at, word)| speaks(&words, at, word)) || ["list", "lists"].contains(words.first().unwrap_or(&"")) {
+    // "on display (boolean)": with its type said, a short one is a name.
+    let typed = given.as_ref().is_some_and(|given| given.split(',').any(|part| type_named(part.trim()).is_some())) && words.len() < 4;
+    if words.iter().enumerate().any(|(at, word)| speaks(&words, at, word) && !typed)
+        || ["list", "lists"].contains(words.first().unwrap_or(&""))
+    {
         return Ok(None);
     }
     if given.is_some_and(|given| !about.read(&given)) {
@@ -185,7 +214,10 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if field.unique && (field.field_type == FieldType::Boolean || !field.choices.is_empty()) {
         return refuse(format!("The goal contradicts itself: {name} is unique and has a few values only"));
     }
-    Ok(Some(Read { field, sure, required: about.required }))
+    // That a flag is off is so anyway.
+    let off = |value: &String| field.field_type == FieldType::Boolean && ["false", "no", "off", "0"].contains(&value.as_str());
+    let left = default.map(|(value, _)| value).filter(|value| !off(value)).map(|value| format!("{value} as the default of {}", field.name));
+    Ok(Some(Read { field, sure, required: about.required, left }))
 }
 
 /// What is said of a field beside its name.
@@ -222,7 +254,7 @@ impl About {
         given.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| {
             match part.trim_start_matches("must be ") {
                 "required" | "mandatory" => self.required = Some(true),
-                "optional" => self.required = Some(false),
+                "optional" | "nullable" | "not required" | "not mandatory" => self.required = Some(false),
                 "unique" => self.unique = true,
                 part => match type_named(part) {
                     Some(named) => self.named = Some(named),
@@ -322,6 +354,7 @@ fn speaks(words: &[&str], at: usize, word: &str) -> bool {
         || (word == "is" && at == 0 && words.len() > 1)
         || (["from", "to"].contains(&word) && at == 0 && words.len() == 2)
         // "measured at", "a price per night"
+        || (word == "on" && at > 0 && at + 1 == words.len())
         || (word == "at" && at > 0 && words.get(at + 1).is_none_or(|next| *next == "time"))
         || (word == "per" && at > 0 && words.len() == at + 2);
     !named && SPEAKING.contains(&word)
@@ -345,6 +378,16 @@ fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
+fn is_prose(name: &str) -> bool {
+    PROSE.iter().any(|word| name == *word || name.ends_with(&format!("_{word}")))
+}
+
+/// Said of a field, and none.
+pub(crate) fn is_about(part: &str) -> bool {
+    let first = part.split(' ').next().unwrap_or_default().to_lowercase();
+    ["required", "optional", "unique", "mandatory", "nullable", "default", "max", "min"].contains(&first.as_str())
+}
+
 /// `named`: its type was said in so many words.
 fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
     let Constraint { choices, least, most, length, beyond } = constraint;
@@ -360,8 +403,10 @@ fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(
         return Ok(());
     }
     match field.field_type {
-        FieldType::Text if *length => {}
-        FieldType::Text if PROSE.iter().any(|word| name == *word || name.ends_with(&format!("_{word}"))) => {
+        FieldType::Text if *length || (named && least.is_none_or(|least| least >= 0.0)) => {}
+        // "a title of up to 80"
+        FieldType::Text if most.is_some_and(|most| most > 20.0) && least.is_none() && is_prose(&name) => {}
+        FieldType::Text if is_prose(&name) => {
             return refuse(format!("{name} is a text: say \"characters\" where its length is meant"));
         }
         // "a priority from 1 to 5": only a number can be.
@@ -425,6 +470,16 @@ pub(super) const UNITS: &[&str] = &[
     "degrees",
     "celsius",
     "bytes",
+    "cm",
+    "mm",
+    "m",
+    "m2",
+    "ml",
+    "g",
+    "liters",
+    "litres",
+    "kilos",
+    "€",
 ];
 
 /// A type said in so many words.
@@ -432,8 +487,8 @@ pub(crate) fn type_named(word: &str) -> Option<FieldType> {
     Some(match word {
         "text" | "string" => FieldType::Text,
         "integer" | "int" | "whole number" => FieldType::Integer,
-        "number" | "decimal" | "float" => FieldType::Number,
-        "boolean" | "bool" | "flag" | "yes/no" => FieldType::Boolean,
+        "number" | "decimal" | "decimal number" | "float" => FieldType::Number,
+        "boolean" | "bool" | "flag" | "yes/no" | "y/n" | "yes or no" | "true/false" => FieldType::Boolean,
         "date" => FieldType::Date,
         "datetime" | "timestamp" | "date and time" => FieldType::Datetime,
         "email" | "e-mail" => FieldType::Email,
@@ -443,6 +498,20 @@ pub(crate) fn type_named(word: &str) -> Option<FieldType> {
 }
 
 const BOOLEANS: &[&str] = &[
+    "furnished",
+    "vaccinated",
+    "claimed",
+    "electric",
+    "vegetarian",
+    "vegan",
+    "discontinued",
+    "automatic",
+    "insured",
+    "returned",
+    "shipped",
+    "delivered",
+    "approved",
+    "resolved",
     "done",
     "completed",
     "complete",
@@ -485,6 +554,13 @@ const NUMBERS: &[&str] = &[
     "percentage",
     "rate",
     "budget",
+    "rent",
+    "fee",
+    "wage",
+    "deposit",
+    "area",
+    "surface",
+    "speed",
 ];
 const TEXTS: &[&str] = &[
     "title",
@@ -570,7 +646,27 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
     if ["email", "e-mail"].iter().any(|email| last.ends_with(email)) || (last == "address" && words.iter().any(|w| w.contains("mail"))) {
         return Some((FieldType::Email, true));
     }
-    let identifies = ["phone", "serial", "order", "account", "card", "license", "tracking", "room", "part", "flight", "passport", "isbn"];
+    let identifies = [
+        "phone",
+        "serial",
+        "order",
+        "account",
+        "card",
+        "license",
+        "tracking",
+        "room",
+        "part",
+        "flight",
+        "passport",
+        "isbn",
+        "frame",
+        "invoice",
+        "vat",
+        "house",
+        "registration",
+        "licence",
+        "tax",
+    ];
     if ["number", "phone", "plate"].contains(&last) && (last != "number" || identifies.iter().any(|w| words.contains(w))) {
         return Some((FieldType::Text, true));
     }
@@ -590,6 +686,10 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
     if words.len() > 1 && (last == "at" || words[words.len() - 2] == "at") {
         return Some((FieldType::Datetime, true));
     }
+    // "installed on", "last watered"
+    if words.len() > 1 && (last == "on" || (words[0] == "last" && last.ends_with("ed"))) {
+        return Some((FieldType::Date, true));
+    }
     // "year of publication": what it is stands before, too.
     let of = words.iter().position(|word| ["of", "per"].contains(word)).filter(|at| *at > 0);
     if let Some((_, field_type)) = of.and_then(|at| lists.iter().find(|(list, _)| list.contains(&words[at - 1]))) {
@@ -597,7 +697,12 @@ fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option<(FieldType
     }
     // "year published", "amount paid": what it is stands before.
     let before = words.len().checked_sub(2).map(|at| words[at]);
-    let last = before.filter(|word| BOOLEANS.contains(&last) && lists[1..5].iter().any(|(list, _)| list.contains(word))).unwrap_or(last);
+    let last = before
+        .filter(|word| {
+            (BOOLEANS.contains(&last) || last.ends_with("ed") || ["built", "made", "sold"].contains(&last))
+                && lists[1..5].iter().any(|(list, _)| list.contains(word))
+        })
+        .unwrap_or(last);
     let known = lists.iter().find(|(list, _)| list.contains(&last)).map(|(_, field_type)| (*field_type, true));
     Some(known.unwrap_or((FieldType::Text, false)))
 }

@@ -11,6 +11,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("web app with an api", Kind::WebApp),
     ("website with a page", Kind::WebApp),
     ("web application", Kind::WebApp),
+    ("application web", Kind::WebApp),
+    ("online application", Kind::WebApp),
     ("web app", Kind::WebApp),
     ("webapp", Kind::WebApp),
     ("web site", Kind::WebApp),
@@ -23,6 +25,15 @@ const KINDS: &[(&str, Kind)] = &[
     ("backend for a mobile app", Kind::MobileBackend),
     ("backend for an ios app", Kind::MobileBackend),
     ("backend for an android app", Kind::MobileBackend),
+    ("backend for our mobile app", Kind::MobileBackend),
+    ("backend for my mobile app", Kind::MobileBackend),
+    ("backend for the mobile app", Kind::MobileBackend),
+    ("backend of our mobile app", Kind::MobileBackend),
+    ("backend for my ios", Kind::MobileBackend),
+    ("backend for our ios", Kind::MobileBackend),
+    ("backend for my android", Kind::MobileBackend),
+    ("backend for our android", Kind::MobileBackend),
+    ("mobile api", Kind::MobileBackend),
     ("ios backend", Kind::MobileBackend),
     ("android backend", Kind::MobileBackend),
     ("data pipeline", Kind::DataPipeline),
@@ -150,10 +161,17 @@ pub(super) fn take(sentence: &str) -> Result<Asked, Refusal> {
     if let Some((at, phrase, kind)) = found.min_by_key(|(at, phrase, _)| (*at, usize::MAX - phrase.len())).filter(|(at, ..)| *at <= api) {
         let (before, after) = (&padded[..at], &padded[at + phrase.len()..]);
         let sentence = format!("{}API{after}", before.trim_start()).trim().to_owned();
-        refuse_others(&sentence)?;
+        // "A web app for our game nights": what it is for is no other kind.
+        refuse_others(sentence.split(" for ").next().unwrap_or(&sentence))?;
         return Ok(Asked { sentence, kind: *kind, whole: None });
     }
     refuse_others(sentence)?;
+    // "Every hour read the JSON files": nothing else reads files by the clock.
+    let clock = ["every", "each", "hourly", "daily", "nightly", "weekly", "once"].iter().any(|word| whole(&padded, word).is_some());
+    let files = ["csv", "csvs", "json files", "jsonl"].iter().any(|word| whole(&padded, word).is_some());
+    if clock && files && ["read", "reads", "load", "loads", "import", "imports", "get"].iter().any(|word| whole(&padded, word).is_some()) {
+        return Ok(Asked { sentence: sentence.to_owned(), kind: Kind::DataPipeline, whole: None });
+    }
     if ["api", "rest", "crud", "apis"].iter().any(|word| whole(&padded, word).is_some()) {
         return Ok(Asked { sentence: sentence.to_owned(), kind: Kind::RestApi, whole: None });
     }
@@ -174,7 +192,9 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
             behind = rest;
         }
         let sentence = format!("{}API{behind}", padded[..at].trim_start()).trim().to_owned();
-        return Ok(Asked { sentence, kind: UNNAMED, whole: Some(word) });
+        // "A service to hold feature flags"
+        let kind = if word == "service" { Kind::Microservice } else { UNNAMED };
+        return Ok(Asked { sentence, kind, whole: Some(word) });
     }
     // "I want to keep track of my plants", "Manage employees"
     let wish = scope::without_wish(sentence);
@@ -223,9 +243,15 @@ fn refuse_others(sentence: &str) -> Result<(), Refusal> {
             .contains(&next.as_str())
             && ["library", "game", "script"].contains(&kind)
     };
+    // "a tool library", not "a library" or "a Python library"
+    let lent = |kind: &str, at: usize| {
+        let before = text[..at].split_whitespace().next_back().unwrap_or_default().to_lowercase();
+        let code = ["a", "the", "python", "rust", "javascript", "js", "java", "client", "c", "go", "this", "my"].contains(&before.as_str());
+        kind == "library" && !code && !before.is_empty()
+    };
     // "for each game" it is kept.
     let kept = |at: usize| ["each", "every"].iter().any(|word| text[..at].trim_end().to_lowercase().ends_with(word));
-    let asks = |kind: &&&str| whole(&text, kind).is_some_and(|at| at <= ends && !of(kind, at) && !kept(at));
+    let asks = |kind: &&&str| whole(&text, kind).is_some_and(|at| at <= ends && !of(kind, at) && !kept(at) && !lent(kind, at));
     let Some(kind) = OTHERS.iter().find(asks) else { return Ok(()) };
     let shown = if *kind == "graphql" { "GraphQL" } else { kind };
     refuse(format!("A {shown} is not something the templates build"))

@@ -1,13 +1,16 @@
 //! From a sentence to an [`Understanding`], or a [`Refusal`] that says why not.
 
+pub(crate) mod asides;
 pub(crate) mod blocks;
 pub(crate) mod constraints;
 pub(crate) mod fields;
+mod items;
 mod kinds;
 pub(crate) mod phrasing;
 mod plan;
 pub(crate) mod resources;
 pub(crate) mod scope;
+mod sections;
 mod words;
 
 use crate::render::is_template_name;
@@ -51,7 +54,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     }
     let (sentence, template) = template(politely(&sentence));
     let (sentence, fastapi) = phrasing::fastapi(sentence);
-    let (sentence, said) = phrasing::plain(&sentence);
+    let (sentence, said, left) = phrasing::plain(&sentence);
     let kinds::Asked { sentence, mut kind, whole } = kinds::take(&sentence)?;
     // It is for programs, so nobody asks for pages.
     let named = fastapi || whole.is_none();
@@ -71,7 +74,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     scope::check(&sentence, kind)?;
     let (sentence, plan) = if kind == Kind::DataPipeline { plan::take(&sentence) } else { (sentence, plan::Plan::default()) };
     let read = resources::read(&sentence, whole)?;
-    let (mut assumed, mut not_understood) = (Vec::new(), read.rest.clone());
+    let (mut assumed, mut not_understood) = (Vec::new(), [read.rest.clone(), left].concat());
     let resources = describe(&read, &mut assumed, &mut not_understood)?;
     if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
         return refuse("It asks for search, and no field is a text");
@@ -111,6 +114,12 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
             None => understanding.not_understood.push(clause),
         }
     }
+    // Something is to be kept, and not a word of what it has was understood.
+    let nothing =
+        understanding.assumed.iter().filter(|said| said.contains("No fields were named")).count() == understanding.resources.len();
+    if let Some(part) = understanding.not_understood.iter().find(|part| nothing && (part.contains(',') || part.split(' ').count() > 6)) {
+        return refuse(format!("What {} have is not understood: \"{part}\"", understanding.things()));
+    }
     understanding.migrations = vec![migrations::create(&understanding.resources)];
     understanding.title = title(kind, &understanding.things());
     fits(&understanding)?;
@@ -147,6 +156,14 @@ fn without_any(clause: &str) -> Option<&str> {
 fn said_of_fields(of: &Understanding, clause: &str) -> Option<Understanding> {
     if let Some(resources) = modify::said_of_field(of, clause) {
         return Some(Understanding { resources, ..of.clone() });
+    }
+    // "Plate and meter id is required" says it of both.
+    if let Some((first, rest)) = clause.split_once(" and ").filter(|(first, _)| !first.contains(" is ") && first.split(' ').count() < 4)
+        && let Some((second, said)) = rest.split_once(" is ")
+        && !said.contains(" and ")
+        && let Some(resources) = modify::said_of_field(of, &format!("{first} is {said}"))
+    {
+        return said_of_fields(&Understanding { resources, ..of.clone() }, &format!("{second} is {said}"));
     }
     let (resources, rest) = [", and ", ", ", " and "].iter().find_map(|between| {
         let (first, rest) = clause.split_once(between)?;

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::{asides, sections};
+
 use crate::Block;
 
 const PEOPLE: &str = "users|user|people|team|colleagues|clients|guests|patients|parents|kids|readers|everyone|everybody|anyone|customers?|members?|visitors?|employees|staff|students|teachers|they|i|we|you";
@@ -72,6 +74,42 @@ const BLOCKS: &[(&str, Block)] = &[
     (r",?\s*(?:\b(?:and|which|that|it|they) )*(?:\b(?:<CAN>) )?(?:\b(?:be|is|are) )?paginated\b<END>", Block::Pagination),
 ];
 
+/// Before anything else, for lists come after it.
+const FIRST: &[(&str, &str)] = &[
+    (
+        r"^(?:please )?(?:load|import|read|ingest|take) (?P<what>[\w-]+)\.(?P<format>csv|jsonl?)(?P<when>(?: \w+){0,3}): ",
+        "A data pipeline that loads $what from a $format file$when. $what have ",
+    ),
+    (
+        r"^(?:please )?(?:load|import|read|ingest|take) (?P<what>[\w-]+)\.(?P<format>csv|jsonl?)\b",
+        "A data pipeline that loads $what from a $format file",
+    ),
+    (
+        r"^we get an? (?P<format>csv|json)(?: file| export)? (?:of|with) (?P<what>[\w ]+?) (?P<when>(?:each|every) \w+)(?: at [\w:]+)?(?P<end>\.|,|$)",
+        "A data pipeline that loads $what from a $format file $when$end",
+    ),
+    (r"\bendpoints for\b", "a REST API for"),
+    (r"\b(?:fields|columns|attributes) ?(?:=>|->|=) ?", "fields: "),
+    (r",? if (?:we|i|you|they) (?:know|have) it\b", " (optional)"),
+    (r",? and for (?P<many>[a-z]+s) with ", ". $many have "),
+    (r",? (?:and )?a list of (?P<many>[a-z]+),? each (?:with|having) ", " and has many $many with "),
+    (r" \+ ", " and "),
+    (r"\b(?:has|have) (?:exactly )?one (?P<one>[a-z]+)(?P<end>,|\.|$)", "belongs to a $one$end"),
+    (r"\b(?P<one>(?:each|every|an?) [a-z]+) (?:also )?needs? (?P<article>an?|the)\b", "$one has $article"),
+    (
+        r" (?:can't|cannot|can not|must not|should not|may not|mustn't) be (?:longer|more|higher|greater|larger|bigger) than ",
+        " is at most ",
+    ),
+    (r" (?:can't|cannot|can not|must not|should not|may not|mustn't) be (?:shorter|less|lower|smaller|fewer) than ", " is at least "),
+    (r" (?:can't|cannot|can not|must not|should not|may not|mustn't) exceed ", " is at most "),
+    (
+        r" (?:can't|cannot|can not|must not|should not|may not|mustn't) be (?:empty|left out|left empty|missing|null|blank)\b",
+        " is required",
+    ),
+    (r" (?:are|is) (?:mandatory|obligatory)\b", " is required"),
+    (r" who can be ", " of "),
+];
+
 /// What is said, in place of it what the rest reads, and in which order.
 const SAYINGS: &[(&str, &str)] = &[
     (r",?\s*\b(?:no login(?: is)?(?: needed| required| necessary)?|without (?:any )?login)\b", ""),
@@ -119,13 +157,13 @@ const SAYINGS: &[(&str, &str)] = &[
     (r"\b(?:contains?|includes?) (?P<many>many|several)\b", "has $many"),
     (r"\bcontains?\b", "have"),
     (
-        r"\b(?:is|are) (?:stored (?:on|in|at)|kept (?:on|in|at)|assigned to|linked to|connected to|attached to|written by|placed by|owned by|part of) (?:exactly )?(?:one|an?)\b",
+        r"\b(?:is|are) (?:for|in|of|from|located in|registered (?:to|for)|made by|taken by|done by|stored (?:on|in|at)|kept (?:on|in|at)|assigned to|linked to|connected to|attached to|written by|placed by|owned by|part of) (?:exactly )?(?:one|an?)\b",
         "belongs to a",
     ),
     (r"\b(?P<belongs>belongs?) to (?:exactly |only )?one\b", "$belongs to a"),
     // Flags.
     (
-        r"\b(?:a )?(?:whether|if)(?: or not)? (?:it|they|he|she|this|one|the \w+)(?: (?:is|are|was|were|has been|have been)|'s)(?: already)? (?P<flag>[a-z]+)\b(?: or not)?",
+        r"\b(?:a )?(?:flag (?:telling|saying|showing|for) )?(?:whether|if)(?: or not)? (?:it|they|he|she|this|one|the \w+)(?: (?:is|are|was|were|has been|have been)|'s)(?: already)? (?P<flag>[a-z]+)\b(?: or not)?",
         "a $flag flag",
     ),
     (r"\b(?:whether|if)(?: or not)? (?:i|we|you|they) (?P<flag>[a-z]+) (?:it|them)\b", "a $flag flag"),
@@ -143,7 +181,14 @@ const SAYINGS: &[(&str, &str)] = &[
 /// What is said of a change, and how the rest reads it.
 const CHANGES: &[(&str, &str)] = &[
     (
-        r"^(?:please|kindly|(?:can|could) (?:you|we)(?: please)?|(?:i|we) (?:want|need|would like)(?: you)? to|(?:i|we)'d like to|let's|now|also) ",
+        r"^(?:the )?(?P<what>[\w ]+?) (?:isn't|is not|aren't|are not|is no longer|are no longer) (?:needed|used|wanted)(?: any ?more| any longer)?(?:,? (?:so )?(?:please )?(?:remove|drop|delete) (?:it|them))?$",
+        "remove $what",
+    ),
+    (r"\bcall (?:the )?(?:field )?[\x22'](?P<old>[\w ]+)[\x22'] [\x22'](?P<new>[\w ]+)[\x22']", "rename $old to $new"),
+    (r",? in (?:its|their) place(?P<end>[.;]|$)", "$end"),
+    (r"^add (?P<many>[a-z]+s): ", "$many have "),
+    (
+        r"^(?:please|pls|plz|kindly|(?:can|could) (?:you|we)(?: please)?|(?:i|we) (?:want|need|would like)(?: you)? to|(?:i|we)'d like to|let's|now|also) ",
         "",
     ),
     (r",? (?:instead|as well|too|from now on|please)(?P<end>[.;]|$)", "$end"),
@@ -195,18 +240,27 @@ static PARTS: LazyLock<Vec<(Regex, Block)>> =
 static REST: LazyLock<Vec<(Regex, &str)>> =
     LazyLock::new(|| SAYINGS.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
 
+static EARLIER: LazyLock<Vec<(Regex, &str)>> =
+    LazyLock::new(|| FIRST.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
 static CHANGED: LazyLock<Vec<(Regex, &str)>> =
     LazyLock::new(|| CHANGES.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
 
-/// What is to change, with the verbs that are read.
-pub(crate) fn change(sentence: &str) -> String {
-    CHANGED.iter().fold(sentence.to_owned(), |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
+fn first(text: &str) -> String {
+    EARLIER.iter().fold(text.to_owned(), |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
 }
 
-/// The sentence as the rest reads it, and what it asks for beside fields.
-pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>) {
-    let mut text = sentence.replace(['“', '”'], "\"").replace('’', "'").replace(" & ", " and ");
-    let mut blocks = Vec::new();
+/// What is to change, with the verbs that are read.
+pub(crate) fn change(sentence: &str) -> String {
+    let sentence = first(sentence);
+    CHANGED.iter().fold(sentence, |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
+}
+
+/// The sentence as the rest reads it, what it asks for beside fields, and what is left of sentences that asked for that.
+pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>, Vec<String>) {
+    let text = sentence.replace(['“', '”'], "\"").replace('’', "'").replace(" & ", " and ").replace(" w/ ", " with ");
+    let text = first(&text);
+    let (text, mut blocks, left) = asides::take(&text, None);
+    let mut text = sections::plain(&apart(&sections::dashed(&text)));
     for (pattern, read) in ALIKE.iter() {
         text = pattern.replace_all(&text, *read).into_owned();
     }
@@ -225,7 +279,7 @@ pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>) {
     for (pattern, read) in REST.iter() {
         text = pattern.replace_all(&text, *read).into_owned();
     }
-    (tidy(&several(&bracketed(&colons(&apart(&text))))), blocks)
+    (tidy(&several(&apart(&text))), blocks, left)
 }
 
 static WITH_FASTAPI: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -275,47 +329,6 @@ fn several(text: &str) -> String {
 
 /// "A live scoreboard", not "a live recording date".
 static LIVE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"^(?P<article>(?:[\w' ]+ )?an?) (?:real-?time|live) "));
-static BRACKETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"(?P<before>\bwith|\band|\bfor|,|\.) (?P<many>[a-z]+s) \((?P<fields>[^()]*,[^()]*)\)(?: of (?:an?|the|each) (?P<of>[a-z]+))?")
-});
-
-/// "movies (title, release year) and reviews (text, stars) of a movie": what each has is said behind.
-fn bracketed(text: &str) -> String {
-    let Some(brackets) = BRACKETS.as_ref() else { return text.to_owned() };
-    let mut behind = String::new();
-    let fields = |found: &Captures<'_>| {
-        let (many, fields) = (&found["many"], &found["fields"]);
-        // "sizes (S, M or L)" and "names (text, required)" are fields.
-        let about = |part: &str| super::fields::type_named(part).is_some() || ["required", "optional", "unique"].contains(&part);
-        let values = (fields.contains(" or ") && !fields.contains(" of "))
-            || fields.split(',').any(|part| part.trim().len() < 3)
-            || fields.split(',').all(|part| about(part.trim()));
-        if values || !super::words::is_many(&many.to_lowercase()) {
-            return found[0].to_owned();
-        }
-        behind += &format!(". {many} have {fields}");
-        if let Some(of) = found.name("of") {
-            behind += &format!(". {many} belong to a {}", of.as_str());
-        }
-        format!("{} {many}", &found["before"])
-    };
-    let kept = brackets.replace_all(text, fields).into_owned();
-    kept + &behind
-}
-
-/// "a service: products have a name" goes on; "my records: artist, title" names what each has.
-fn colons(text: &str) -> String {
-    let mut parts = text.split(": ");
-    let mut read = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let clause = part.split(['.', ';']).next().unwrap_or_default().to_lowercase();
-        let states = clause.split([' ', ',']).any(|word| ["has", "have", "with", "belongs", "belong"].contains(&word));
-        read += if states { ". " } else { " with " };
-        read += part;
-    }
-    read
-}
-
 /// Single blanks, and no comma before what ends a clause.
 fn tidy(text: &str) -> String {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -343,9 +356,9 @@ mod tests {
 
     #[test]
     fn what_people_say_is_said_alike() {
-        let compiled = (ALIKE.len(), PARTS.len(), REST.len(), CHANGED.len());
-        assert_eq!(compiled, (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len(), CHANGES.len()), "each is a pattern");
-        assert!(LIVE.is_some() && BRACKETS.is_some());
+        let compiled = (ALIKE.len(), PARTS.len(), REST.len(), CHANGED.len(), EARLIER.len());
+        assert_eq!(compiled, (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len(), CHANGES.len(), FIRST.len()), "each is a pattern");
+        assert!(LIVE.is_some() && SLASHES.is_some() && SEVERAL.is_some() && WITH_FASTAPI.is_some() && A_FASTAPI.is_some());
         for (said, read, blocks) in [
             ("a todo app where each user can log in", "a todo app", &[Block::Authentication][..]),
             ("notes, where users can sign up and log in, and each user sees only their own notes", "notes", &[Block::Authentication]),
@@ -356,7 +369,11 @@ mod tests {
             ("status can be open or closed", "status of open or closed", &[]),
             ("a price and whether it is available", "a price and a available flag", &[]),
             ("a CRM for my small business with companies", "a CRM with companies", &[]),
-            ("Keep track of my vinyl records: artist, title and year", "Keep track of my vinyl records with artist, title and year", &[]),
+            (
+                "Keep track of my vinyl records: artist, title and year",
+                "Keep track of my vinyl records. vinyl records have artist, title and year",
+                &[],
+            ),
             ("an inventory service: products have a name", "an inventory service. products have a name", &[]),
             ("API for books. It should be searchable by title", "API for books", &[Block::Search]),
             ("an app that lets me track plants with a name", "an app for plants with a name", &[]),
@@ -368,7 +385,7 @@ mod tests {
             ),
             ("shirts with sizes (S, M or L)", "shirts with sizes (S, M or L)", &[]),
         ] {
-            assert_eq!(plain(said), (read.to_owned(), blocks.to_vec()), "{said}");
+            assert_eq!(plain(said), (read.to_owned(), blocks.to_vec(), Vec::new()), "{said}");
         }
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Read {
     pub(super) relations: Vec<(usize, usize)>,
     /// Clauses that say nothing to us.
     pub(super) rest: Vec<String>,
+    /// How many are named where the whole is.
+    named_at_first: usize,
 }
 
 #[derive(Debug)]
@@ -68,9 +70,18 @@ pub(super) fn read(sentence: &str, whole: Option<&str>) -> Result<Read, Refusal>
     });
     if let Some((_, after, implied)) = &main {
         read.main(after, *implied)?;
+        read.named_at_first = read.resources.len();
     }
     let said = main.as_ref().map_or("", |(main, ..)| main);
-    for clause in clauses.into_iter().filter(|clause| *clause != said && !scope::says_no_more(clause, said)) {
+    let more: Vec<&str> = clauses.into_iter().filter(|clause| *clause != said && !scope::says_no_more(clause, said)).collect();
+    // "Museum has a name. Exhibits belong to a museum": once more when all are known.
+    let mut later = Vec::new();
+    for clause in more {
+        if !read.statements(clause, None, false)? {
+            later.push(clause);
+        }
+    }
+    for clause in later {
         if read.statements(clause, None, false)? {
             continue;
         }
@@ -82,6 +93,7 @@ pub(super) fn read(sentence: &str, whole: Option<&str>) -> Result<Read, Refusal>
         }
     }
     read.forget_idle();
+    read.forget_unsaid();
     if read.resources.is_empty() {
         let named = "The goal does not say what the API is for";
         return refuse(if whole.is_some() {
@@ -135,8 +147,12 @@ const SIZES: &[&str] = &[
 
 /// "Build a simple API" says nothing by itself.
 pub(super) fn is_empty(clause: &str) -> bool {
+    const GREETINGS: &[&str] =
+        &["thanks", "thank", "thx", "hey", "good", "morning", "evening", "day", "very", "much", "cheers", "regards", "kind", "all"];
     let lower = clause.to_lowercase();
-    lower.split(' ').all(|word| word == "api" || INTRO.contains(&word) || SIZES.contains(&word))
+    lower
+        .split([' ', ','])
+        .all(|word| word.is_empty() || word == "api" || GREETINGS.contains(&word) || INTRO.contains(&word) || SIZES.contains(&word))
 }
 
 /// What stands in its stead after "API for": "todos with a title" for "a todo API with a title", and whether only the name of the whole names it.
@@ -238,6 +254,16 @@ fn head(after: &str) -> (String, Option<String>) {
 }
 
 impl Read {
+    /// "Keep track of our equipment. Each machine has a name": it is left out, and said so.
+    fn forget_unsaid(&mut self) {
+        let [first, others @ ..] = self.resources.as_slice() else { return };
+        let related = self.relations.iter().any(|(one, to)| *one == 0 || *to == 0);
+        if self.named_at_first == 1 && first.fields.is_empty() && !related && others.iter().any(|other| !other.fields.is_empty()) {
+            self.rest.push(first.resource.plural.clone());
+            self.forget(0);
+        }
+    }
+
     /// "An inventory system. Products have a name", "an API for hotel bookings. A booking has a date": nobody said anything of inventories and
     /// hotel bookings.
     fn forget_idle(&mut self) {
@@ -249,6 +275,10 @@ impl Read {
         };
         let idle = (0..self.resources.len()).find(|at| !said(at) && (self.resources[*at].implied || more(at)));
         let Some(idle) = idle.filter(|_| (0..self.resources.len()).any(|at| said(&at)) || self.resources.len() > 1) else { return };
+        self.forget(idle);
+    }
+
+    fn forget(&mut self, idle: usize) {
         self.resources.remove(idle);
         for place in self.relations.iter_mut().flat_map(|(one, to)| [one, to]) {
             *place -= usize::from(*place > idle);
@@ -259,7 +289,7 @@ impl Read {
     fn fields_alone(&mut self, clause: &str) -> bool {
         let [only] = self.resources.as_mut_slice() else { return false };
         let read = super::fields::parse(clause, &mut Vec::new());
-        let all = read.is_ok_and(|read| read.fields.len() > 1 && read.not_understood.is_empty());
+        let all = read.is_ok_and(|read| read.fields.len() > 1 && read.not_understood.len() <= read.fields.len() / 3);
         if only.fields.is_empty() && all {
             only.fields.push(clause.to_owned());
             return true;
@@ -428,7 +458,7 @@ impl Read {
         if let Some((verb, length)) = verb_at(&lower).filter(|_| current.is_some() && (going || at == 0)) {
             return Some((None, verb, at + length));
         }
-        let determined = usize::from(["a", "an", "each", "every", "the", "all"].contains(&lower.first()?.as_str()));
+        let determined = usize::from(["a", "an", "each", "every", "the", "all", "one"].contains(&lower.first()?.as_str()));
         for length in 1..=NAME_WORDS {
             let Some((verb, verb_length)) = lower.get(determined + length..).and_then(verb_at) else { continue };
             let name = words[at + determined..at + determined + length].join(" ");
@@ -554,6 +584,14 @@ const NO_NAMES: &[&str] = &[
     "with", "in", "to", "or", "who", "which", "that", "have", "has", "is", "are", "can", "not", "no", "at", "most", "optional", "required",
     "unique", "from", "for", "by", "where",
 ];
+
+/// Of the last word of a name.
+pub(crate) fn singular(name: &str) -> String {
+    match name.rsplit_once('_') {
+        Some((first, last)) => format!("{first}_{}", words::singular(last)),
+        None => words::singular(name),
+    }
+}
 
 /// A resource by its name in words, one or many.
 pub(crate) fn resource(phrase: &str) -> Result<Resource, Refusal> {

@@ -67,6 +67,15 @@ const FEATURES: &[(&str, &str)] = &[
     ("node.js", "Node.js"),
     ("nodejs", "Node.js"),
     ("react", "React"),
+    ("calculate", "calculations"),
+    ("compute", "calculations"),
+    ("predict", "predictions"),
+    ("scrape", "scraping"),
+    ("translate", "translations"),
+    ("recognize", "recognition"),
+    ("recognise", "recognition"),
+    ("streaming", "streaming"),
+    ("broadcast", "broadcasts"),
 ];
 
 /// Refuses what is recognised as beyond the templates.
@@ -78,10 +87,11 @@ pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
     let loads = |phrase: &str| kind == Kind::DataPipeline && phrase == "import";
     // "payments have an amount": they are kept.
     let kept = |phrase: &str| ["has", "have", "belong", "belongs"].iter().any(|verb| asked.contains(&format!(" {phrase} {verb} ")));
-    if let Some((_, name)) = FEATURES
-        .iter()
-        .find(|(phrase, _)| asks(phrase) && !loads(phrase) && !(phrase.starts_with("payment") && (kept("payments") || kept("payment"))))
-    {
+    if let Some((_, name)) = FEATURES.iter().find(|(phrase, _)| {
+        asks(phrase)
+            && !loads(phrase)
+            && !(phrase.starts_with("payment") && (kind == Kind::DataPipeline || kept("payments") || kept("payment")))
+    }) {
         return refuse(format!("It asks for {name}, which the templates do not have"));
     }
     Ok(())
@@ -107,6 +117,9 @@ const VERBS: &[(&str, &str)] = &[
     ("import", "importing"),
     ("collect", "collecting"),
     ("record", "recording"),
+    ("ingest", "ingesting"),
+    ("hold", "holding"),
+    ("read", "reading"),
     ("handle", "handling"),
     ("serve", "serving"),
     ("create", "creating"),

@@ -1,0 +1,284 @@
+//! Sentences that only ask for a part that projects have: "Users must sign in", "The list should refresh in real time". What else such a sentence
+//! says is listed as left out.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{sections, words};
+use crate::Block;
+
+const ASKING: &[(&str, Block)] = &[
+    (
+        r"\b(?:log(?:s|ged|ging)?|sign(?:s|ed|ing)?)[ -]?(?:in|on|up)\b|\blogins?\b|\bsign-?ups?\b|\baccounts?\b|\bpasswords?\b",
+        Block::Authentication,
+    ),
+    (r"\bsearch(?:able|ing|es)?\b", Block::Search),
+    (r"\bpaginat(?:ed|ion)\b|\bpaging\b|\bpages? of \d+\b|\b\d+ (?:per|a) page\b|\bpage by page\b", Block::Pagination),
+    (
+        r"\b(?:upload\w*|attach\w*|add)\b.*\b(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b",
+        Block::FileUpload,
+    ),
+    (r"\breal[ -]?time\b|\bwebsockets?\b|\blive\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b", Block::Websocket),
+    (r"\bpay\w*\b.*\b(?:online|card)\b|\b(?:online|card) payments?\b", Block::Payment),
+];
+
+/// What such sentences are made of, beside the names of what is kept.
+const SAID: &[&str] = &[
+    "a",
+    "an",
+    "the",
+    "of",
+    "to",
+    "for",
+    "in",
+    "on",
+    "up",
+    "by",
+    "with",
+    "and",
+    "or",
+    "it",
+    "them",
+    "they",
+    "their",
+    "own",
+    "each",
+    "every",
+    "all",
+    "any",
+    "only",
+    "also",
+    "too",
+    "please",
+    "pls",
+    "we",
+    "i",
+    "you",
+    "us",
+    "want",
+    "wants",
+    "would",
+    "like",
+    "need",
+    "needs",
+    "have",
+    "has",
+    "be",
+    "is",
+    "are",
+    "can",
+    "could",
+    "must",
+    "should",
+    "may",
+    "able",
+    "that",
+    "who",
+    "which",
+    "users",
+    "user",
+    "people",
+    "person",
+    "everyone",
+    "everybody",
+    "team",
+    "staff",
+    "members",
+    "member",
+    "customers",
+    "customer",
+    "visitors",
+    "clients",
+    "admins",
+    "coaches",
+    "teachers",
+    "students",
+    "employees",
+    "committee",
+    "coordinators",
+    "volunteers",
+    "readers",
+    "guests",
+    "see",
+    "view",
+    "use",
+    "enter",
+    "access",
+    "create",
+    "add",
+    "adds",
+    "before",
+    "after",
+    "first",
+    "anything",
+    "something",
+    "everything",
+    "app",
+    "api",
+    "site",
+    "system",
+    "function",
+    "feature",
+    "box",
+    "bar",
+    "page",
+    "pages",
+    "list",
+    "lists",
+    "results",
+    "per",
+    "online",
+    "card",
+    "through",
+    "over",
+    "via",
+    "find",
+    "text",
+    "full",
+    "full-text",
+    "support",
+    "it'd",
+    "great",
+    "nice",
+    "lovely",
+    "if",
+    "so",
+    "new",
+    "one",
+    "changes",
+    "updates",
+    "update",
+    "updated",
+    "update",
+    "refresh",
+    "refreshes",
+    "itself",
+    "themselves",
+    "automatically",
+    "pay",
+    "pays",
+    "paid",
+    "payments",
+    "payment",
+    "register",
+    "include",
+    "included",
+    "there",
+    "photo",
+    "photos",
+    "picture",
+    "pictures",
+    "image",
+    "images",
+    "file",
+    "files",
+    "document",
+    "documents",
+    "attachment",
+    "attachments",
+    "pdf",
+    "pdfs",
+    "scan",
+    "scans",
+    "receipt",
+    "receipts",
+    "upload",
+    "uploads",
+    "uploading",
+    "attach",
+    "attached",
+    "real",
+    "time",
+    "real-time",
+    "realtime",
+    "live",
+    "websocket",
+    "websockets",
+    "log",
+    "logs",
+    "login",
+    "logged",
+    "sign",
+    "signs",
+    "signed",
+    "account",
+    "accounts",
+    "password",
+    "passwords",
+    "e-mail",
+    "email",
+    "search",
+    "searchable",
+    "searching",
+    "paging",
+    "pagination",
+    "paginated",
+    "required",
+    "needed",
+];
+/// With one of these it says something of what is kept, or the opposite.
+const OTHER: &[&str] = &["no", "not", "without", "never", "don't", "doesn't", "cannot", "can't", "belongs", "belong", "unless", "which"];
+const WORDS_MOST: usize = 18;
+
+static ASKED: LazyLock<Vec<(Regex, Block)>> =
+    LazyLock::new(|| ASKING.iter().filter_map(|(said, block)| Some((Regex::new(&format!("(?i){said}")).ok()?, *block))).collect());
+
+/// The text without them, what they ask for, and what else they say. `known`: the names of what is there, where it is all about that.
+pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<String>) {
+    let (mut kept, mut blocks, mut left): (Vec<&str>, Vec<Block>, Vec<String>) = (Vec::new(), Vec::new(), Vec::new());
+    let sentences = sections::stops(text);
+    for (at, sentence) in sentences.iter().enumerate() {
+        let lower = sentence.to_lowercase();
+        let said: Vec<&str> = lower.split([' ', ',', ';', '!']).filter(|word| !word.is_empty()).collect();
+        let asked: Vec<Block> = ASKED.iter().filter(|(asking, _)| asking.is_match(sentence)).map(|(_, block)| *block).collect();
+        // "Each user has a name and a password", "Build an app with login" say more than that.
+        let object = ["has", "have", "with"].iter().any(|verb| {
+            said.iter()
+                .position(|word| word == verb)
+                .is_some_and(|at| !ASKED.iter().any(|(asking, _)| asking.is_match(&said[at + 1..].join(" "))) || said.len() - at > 5)
+        });
+        let other = said.iter().any(|word| OTHER.contains(word)) || sentence.contains([':', '(']) || object;
+        let builds =
+            at == 0 && known.is_none() && ["build", "create", "make", "an", "a", "i", "we", "rest"].contains(said.first().unwrap_or(&""));
+        if asked.is_empty() || other || builds || said.len() > WORDS_MOST || (sentences.len() == 1 && known.is_none()) {
+            kept.push(sentence);
+            continue;
+        }
+        let rest =
+            sentences.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, other)| other.to_lowercase()).collect::<Vec<_>>().join(" ")
+                + known.unwrap_or_default();
+        // "searchable by title and author"
+        let by = said.iter().position(|word| *word == "by").filter(|_| asked == [Block::Search]).unwrap_or(said.len());
+        let said = &said[..by];
+        let known = |word: &&&str| SAID.contains(*word) || rest.contains(&words::singular(word));
+        if !said.iter().all(|word| known(&word)) {
+            left.push((*sentence).to_owned());
+        }
+        blocks.extend(asked.into_iter().filter(|block| !blocks.contains(block)).collect::<Vec<_>>());
+    }
+    (kept.join(". "), blocks, left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_asks_for_parts_is_taken_and_what_else_it_says_is_left() {
+        use Block::{Authentication, FileUpload, Pagination, Search, Websocket};
+        assert_eq!(ASKED.len(), ASKING.len(), "each is a pattern");
+        for (sentence, blocks, all) in [
+            ("Users must sign in", vec![Authentication], true),
+            ("login, search and paging", vec![Authentication, Search, Pagination], true),
+            ("The list should refresh by itself in real time", vec![Websocket], true),
+            ("We want to upload the PDF of each piece, and find pieces through a search box", vec![Search, FileUpload], true),
+            ("Users log in and get a mail every week", vec![Authentication], false),
+            ("A piece has a title and a search term", vec![], true),
+            ("No login", vec![], true),
+        ] {
+            let (_, found, left) = take(&format!("An app for pieces. {sentence}"), None);
+            assert_eq!((found, left.is_empty()), (blocks, all), "{sentence}");
+        }
+    }
+}
