@@ -170,10 +170,15 @@ async fn fetch(pinned: &str, aside: &Path, to: &Path) -> Result<(), PackagesErro
     if said.contains("No module named pip") {
         return Err(PackagesError::Unavailable("pip is not installed on this host: install python3-pip".to_owned()));
     }
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with("ERROR:") || line.contains("THESE PACKAGES")).collect();
+    let lines: Vec<&str> =
+        said.lines().map(str::trim).filter(|line| line.starts_with("ERROR:") || line.contains("THESE PACKAGES")).collect();
     let why = if lines.is_empty() { said.trim().to_owned() } else { lines.join(" ") };
     // Of an index that cannot be reached pip says in the end that there is no such package.
-    Err(if said.contains("Retrying (") || said.contains("Connection") { PackagesError::Unavailable(why) } else { PackagesError::Refused(why) })
+    Err(if said.contains("Retrying (") || said.contains("Connection") {
+        PackagesError::Unavailable(why)
+    } else {
+        PackagesError::Refused(why)
+    })
 }
 
 fn size(dir: &Path) -> std::io::Result<u64> {
@@ -230,6 +235,12 @@ mod tests {
                 other => panic!("{text:?}: {other}"),
             }
         }
-        assert_eq!(pinned(&format!("b==1 ; python_version < '3.12' {}", SIX.split_once("\\\n    ").unwrap().1)).unwrap().matches("b==1 ; ").count(), 1);
+        assert_eq!(
+            pinned(&format!("b==1 ; python_version < '3.12' {}", SIX.split_once("\\\n    ").unwrap().1))
+                .unwrap()
+                .matches("b==1 ; ")
+                .count(),
+            1
+        );
     }
 }

@@ -57,7 +57,7 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
         after.migrations.extend((!steps.is_empty()).then_some(steps));
         return Ok(Modification { after, changes });
     }
-    let mut project = Project { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
+    let mut project = Project { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new(), unsaid: Vec::new() };
     let names =
         before.resources.iter().flat_map(|one| [&one.singular, &one.plural].into_iter().chain(one.fields.iter().map(|field| &field.name)));
     let verb = sentence.split(' ').next().is_some_and(|first| VERBS.contains(&first.to_lowercase().as_str()));
@@ -85,7 +85,7 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
             project.change(&clause)?;
         }
     }
-    let Project { mut after, steps, changes, assumed } = project;
+    let Project { mut after, steps, changes, assumed, .. } = project;
     if changes.is_empty() {
         return refuse("It changes nothing");
     }
@@ -102,7 +102,7 @@ pub(crate) fn said_of_field(project: &Understanding, clause: &str) -> Option<Vec
         "is", "are", "a", "an", "must", "should", "has", "have", "to", "be", "can", "may", "also", "always", "will", "needs", "only", "it",
         "they", "and",
     ];
-    let mut project = Project { after: project.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new() };
+    let mut project = Project { after: project.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new(), unsaid: Vec::new() };
     let clause = clause.trim_start_matches("and ").replace(" can't ", " cannot ");
     let clause = clause.strip_prefix("The ").unwrap_or(&clause);
     let words: Vec<&str> = without_article(clause).split(' ').collect();
@@ -110,8 +110,8 @@ pub(crate) fn said_of_field(project: &Understanding, clause: &str) -> Option<Vec
     let said: Vec<&str> = words[length..].iter().copied().skip_while(|word| SAYING.contains(&word.to_lowercase().as_str())).collect();
     // "unique and required" are two, "from 1 to 5" and "between 1 and 5" are one.
     let whole = said.join(" ");
-    let parts: Vec<String> =
-        if project.restricted(place, &whole).is_ok() { vec![whole] } else { whole.split(" and ").map(str::to_owned).collect() };
+    let each = || whole.replace(", ", " and ").split(" and ").map(str::to_owned).collect();
+    let parts: Vec<String> = if project.restricted(place, &whole).is_ok() { vec![whole.clone()] } else { each() };
     for part in parts {
         let part = part.split(' ').skip_while(|word| SAYING.contains(word)).collect::<Vec<_>>().join(" ");
         let field = project.restricted(place, &part).ok()?;
@@ -175,6 +175,8 @@ struct Project {
     steps: Vec<Step>,
     changes: Vec<String>,
     assumed: Vec<String>,
+    /// Those that are new and got a name because nothing was said of them yet, by identifier.
+    unsaid: Vec<String>,
 }
 
 /// Where a field is: its resource, and itself.
@@ -466,8 +468,17 @@ impl Project {
             self.become_of(resources);
             return Ok(());
         }
-        let (read, assumed) = of_existing(&self.after.resources, clause)?;
-        let before = self.after.resources.clone();
+        // "Each plant belongs to a nursery. A nursery has a name and a city": what it has is said now.
+        let mut known = self.after.resources.clone();
+        for resource in known.iter_mut().filter(|resource| self.unsaid.contains(&resource.identifier)) {
+            resource.fields.clear();
+        }
+        let (read, assumed) = of_existing(&known, clause)?;
+        let before = known;
+        let only_named =
+            |resource: &&Resource| resource.fields.len() == 1 && assumed.iter().any(|said| said.contains("No fields were named"));
+        let fresh = |resource: &&Resource| before.iter().all(|old| old.identifier != resource.identifier);
+        self.unsaid = read.iter().filter(fresh).filter(only_named).map(|resource| resource.identifier.clone()).collect();
         // "Add authors with a name", where books have an author that is a text.
         for (old, now) in before.iter().zip(&read) {
             if let Some(lost) = old.fields.iter().find(|field| now.field(&field.name) != Some(*field)) {
@@ -482,6 +493,9 @@ impl Project {
         for (old, new) in before.iter().zip(&mut resources) {
             for field in new.fields.iter_mut().filter(|field| old.field(&field.name).is_none()) {
                 // What is there belongs to nothing yet.
+                if old.fields.is_empty() {
+                    continue;
+                }
                 if field.required && field.references.is_none() {
                     return refuse(format!(
                         "{} that are there have no {}: let it be optional, or add it with a default",

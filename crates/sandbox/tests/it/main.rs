@@ -28,8 +28,10 @@ async fn a_job_works_on_its_copy_and_sends_back_what_was_asked_for() {
     std::fs::write(dir.path().join("in.txt"), "3").unwrap();
     let sandbox = Sandbox::probe().await.unwrap();
     let command = ["/bin/sh", "-c", "echo hello; echo $(($(cat in.txt) + 4)) > out.txt; echo x > in.txt; exit 7"];
-    let outcome =
-        sandbox.run(Job { dir: dir.path(), command: &command, limits: Limits::default(), packages: None, collect: &["out.txt", "absent"] }).await.unwrap();
+    let outcome = sandbox
+        .run(Job { dir: dir.path(), command: &command, limits: Limits::default(), packages: None, collect: &["out.txt", "absent"] })
+        .await
+        .unwrap();
     assert_eq!((outcome.ended, outcome.stdout.as_str()), (Ended::Exit(7), "hello\n"));
     assert_eq!(outcome.collected["out.txt"], b"7\n");
     assert_eq!(outcome.collected.len(), 1);

@@ -25,6 +25,14 @@ const ASKING: &[(&str, Block)] = &[
 
 /// What such sentences are made of, beside the names of what is kept.
 const SAID: &[&str] = &[
+    "push",
+    "pushes",
+    "notify",
+    "show",
+    "participants",
+    "directly",
+    "straight",
+    "away",
     "a",
     "an",
     "the",
@@ -251,7 +259,8 @@ pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<
         // "searchable by title and author"
         let by = said.iter().position(|word| *word == "by").filter(|_| asked == [Block::Search]).unwrap_or(said.len());
         let said = &said[..by];
-        let known = |word: &&&str| SAID.contains(*word) || rest.contains(&words::singular(word));
+        let known =
+            |word: &&&str| word.bytes().all(|b| b.is_ascii_digit()) || SAID.contains(*word) || rest.contains(&words::singular(word));
         if !said.iter().all(|word| known(&word)) {
             left.push((*sentence).to_owned());
         }

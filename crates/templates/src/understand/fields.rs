@@ -114,37 +114,44 @@ fn take_one<'a>(words: &mut [&'a str], one: &'a str) {
 
 /// None: these words do not name a field.
 fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal> {
+    let (phrase, default) = without_default(phrase);
     let first = phrase.split_whitespace().find(|word| !words::is_article(word));
-    let bounded = first.is_some_and(|word| constraints::marked(word).is_some());
-    let default = DEFAULT.as_ref().and_then(|pattern| {
+    let marked = |word: &&str| constraints::marked(word).is_some();
+    // "up to 5 tags" bounds how many there are, not what they are; "a price over 10 euros": what comes behind a bound is no part of the name.
+    let behind = phrase.split_whitespace().skip_while(|word| !marked(word)).filter(|word| !marked(word));
+    if first.is_some_and(|word| marked(&word)) || behind.into_iter().any(|word| !BESIDE.contains(&word) && !word.starts_with(['(', ')'])) {
+        return Ok(None);
+    }
+    if phrase.contains(" one of ") {
+        return refuse(format!("The values of \"{phrase}\" are not understood: put \"or\" before the last one"));
+    }
+    let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(marked);
+    let said: Vec<&Constraint> = marks.into_iter().filter_map(|mark| limits.get(constraints::marked(mark)?)).collect();
+    let Some(mut read) = read_words(&phrase.join(" "), &said)? else { return Ok(None) };
+    // That a flag is off is so anyway.
+    let off = |value: &String| read.field.field_type == FieldType::Boolean && ["false", "no", "off", "0"].contains(&value.as_str());
+    read.left = default.filter(|value| !off(value)).map(|value| format!("{value} as the default of {}", read.field.name));
+    Ok(Some(read))
+}
+
+fn without_default(phrase: &str) -> (String, Option<String>) {
+    let found = DEFAULT.as_ref().and_then(|pattern| {
         let found = pattern.captures(phrase)?;
         let value = found.name("value").or(found.name("first"))?.as_str().to_lowercase();
-        let without = pattern.replace(phrase, "").replace("( )", "").replace("(, ", "(").trim().to_owned();
-        Some((value, without))
+        Some((pattern.replace(phrase, "").replace("( )", "").replace("(, ", "(").trim().to_owned(), Some(value)))
     });
-    let phrase = default.as_ref().map_or(phrase, |(_, without)| without.as_str());
-    // "a price over 10 euros": what comes behind a bound is no part of the name.
-    let behind = phrase.split_whitespace().skip_while(|word| constraints::marked(word).is_none());
-    if behind
-        .filter(|word| constraints::marked(word).is_none())
-        .any(|word| !BESIDE.contains(&word) && !word.starts_with('(') && word != ")")
-    {
-        return Ok(None);
-    }
-    let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(|word| constraints::marked(word).is_some());
-    // "up to 5 tags" bounds how many there are, not what they are.
-    if bounded {
-        return Ok(None);
-    }
-    let said: Vec<&Constraint> = marks.into_iter().filter_map(|mark| limits.get(constraints::marked(mark)?)).collect();
-    let phrase = phrase.join(" ");
+    found.unwrap_or((phrase.to_owned(), None))
+}
+
+/// A field from its words, and what is said of its values.
+fn read_words(phrase: &str, said: &[&Constraint]) -> Result<Option<Read>, Refusal> {
     let lower = phrase.to_lowercase();
     let (lower, given) = match lower.split_once('(') {
         Some((name, given)) => (name.trim().to_owned(), Some(given.trim_end_matches(')').trim().to_owned())),
         None => (lower, None),
     };
     let mut words: Vec<&str> = lower.split_whitespace().collect();
-    let mut about = About::said(&words, &phrase)?;
+    let mut about = About::said(&words, phrase)?;
     words.retain(|w| {
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
             && !words::is_determiner(w)
@@ -192,10 +199,8 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if words.is_empty()
         || words.len() > WORDS_MOST
         || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word))
+        || words.iter().any(|word| word.bytes().all(|b| b.is_ascii_digit()))
     {
-        return Ok(None);
-    }
-    if words.iter().any(|word| word.bytes().all(|b| b.is_ascii_digit())) {
         return Ok(None);
     }
     let name = words.join("_").replace(['-', '\''], "_");
@@ -214,10 +219,7 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     if field.unique && (field.field_type == FieldType::Boolean || !field.choices.is_empty()) {
         return refuse(format!("The goal contradicts itself: {name} is unique and has a few values only"));
     }
-    // That a flag is off is so anyway.
-    let off = |value: &String| field.field_type == FieldType::Boolean && ["false", "no", "off", "0"].contains(&value.as_str());
-    let left = default.map(|(value, _)| value).filter(|value| !off(value)).map(|value| format!("{value} as the default of {}", field.name));
-    Ok(Some(Read { field, sure, required: about.required, left }))
+    Ok(Some(Read { field, sure, required: about.required, left: None }))
 }
 
 /// What is said of a field beside its name.
@@ -325,6 +327,13 @@ const SPEAKING: &[&str] = &[
     "whose",
     "it",
     "they",
+    "get",
+    "gets",
+    "we",
+    "i",
+    "you",
+    "he",
+    "she",
     "one",
     "many",
     "several",
@@ -406,6 +415,8 @@ fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(
         FieldType::Text if *length || (named && least.is_none_or(|least| least >= 0.0)) => {}
         // "a title of up to 80"
         FieldType::Text if most.is_some_and(|most| most > 20.0) && least.is_none() && is_prose(&name) => {}
+        // "an action (max 80)": nothing says that it counts something.
+        FieldType::Text if most.is_some_and(|most| most >= 40.0) && least.is_none() => {}
         FieldType::Text if is_prose(&name) => {
             return refuse(format!("{name} is a text: say \"characters\" where its length is meant"));
         }

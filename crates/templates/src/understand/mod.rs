@@ -158,12 +158,19 @@ fn said_of_fields(of: &Understanding, clause: &str) -> Option<Understanding> {
         return Some(Understanding { resources, ..of.clone() });
     }
     // "Plate and meter id is required" says it of both.
-    if let Some((first, rest)) = clause.split_once(" and ").filter(|(first, _)| !first.contains(" is ") && first.split(' ').count() < 4)
-        && let Some((second, said)) = rest.split_once(" is ")
-        && !said.contains(" and ")
-        && let Some(resources) = modify::said_of_field(of, &format!("{first} is {said}"))
-    {
-        return said_of_fields(&Understanding { resources, ..of.clone() }, &format!("{second} is {said}"));
+    if let Some((subjects, said)) = clause.split_once(" is ") {
+        let subjects: Vec<String> = subjects.replace(" and ", ",").split(',').map(|name| name.trim().to_owned()).collect();
+        let (said, rest) = said.split_once(", ").map_or((said, None), |(said, rest)| (said, Some(rest)));
+        if subjects.len() > 1 && !said.contains(" and ") {
+            let of_each = |of: Option<Understanding>, name: &String| {
+                let of = of?;
+                let resources = modify::said_of_field(&of, &format!("{name} is {said}"))?;
+                Some(Understanding { resources, ..of })
+            };
+            if let Some(read) = subjects.iter().fold(Some(of.clone()), of_each) {
+                return rest.map_or(Some(read.clone()), |rest| said_of_fields(&read, rest));
+            }
+        }
     }
     let (resources, rest) = [", and ", ", ", " and "].iter().find_map(|between| {
         let (first, rest) = clause.split_once(between)?;

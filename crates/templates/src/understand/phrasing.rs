@@ -89,6 +89,12 @@ const FIRST: &[(&str, &str)] = &[
         "A data pipeline that loads $what from a $format file $when$end",
     ),
     (r"\bendpoints for\b", "a REST API for"),
+    (r"(?P<from>\d)\.\.(?P<to>\d)", "$from to $to"),
+    // Every project has them.
+    (
+        r"(?:,? (?:with|and|plus|\+)|,|\bexpose|(?P<begin>\. |^))\s*(?:an? )?(?:/?health(?: ?checks?)?|(?:readiness|liveness)(?: probes?)?|(?:prometheus )?/?metrics)(?:(?:,| and| \+|, and) (?:/?health(?: ?checks?)?|(?:readiness|liveness)(?: probes?)?|(?:prometheus )?/?metrics))*(?: endpoints?)?(?: pls| please)?(?P<end>\.|$)",
+        "$begin$end",
+    ),
     (r"\b(?:fields|columns|attributes) ?(?:=>|->|=) ?", "fields: "),
     (r",? if (?:we|i|you|they) (?:know|have) it\b", " (optional)"),
     (r",? and for (?P<many>[a-z]+s) with ", ". $many have "),
@@ -251,7 +257,7 @@ fn first(text: &str) -> String {
 
 /// What is to change, with the verbs that are read.
 pub(crate) fn change(sentence: &str) -> String {
-    let sentence = first(sentence);
+    let sentence = first(sentence.trim_end_matches(['?', '!', ' ']));
     CHANGED.iter().fold(sentence, |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
 }
 

@@ -256,10 +256,15 @@ fn head(after: &str) -> (String, Option<String>) {
 impl Read {
     /// "Keep track of our equipment. Each machine has a name": it is left out, and said so.
     fn forget_unsaid(&mut self) {
-        let [first, others @ ..] = self.resources.as_slice() else { return };
-        let related = self.relations.iter().any(|(one, to)| *one == 0 || *to == 0);
-        if self.named_at_first == 1 && first.fields.is_empty() && !related && others.iter().any(|other| !other.fields.is_empty()) {
-            self.rest.push(first.resource.plural.clone());
+        let said = |at: usize, read: &Self| {
+            !read.resources[at].fields.is_empty() || read.relations.iter().any(|(one, to)| *one == at || *to == at)
+        };
+        let first = self.named_at_first.min(self.resources.len());
+        if (0..first).any(|at| said(at, self)) || !(first..self.resources.len()).any(|at| said(at, self)) {
+            return;
+        }
+        for _ in 0..first {
+            self.rest.push(self.resources[0].resource.plural.clone());
             self.forget(0);
         }
     }
@@ -287,14 +292,17 @@ impl Read {
 
     /// "A ticket tracker. Title, description, done": fields of what has none yet.
     fn fields_alone(&mut self, clause: &str) -> bool {
-        let [only] = self.resources.as_mut_slice() else { return false };
+        let Some(first) = self.resources.first().filter(|_| self.named_at_first < 2) else { return false };
+        // "Conference talks. A title, a level. Each talk has a speaker"
+        let end = first.resource.singular.rsplit(' ').next().unwrap_or_default();
+        let at = self.resources.iter().position(|other| other.resource.singular == end).unwrap_or(0);
         let read = super::fields::parse(clause, &mut Vec::new());
-        let all = read.is_ok_and(|read| read.fields.len() > 1 && read.not_understood.len() <= read.fields.len() / 3);
-        if only.fields.is_empty() && all {
-            only.fields.push(clause.to_owned());
-            return true;
+        let most = read.is_ok_and(|read| read.fields.len() > 1 && read.not_understood.len() <= read.fields.len() / 3);
+        let alone = self.resources[at].fields.is_empty() && most;
+        if alone {
+            self.resources[at].fields.push(clause.to_owned());
         }
-        false
+        alone
     }
 
     /// What the clause says that names the whole. `implied`: by its own name only.

@@ -127,7 +127,7 @@ pub(super) fn stops(text: &str) -> Vec<&str> {
     let (mut depth, mut from, mut found) = (0_i32, 0, Vec::new());
     for (at, c) in text.char_indices() {
         depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
-        let ends = ".!".contains(c) && depth <= 0 && text[at + 1..].chars().next().is_none_or(char::is_whitespace);
+        let ends = ".!?".contains(c) && depth <= 0 && text[at + 1..].chars().next().is_none_or(char::is_whitespace);
         if ends {
             found.push(text[from..at].trim());
             from = at + 1;
@@ -286,6 +286,13 @@ fn section(sentence: &str) -> String {
     // "Columns: a, b" are of what was named before.
     if ["columns", "fields", "attributes", "properties"].contains(&last) {
         return listed;
+    }
+    // "readings from CSV every 15 minutes: a time, a station"
+    let (of, plan) = super::plan::take(before);
+    if plan != super::plan::Plan::default()
+        && let Some((_, name)) = name_at_end(of.trim_end_matches(['.', ',']))
+    {
+        return format!("{before}. {} have {listed}", many(&name));
     }
     match name_at_end(before) {
         Some((at, name)) if !is_whole(&name) && before[..at].split(' ').all(|word| ALONE.contains(&word.to_lowercase().as_str())) => {

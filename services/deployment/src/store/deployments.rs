@@ -265,7 +265,12 @@ pub(crate) async fn rival(db: &impl ConnectionTrait, project: ProjectId, environ
 }
 
 /// Others that run there and do not serve yet.
-pub(crate) async fn starting_beside(db: &impl ConnectionTrait, project: ProjectId, environment: &str, but: DeploymentId) -> Result<Vec<Row>> {
+pub(crate) async fn starting_beside(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    environment: &str,
+    but: DeploymentId,
+) -> Result<Vec<Row>> {
     let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND id <> $3 AND state = 'starting' ORDER BY id");
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into(), but.into()])).all(db).await?)
 }
