@@ -193,7 +193,11 @@ async fn under_load(gateway: &Gateway, installation: &Installation, goal: &Value
             let begun = match round % 3 {
                 1 => {
                     gateway
-                        .call("POST", &format!("/projects/{project}/modify"), Some(json!({ "sentence": format!("Add a note{round}") })))
+                        .call(
+                            "POST",
+                            &format!("/projects/{project}/modify"),
+                            Some(json!({ "sentence": format!("Add a field note{round}") })),
+                        )
                         .await?
                 }
                 2 => gateway.call("POST", &format!("/projects/{project}/rollback"), Some(json!({}))).await?,

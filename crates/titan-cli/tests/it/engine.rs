@@ -1,7 +1,7 @@
 //! The engine by hand, as the command line's users steer it.
 
 use serde_json::{Value, json};
-use titan_testkit::eventually;
+use titan_testkit::{eventually, eventually_within};
 
 use crate::stack::Stack;
 
@@ -165,7 +165,8 @@ print(json.dumps({"bytes": sum(len(d["result"]["text"]) for d in given)} if give
     let tasks = parts.iter().map(|key| one(key, &[])).chain([one("sum", &parts)]).collect::<Vec<_>>();
     let tasks = stack.post("/api/v1/tasks", "fan", &json!({ "project": "stream", "tasks": tasks })).await;
     let sum = format!("/api/v1/tasks/{}", tasks["tasks"][80]["id"].as_str().unwrap());
-    eventually("the sum", async || (stack.get(&sum).await["state"] == "done").then_some(())).await;
+    eventually_within(std::time::Duration::from_secs(120), "the sum", async || (stack.get(&sum).await["state"] == "done").then_some(()))
+        .await;
     assert_eq!(stack.get(&sum).await["result"]["bytes"], 80 * 60_000);
 
     let sleeping = json!({ "key": "sleep", "kind": "sleep", "role": "shouter", "title": "sleep" });

@@ -36,7 +36,7 @@ async fn no_request_fails_when_the_deployment_service_is_killed_in_the_middle_of
     for (round, (point, change)) in DEATHS.iter().enumerate() {
         let before = stack.pid("deployment");
         std::fs::write(armed.path().join(point), "").unwrap();
-        let field = format!("Add a note{round}");
+        let field = format!("Add a field note{round}");
         let changed = match change {
             Change::Modify => stack.titan(&["modify", slug, &field]),
             Change::Rollback => stack.titan(&["rollback", slug]),

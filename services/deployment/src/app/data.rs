@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use sea_orm::TransactionTrait as _;
 use titan_error::{Code, Error, Result};
 use titan_git::{CommitId, Remote, WorkTree};
 use titan_identity::Principal;
@@ -66,11 +67,18 @@ impl App {
     /// Takes the data over: requests wait, what serves ends what it is answering and then itself, and its data is copied. Cut off and
     /// called again, it goes on.
     pub(super) async fn take_over(&self, row: &Row, serving: &Row) -> Result<()> {
-        if !deployments::hold(&self.db, serving, row.id).await? {
+        let tx = self.db.begin().await?;
+        // Locked: whoever starts after this sees that it is held, and who has started is seen here.
+        deployments::serving(&tx, row.project_id, &row.environment).await?;
+        let beside = deployments::starting_beside(&tx, row.project_id, &row.environment, row.id).await?;
+        if let Some(later) = beside.iter().find(|other| other.id > row.id) {
+            return Err(Error::unavailable(format!("{} was asked for later, and has not ended yet", later.id)));
+        }
+        if !deployments::hold(&tx, serving, row.id).await? {
             return Err(Error::unavailable("what served does not serve any more, or another one takes its data over"));
         }
-        // Nothing else runs on the data by then: whoever starts after this sees that it is held.
-        for other in deployments::starting_beside(&self.db, row.project_id, &row.environment, row.id).await? {
+        tx.commit().await?;
+        for other in beside {
             self.fail(&other, &format!("{} takes the data over", row.id)).await?;
             if let Some(port) = other.port {
                 self.idle(row.org_id, port, Patience::Short).await?;

@@ -244,7 +244,9 @@ impl App {
         {
             // On the data of a later one it must not run.
             let tx = self.db.begin().await?;
-            overtaken(&tx, row, later.id).await?;
+            if deployments::lock_owned(&tx, row.id, &self.owner).await? {
+                overtaken(&tx, row, later.id).await?;
+            }
             tx.commit().await?;
             return if row.port.is_none() { self.clean_up(row).await } else { Ok(()) };
         }
@@ -402,8 +404,12 @@ impl App {
 /// A later one was faster.
 async fn overtaken(tx: &DatabaseTransaction, row: &Row, later: DeploymentId) -> Result<()> {
     let (reason, now) = (format!("{later} was asked for later and serves already"), now());
-    deployments::set_state(tx, row.id, &[State::Pending, State::Starting], State::Replaced, &reason, now).await?;
-    deployments::record(tx, row.id, State::Replaced, &reason, now).await
+    if deployments::set_state(tx, row.id, &[State::Pending, State::Starting], State::Replaced, &reason, now).await? {
+        deployments::record(tx, row.id, State::Replaced, &reason, now).await?;
+        let body = DeploymentStopped { environment: row.environment.clone(), reason };
+        outbox::append(tx, &[outbox::event(about(row, 3), Body::DeploymentStopped(body), now)]).await?;
+    }
+    Ok(())
 }
 
 pub(super) fn uid(row: &Row) -> u32 {

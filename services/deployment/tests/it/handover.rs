@@ -5,7 +5,7 @@ use titan_testkit::Clients;
 
 use super::{Fixture, body, serves};
 
-/// Keeps a number in its data, which it makes its own when it starts; ends when another process has the data.
+/// Keeps a number in its data, which it makes its own when it starts; ends when a process of another number has the data.
 const KEEPER: &str = "import fcntl, http.server, os, pathlib, signal, sys, threading
 data = pathlib.Path(os.environ['DATA_DIR'])
 if sys.argv[1:] == ['copy']:
@@ -24,8 +24,11 @@ if sys.argv[1:] == ['migrate']:
         sys.exit(1)
     (data / 'shape').write_text('SHAPE')
     sys.exit(0)
-lock = open(data / 'lock', 'w')
-fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+lock = open(data / 'lock.SHAPE', 'w')
+fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+for other in data.glob('lock.*'):
+    if other.name != 'lock.SHAPE':
+        fcntl.flock(open(other), fcntl.LOCK_EX | fcntl.LOCK_NB)
 (data / 'shape').write_text('SHAPE')
 if SHAPE == 9:
     print('it broke')
@@ -120,9 +123,11 @@ async fn two_that_want_the_data_at_once_have_it_one_after_the_other() {
     let clients = Clients::start(&format!("{}/boxes/", replica.proxy), None);
     for round in 0..3 {
         // The last one has the shape of what serves, and needs none of its data's being copied.
-        for (version, shape) in [(2, 2), (3, 3), (4, 1)] {
+        for (version, shape) in [(2, 2), (3, 3)] {
             fixture.deploy(&replica, &commit(10 * round + version, shape)).await;
         }
+        let last = fixture.deploy(&replica, &commit(10 * round + 4, 1)).await;
+        fixture.until(&replica, &last.id, DeploymentState::Running).await;
         serves(&replica, &format!("version {} shape 1", 10 * round + 4)).await;
     }
     assert!(clients.end().await.answered > 50);

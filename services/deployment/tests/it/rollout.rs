@@ -27,8 +27,7 @@ http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler).s
 ";
 
 impl Fixture {
-    async fn roll_out(&self, replica: &Replica, program: &str, strategy: Strategy, share: u32, observe_s: u32) -> Deployment {
-        let commit = self.source.commit(program, &[]);
+    async fn roll_out(&self, replica: &Replica, commit: String, strategy: Strategy, share: u32, observe_s: u32) -> Deployment {
         let request = DeployRequest {
             project_id: self.project.to_string(),
             project_slug: "boxes".to_owned(),
@@ -102,16 +101,16 @@ async fn a_canary_has_its_share_until_it_has_passed_and_loses_it_when_it_does_wo
     fixture.until(&replica, &first.id, DeploymentState::Running).await;
     serves(&replica, "version 1").await;
 
-    let second = fixture.roll_out(&replica, &version(2), Strategy::Canary, 30, 4).await;
+    let second = fixture.roll_out(&replica, fixture.source.commit(&version(2), &[]), Strategy::Canary, 30, 8).await;
     fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
     serves(&replica, "version 2").await;
-    assert_eq!(answers(&replica, 100).await, BTreeMap::from([("version 1".to_owned(), 70), ("version 2".to_owned(), 30)]));
+    assert_eq!(answers(&replica, 20).await, BTreeMap::from([("version 1".to_owned(), 14), ("version 2".to_owned(), 6)]));
     let passed = fixture.until(&replica, &second.id, DeploymentState::Running).await;
-    assert!(passed.history.iter().any(|change| change.reason == "healthy; tried out with 30 % of the requests for 4 s"), "{passed:?}");
+    assert!(passed.history.iter().any(|change| change.reason == "healthy; tried out with 30 % of the requests for 8 s"), "{passed:?}");
     fixture.until(&replica, &first.id, DeploymentState::Replaced).await;
     assert_eq!(answers(&replica, 10).await, BTreeMap::from([("version 2".to_owned(), 10)]));
 
-    let broken = fixture.roll_out(&replica, FAILS, Strategy::Canary, 20, 600).await;
+    let broken = fixture.roll_out(&replica, fixture.source.commit(FAILS, &[]), Strategy::Canary, 20, 600).await;
     fixture.until(&replica, &broken.id, DeploymentState::TriedOut).await;
     serves(&replica, "broken").await;
     let seen = answers(&replica, 60).await;
@@ -135,7 +134,7 @@ async fn a_gradual_one_has_more_and_more() {
     let first = fixture.deploy(&replica, &fixture.source.commit(&version(1), &[])).await;
     fixture.until(&replica, &first.id, DeploymentState::Running).await;
     serves(&replica, "version 1").await;
-    let second = fixture.roll_out(&replica, &version(2), Strategy::Gradual, 10, 12).await;
+    let second = fixture.roll_out(&replica, fixture.source.commit(&version(2), &[]), Strategy::Gradual, 10, 12).await;
     fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
     serves(&replica, "version 2").await;
     let mut shares = Vec::new();
@@ -160,7 +159,7 @@ async fn the_version_before_a_blue_green_one_stays_ready() {
     let first = fixture.deploy(&replica, &fixture.source.commit(&version(1), &[])).await;
     fixture.until(&replica, &first.id, DeploymentState::Running).await;
     let pid = fixture.pid().await;
-    let second = fixture.roll_out(&replica, &version(2), Strategy::BlueGreen, 0, 600).await;
+    let second = fixture.roll_out(&replica, fixture.source.commit(&version(2), &[]), Strategy::BlueGreen, 0, 600).await;
     fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
     serves(&replica, "version 2").await;
     assert_eq!(answers(&replica, 20).await, BTreeMap::from([("version 2".to_owned(), 20)]));
@@ -170,7 +169,7 @@ async fn the_version_before_a_blue_green_one_stays_ready() {
     assert_eq!(fixture.pid().await, pid);
 
     // It dies while it is tried out.
-    let third = fixture.roll_out(&replica, &version(3), Strategy::BlueGreen, 0, 600).await;
+    let third = fixture.roll_out(&replica, fixture.source.commit(&version(3), &[]), Strategy::BlueGreen, 0, 600).await;
     fixture.until(&replica, &third.id, DeploymentState::TriedOut).await;
     std::process::Command::new("pkill").args(["-9", "-f", &third.id]).status().unwrap();
     let failed = fixture.until(&replica, &third.id, DeploymentState::Failed).await;
@@ -227,6 +226,33 @@ async fn where_people_approve_nothing_begins_before() {
 }
 
 #[tokio::test]
+async fn one_asked_for_before_does_not_take_the_data_from_under_a_later_one() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica_with((24_270, 24_279), 20, "approval = [\"production\"]\n").await;
+    let commit = |version: u32, shape: u32| {
+        let (program, data) = keeper(version, shape);
+        fixture.source.commit_with(&program, &[], &data)
+    };
+    let approve = async |id: &str| {
+        let request = DecideDeploymentRequest { id: id.to_owned(), approved: true, ..Default::default() };
+        replica.client.clone().decide_deployment(fixture.signer.request(&fixture.who, request).unwrap()).await.unwrap();
+    };
+    let first = fixture.deploy(&replica, &commit(1, 1)).await;
+    approve(&first.id).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    let before = fixture.deploy(&replica, &commit(2, 2)).await;
+    let later = fixture.roll_out(&replica, commit(3, 1), Strategy::Canary, 50, 4).await;
+    approve(&later.id).await;
+    fixture.until(&replica, &later.id, DeploymentState::TriedOut).await;
+    approve(&before.id).await;
+    let before = fixture.until(&replica, &before.id, DeploymentState::Replaced).await;
+    assert!(before.error.contains(&later.id), "{before:?}");
+    fixture.until(&replica, &later.id, DeploymentState::Running).await;
+    serves(&replica, "version 3 shape 1").await;
+    replica.service.stop().await;
+}
+
+#[tokio::test]
 async fn a_version_that_hangs_and_one_whose_data_is_taken_over_are_not_tried_out_any_more() {
     let fixture = Fixture::new().await;
     let replica = fixture.replica((24_150, 24_169), 20).await;
@@ -243,7 +269,7 @@ async fn a_version_that_hangs_and_one_whose_data_is_taken_over_are_not_tried_out
         "self.path == '/health' or time.sleep(60)\n        self.send_response(200)",
     );
     let hangs = hangs.replace("import http.server, os", "import http.server, os, time").replace("HTTPServer((", "ThreadingHTTPServer((");
-    let hanging = fixture.roll_out(&replica, &hangs, Strategy::BlueGreen, 0, 600).await;
+    let hanging = fixture.roll_out(&replica, fixture.source.commit(&hangs, &[]), Strategy::BlueGreen, 0, 600).await;
     fixture.until(&replica, &hanging.id, DeploymentState::TriedOut).await;
     let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_millis(1_500)).build().unwrap();
     let url = format!("{}/boxes/", replica.proxy);
@@ -253,7 +279,7 @@ async fn a_version_that_hangs_and_one_whose_data_is_taken_over_are_not_tried_out
     assert!(failed.error.contains("did worse"), "{}", failed.error);
     serves(&replica, "version 1 shape 1").await;
 
-    let second = fixture.roll_out(&replica, &version(2), Strategy::BlueGreen, 0, 600).await;
+    let second = fixture.roll_out(&replica, fixture.source.commit(&version(2), &[]), Strategy::BlueGreen, 0, 600).await;
     fixture.until(&replica, &second.id, DeploymentState::TriedOut).await;
     serves(&replica, "version 2").await;
     let third = fixture.deploy(&replica, &commit(3, 2)).await;
@@ -273,7 +299,7 @@ async fn apps_are_reached_while_the_service_is_away_and_a_trial_goes_on_when_it_
     let first = fixture.deploy(&one, &fixture.source.commit(&version(1), &[])).await;
     fixture.until(&one, &first.id, DeploymentState::Running).await;
     serves(&one, "version 1").await;
-    let broken = fixture.roll_out(&one, FAILS, Strategy::Canary, 50, 600).await;
+    let broken = fixture.roll_out(&one, fixture.source.commit(FAILS, &[]), Strategy::Canary, 50, 600).await;
     fixture.until(&one, &broken.id, DeploymentState::TriedOut).await;
     serves(&one, "broken").await;
     one.service.stop().await;
