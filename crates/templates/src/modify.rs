@@ -1,6 +1,7 @@
 //! From a sentence about a project that is there to what it becomes: "add a priority from 1 to 5 and rename title to name".
 
 use crate::migrations::{self, Step};
+use crate::understand::types::type_named;
 use crate::understand::{Refusal, asides, blocks, constraints, fields, fits, of_existing, phrasing, read, refuse, resources, scope};
 use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
@@ -279,6 +280,13 @@ impl Project {
         let mut resources = self.after.resources.clone();
         let plural = resources[one].plural.clone();
         for mut field in parsed.fields {
+            if fields::is_file(&field) && self.after.kind != Kind::DataPipeline {
+                self.assumed.push(format!("{} of {plural} is a file: it is uploaded to each of them", field.name));
+                if !self.after.blocks.contains(&Block::FileUpload) {
+                    self.add_block(Block::FileUpload)?;
+                }
+                continue;
+            }
             if resources[one].field(&field.name).is_some() {
                 return refuse(format!("{plural} have a {} already", field.name));
             }
@@ -659,7 +667,7 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
         _ => {
             // As if it were named anew: "a priority from 1 to 5", "a status of open or closed", "a price (number)".
             let choices = text.contains(" or ") || text.contains('/');
-            let named = match fields::type_named(text) {
+            let named = match type_named(text) {
                 Some(_) => format!("{} ({text})", was.name.replace('_', " ")),
                 None if choices && !text.starts_with("of ") => {
                     format!("{} of {}", was.name.replace('_', " "), text.trim_start_matches("one of "))
@@ -673,11 +681,11 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
                 .fields
                 .first()
                 .filter(|read| alone && !read.unique && was.field_type != FieldType::Reference)
-                .filter(|read| read.name == was.name && (fields::type_named(text).is_some() || !limits.is_empty()))
+                .filter(|read| read.name == was.name && (type_named(text).is_some() || !limits.is_empty()))
             else {
                 return refuse(format!("\"{text}\" is not understood as what {} may hold", was.name));
             };
-            if fields::type_named(text).is_some() {
+            if type_named(text).is_some() {
                 field.field_type = read.field_type;
                 (field.choices, field.least, field.most) = (Vec::new(), None, None);
             } else if !read.choices.is_empty() {

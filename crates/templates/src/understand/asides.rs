@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{sections, words};
+use super::{phrasing, sections, words};
 use crate::Block;
 
 const ASKING: &[(&str, Block)] = &[
@@ -14,12 +14,15 @@ const ASKING: &[(&str, Block)] = &[
         Block::Authentication,
     ),
     (r"\bsearch(?:able|ing|es)?\b", Block::Search),
-    (r"\bpaginat(?:ed|ion)\b|\bpaging\b|\bpages? of \d+\b|\b\d+ (?:per|a) page\b|\bpage by page\b", Block::Pagination),
+    (r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpages? of \d+\b|\b\d+ (?:per|a) page\b|\bpage by page\b", Block::Pagination),
     (
         r"\b(?:upload\w*|attach\w*|add)\b.*\b(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b",
         Block::FileUpload,
     ),
-    (r"\breal[ -]?time\b|\bwebsockets?\b|\blive\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b", Block::Websocket),
+    (
+        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b",
+        Block::Websocket,
+    ),
     (r"\bpay\w*\b.*\b(?:online|card)\b|\b(?:online|card) payments?\b", Block::Payment),
 ];
 
@@ -222,6 +225,22 @@ const SAID: &[&str] = &[
     "paging",
     "pagination",
     "paginated",
+    "paginate",
+    "edit",
+    "change",
+    "delete",
+    "remove",
+    "checkout",
+    "at",
+    "when",
+    "get",
+    "receive",
+    "connected",
+    "registered",
+    "logged-in",
+    "cvs",
+    "cv",
+    "as",
     "required",
     "needed",
 ];
@@ -229,8 +248,12 @@ const SAID: &[&str] = &[
 const OTHER: &[&str] = &["no", "not", "without", "never", "don't", "doesn't", "cannot", "can't", "belongs", "belong", "unless", "which"];
 const WORDS_MOST: usize = 18;
 
-static ASKED: LazyLock<Vec<(Regex, Block)>> =
-    LazyLock::new(|| ASKING.iter().filter_map(|(said, block)| Some((Regex::new(&format!("(?i){said}")).ok()?, *block))).collect());
+static ASKED: LazyLock<Vec<(Regex, Block)>> = LazyLock::new(|| phrasing::compiled(ASKING, &[]));
+
+/// Whether it asks for a part that projects have.
+pub(super) fn asks(text: &str) -> bool {
+    ASKED.iter().any(|(asking, _)| asking.is_match(text))
+}
 
 /// The text without them, what they ask for, and what else they say. `known`: the names of what is there, where it is all about that.
 pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<String>) {
@@ -244,6 +267,8 @@ pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<
         let object = ["has", "have", "with"].iter().any(|verb| {
             said.iter()
                 .position(|word| word == verb)
+                // "People have to log in"
+                .filter(|at| said.get(at + 1) != Some(&"to"))
                 .is_some_and(|at| !ASKED.iter().any(|(asking, _)| asking.is_match(&said[at + 1..].join(" "))) || said.len() - at > 5)
         });
         let other = said.iter().any(|word| OTHER.contains(word)) || sentence.contains([':', '(']) || object;
@@ -259,8 +284,11 @@ pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<
         // "searchable by title and author"
         let by = said.iter().position(|word| *word == "by").filter(|_| asked == [Block::Search]).unwrap_or(said.len());
         let said = &said[..by];
-        let known =
-            |word: &&&str| word.bytes().all(|b| b.is_ascii_digit()) || SAID.contains(*word) || rest.contains(&words::singular(word));
+        // "Applicants upload a CV"
+        let who = said.first().filter(|first| words::is_many(first)).copied().unwrap_or_default();
+        let known = |word: &&&str| {
+            **word == who || word.bytes().all(|b| b.is_ascii_digit()) || SAID.contains(*word) || rest.contains(&words::singular(word))
+        };
         if !said.iter().all(|word| known(&word)) {
             left.push((*sentence).to_owned());
         }

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::phrasing::compiled;
+
 /// Of one item, from its beginning to its end.
 const ITEMS: &[(&str, &str)] = &[
     (r"^(?P<name>[\w -]+?) ?[:=] ?enum ?\((?P<list>[^()]*)\)$", "$name ($list)"),
@@ -22,7 +24,7 @@ const ITEMS: &[(&str, &str)] = &[
     ),
     (r"^what (?:it|he|she|they|this) (?:is|are)(?: called| named)?(?P<about> \(.*\))?$", "name$about"),
     (
-        r"^(?:a )?(?:flag )?(?:(?:for|telling|saying|showing|to say) )?(?:whether|if)(?: or not)?(?: (?:it|they|he|she|we|i|this|the \w+))?(?: (?:is|are|was|were|has|have|been|already))* (?P<flag>\w+)(?: it| them)?(?P<about> \(.*\))?$",
+        r"^(?:a )?(?:flag )?(?:(?:for|telling|saying|showing|to say) )?(?:whether|if)(?: or not)?(?: (?:it|they|he|she|we|i|this|the \w+))?(?: (?:is|are|was|were|has|have|been|already)|'s|'re|'ve)* (?P<flag>\w+(?: (?:for|to|in|on) \w+)?)(?: it| them)?(?P<about> \(.*\))?$",
         "$flag flag$about",
     ),
     (r"^(?:the |a )?date and (?:time|hour) of (?:the |a |an |its )?(?P<what>\w+)$", "$what time"),
@@ -41,6 +43,8 @@ const ENDS: &[(&str, &str)] = &[
     (r" \(?(?:nullable|not mandatory|not required|not obligatory|can be empty|may be empty|if any)\)?$", " optional"),
     (r" (?:that|which) (?:nobody|no one|no-one) else (?:uses|has|may have)$", " unique"),
     (r" with decimals?$", " (decimal)"),
+    (r" timestamp$", " (timestamp)"),
+    (r"^(?:is |are )?(?P<flag>\w+) or (?:not?|in\w+)$", "$flag flag"),
     (r" or not$", " flag"),
     (r"\b(?P<whose>\w+)'s ", "$whose "),
     (r"\((?P<about>[^()]*), default(?:s to|ing to| is|:| =)? (?P<value>[\w-]+)\)$", "($about) default $value"),
@@ -49,11 +53,8 @@ const ENDS: &[(&str, &str)] = &[
     (r"\((?:short |long |free |plain )text", "(text"),
 ];
 
-fn compiled(said: &[(&str, &'static str)]) -> Vec<(Regex, &'static str)> {
-    said.iter().filter_map(|(said, read)| Some((Regex::new(&format!("(?i){said}")).ok()?, *read))).collect()
-}
-static ITEM: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(ITEMS));
-static END: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(ENDS));
+static ITEM: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(ITEMS, &[]));
+static END: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(ENDS, &[]));
 
 /// A list of fields, item by item.
 pub(super) fn plain(text: &str) -> String {
@@ -63,7 +64,7 @@ pub(super) fn plain(text: &str) -> String {
 
 fn one(item: &str) -> String {
     // "a name and whether it is open" are two; "between 1 and 5" is none.
-    for word in ["whether", "how many", "when", "where", "a", "an", "the", "its", "their"] {
+    for word in ["whether", "how many", "when", "where", "a", "an", "the", "its", "their", "is"] {
         let between = |at: &usize| ["between", "from", "either"].iter().any(|word| item[..*at].split(' ').any(|said| said == *word));
         if let Some(at) = super::scope::find(item, &format!(" and {word} ")).filter(|at| !between(at)) {
             return format!("{}, {}", one(&item[..at]), one(&item[at + 5..]));

@@ -33,6 +33,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("backend for our ios", Kind::MobileBackend),
     ("backend for my android", Kind::MobileBackend),
     ("backend for our android", Kind::MobileBackend),
+    ("backend for a phone app", Kind::MobileBackend),
     ("mobile api", Kind::MobileBackend),
     ("ios backend", Kind::MobileBackend),
     ("android backend", Kind::MobileBackend),
@@ -193,7 +194,11 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
         }
         let sentence = format!("{}API{behind}", padded[..at].trim_start()).trim().to_owned();
         // "A service to hold feature flags"
-        let kind = if word == "service" { Kind::Microservice } else { UNNAMED };
+        let kind = match word {
+            "service" => Kind::Microservice,
+            "backend" | "back end" => Kind::RestApi,
+            _ => UNNAMED,
+        };
         return Ok(Asked { sentence, kind, whole: Some(word) });
     }
     // "I want to keep track of my plants", "Manage employees"

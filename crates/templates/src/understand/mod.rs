@@ -2,6 +2,7 @@
 
 pub(crate) mod asides;
 pub(crate) mod blocks;
+mod clauses;
 pub(crate) mod constraints;
 pub(crate) mod fields;
 mod items;
@@ -11,6 +12,7 @@ mod plan;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod sections;
+pub(crate) mod types;
 mod words;
 
 use crate::render::is_template_name;
@@ -75,7 +77,10 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     let (sentence, plan) = if kind == Kind::DataPipeline { plan::take(&sentence) } else { (sentence, plan::Plan::default()) };
     let read = resources::read(&sentence, whole)?;
     let (mut assumed, mut not_understood) = (Vec::new(), [read.rest.clone(), left].concat());
-    let resources = describe(&read, &mut assumed, &mut not_understood)?;
+    let mut resources = describe(&read, &mut assumed, &mut not_understood)?;
+    if kind != Kind::DataPipeline {
+        take_files(&mut resources, &mut blocks, &mut assumed);
+    }
     if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
         return refuse("It asks for search, and no field is a text");
     }
@@ -124,6 +129,22 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     understanding.title = title(kind, &understanding.things());
     fits(&understanding)?;
     Ok((understanding, named))
+}
+
+/// "recipes with a title and a photo": the photo is a file of each.
+fn take_files(resources: &mut [Resource], blocks: &mut Vec<Block>, assumed: &mut Vec<String>) {
+    for resource in resources {
+        if resource.fields.iter().all(fields::is_file) {
+            continue;
+        }
+        for file in resource.fields.extract_if(.., |field| fields::is_file(field)) {
+            assumed.retain(|said| !said.rsplit(": ").next().is_some_and(|said| said.starts_with(&format!("{} is ", file.name))));
+            assumed.push(format!("{} of {} is a file: it is uploaded to each of them", file.name, resource.plural));
+            if !blocks.contains(&Block::FileUpload) {
+                blocks.push(Block::FileUpload);
+            }
+        }
+    }
 }
 
 /// The template of REST APIs that are built in it.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::{asides, sections};
+use super::{asides, clauses, sections};
 
 use crate::Block;
 
@@ -17,7 +17,7 @@ const MORE: &str = "create|add|edit|update|delete|remove|view|see|browse|list|re
 const FILE: &str = "photos?|pictures?|images?|files?|documents?|attachments?|cvs?|pdfs?|scans?|receipts?|screenshots?";
 const HOLD: &str = "have|belong|contain|include|consist";
 /// After these a phrase is over.
-const END: &str = r"(?P<end>\s*[,.;]|\s*$|\s+and\b)";
+pub(super) const END: &str = r"(?P<end>\s*[,.;]|\s*$|\s+and\b)";
 
 /// People and what they may do, always alike: "users can".
 const PEOPLE_ALIKE: &[(&str, &str)] = &[
@@ -186,6 +186,51 @@ const SAYINGS: &[(&str, &str)] = &[
 
 /// What is said of a change, and how the rest reads it.
 const CHANGES: &[(&str, &str)] = &[
+    (r"^(?P<old>[\w ]+?) ?(?:->|=>|→) ?(?P<new>[\w ]+)$", "rename $old to $new"),
+    (
+        r"\b(?P<verb>drop|remove|delete|rename|make) (?:the )?(?P<what>[\w ]+?) (?:field|column|attribute)(?P<end> (?:of|from|to|in|required|optional|unique)\b|$)",
+        "$verb $what$end",
+    ),
+    (
+        r"^(?:the )?(?P<what>[\w ]+?) (?:do not|don't|doesn't|does not|no longer|needn't|need not) (?:has |have |needs? )?(?:to )?be unique(?: any ?more| any longer)?$",
+        "make $what not unique",
+    ),
+    (
+        r"^(?:the )?(?P<what>[\w ]+?) (?:do not|don't|doesn't|does not|no longer|needn't|need not) (?:has |have |needs? )?(?:to )?be (?:required|mandatory|given)(?: any ?more| any longer)?$",
+        "make $what optional",
+    ),
+    (r"\bgo(?:es)? up to (?P<most>\d+)(?: now)?(?: instead of \d+)?\b", "is at most $most"),
+    (r" is an? percentage,? (?:so )?(?:from )?(?P<least>\d+) (?:to|-) (?P<most>\d+)", " is from $least to $most"),
+    (
+        r"\badd (?:an? )?(?P<type>yes/no|boolean|text|number|integer|date|email|url) field,? (?:called |named |[\x22'])[\x22']?(?P<name>\w+)[\x22']?",
+        "add a $name ($type)",
+    ),
+    // "We don't need the title any more, get rid of it" says it twice.
+    (
+        r"(?P<before>(?:don't|do not|no longer) (?:need|want|use) [\w ]+?(?: any ?more| any longer)?),? (?:and |so |please |just )*(?:get rid of|remove|drop|delete) (?:it|them|that)(?: please)?$",
+        "$before",
+    ),
+    (
+        r"^add (?P<value>[\w' -]+?) as (?:an?|another|a new|an additional|a further|one more)(?: possible| allowed)? (?P<what>[\w ]+?)(?: value| option)?$",
+        "allow $value as a $what",
+    ),
+    (r"\b(?P<one>[a-z]+)'s (?P<field>[a-z]+(?: [a-z]+)?) (?P<verb>can|may|must|should|is|has|needs)\b", "$field of $one $verb"),
+    (
+        r" (?:can|may|could) be (?:left )?(?:blank|empty|out|missing|omitted|null)\b| (?:needs? not|doesn't have to|does not have to|don't have to) be (?:given|filled in|there|set|present)\b",
+        " is optional",
+    ),
+    (r"^(?:i|we)(?:'d| would)?(?: also)? (?:like|want|need)(?: to have| to add)?(?: also)? (?P<many>[a-z]+s),? with ", "add $many with "),
+    (
+        r"^(?:push|send|broadcast|stream|show|deliver) (?:live|real-?time) (?:updates?|changes?)\b(?: to (?:all |the |our )?(?:connected |open )?(?:clients|users|browsers|people|everyone|everybody))?(?: (?:when|whenever|as soon as|if|each time|every time) [\w ]+)?$",
+        "add live updates",
+    ),
+    (r" to (?:an? |be an? )?(?:full )?date and time\b", " to a datetime"),
+    (r"^call (?:the )?(?P<old>[\w ]+?) (?:field|column) (?P<new>\w+)(?: instead| from now on)?$", "rename $old to $new"),
+    (r"^call (?:the )?(?P<old>\w+) (?P<new>\w+) instead$", "rename $old to $new"),
+    (r"(?P<has>ha(?:s|ve) many [\w ]+), with ", "$has with "),
+    (r" (?:that|which) (?:is|can be|may be) (?:either )?(?P<list>[\w'-]+(?: [\w'-]+)?(?:, ?[\w'-]+(?: [\w'-]+)?)*,? or )", " of $list"),
+    (r",? and no two (?P<many>[a-z]+) (?:(?:can|may|should|must) )?(?:share|have) (?:it|the same(?: one| \w+)?|that)$", " and is unique"),
+    (r"^no two (?P<many>[a-z]+) (?:(?:can|may|should|must) )?(?:share|have) (?:an?|the same|one) (?P<field>[\w ]+)$", "$field is unique"),
     (
         r"^(?:the )?(?P<what>[\w ]+?) (?:isn't|is not|aren't|are not|is no longer|are no longer) (?:needed|used|wanted)(?: any ?more| any longer)?(?:,? (?:so )?(?:please )?(?:remove|drop|delete) (?:it|them))?$",
         "remove $what",
@@ -226,30 +271,34 @@ const CHANGES: &[(&str, &str)] = &[
 
 /// The pattern of what stands for words above; a test compiles them all.
 fn pattern(said: &str) -> Option<Regex> {
-    let words = [
-        ("<PEOPLE>", PEOPLE),
-        ("<CAN>", CAN),
-        ("<SIGN>", SIGN),
-        ("<DO>", DO),
-        ("<MORE>", MORE),
-        ("<FILE>", FILE),
-        ("<HOLD>", HOLD),
-        ("<END>", END),
-    ];
+    with_words(said, WORDS)
+}
+
+const WORDS: &[(&str, &str)] = &[
+    ("<PEOPLE>", PEOPLE),
+    ("<CAN>", CAN),
+    ("<SIGN>", SIGN),
+    ("<DO>", DO),
+    ("<MORE>", MORE),
+    ("<FILE>", FILE),
+    ("<HOLD>", HOLD),
+    ("<END>", END),
+];
+
+fn with_words(said: &str, words: &[(&str, &str)]) -> Option<Regex> {
     Regex::new(&words.iter().fold(format!("(?i){said}"), |pattern, (name, words)| pattern.replace(name, words))).ok()
 }
 
-static ALIKE: LazyLock<Vec<(Regex, &str)>> =
-    LazyLock::new(|| PEOPLE_ALIKE.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
-static PARTS: LazyLock<Vec<(Regex, Block)>> =
-    LazyLock::new(|| BLOCKS.iter().filter_map(|(said, block)| Some((pattern(said)?, *block))).collect());
-static REST: LazyLock<Vec<(Regex, &str)>> =
-    LazyLock::new(|| SAYINGS.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
+/// Each pattern with its words, beside what goes with it.
+pub(super) fn compiled<T: Copy>(said: &[(&str, T)], words: &[(&str, &str)]) -> Vec<(Regex, T)> {
+    said.iter().filter_map(|(said, with)| Some((with_words(said, words)?, *with))).collect()
+}
 
-static EARLIER: LazyLock<Vec<(Regex, &str)>> =
-    LazyLock::new(|| FIRST.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
-static CHANGED: LazyLock<Vec<(Regex, &str)>> =
-    LazyLock::new(|| CHANGES.iter().filter_map(|(said, read)| Some((pattern(said)?, *read))).collect());
+static ALIKE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(PEOPLE_ALIKE, WORDS));
+static PARTS: LazyLock<Vec<(Regex, Block)>> = LazyLock::new(|| compiled(BLOCKS, WORDS));
+static REST: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(SAYINGS, WORDS));
+static EARLIER: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(FIRST, WORDS));
+static CHANGED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(CHANGES, WORDS));
 
 fn first(text: &str) -> String {
     EARLIER.iter().fold(text.to_owned(), |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
@@ -257,14 +306,14 @@ fn first(text: &str) -> String {
 
 /// What is to change, with the verbs that are read.
 pub(crate) fn change(sentence: &str) -> String {
-    let sentence = first(sentence.trim_end_matches(['?', '!', ' ']));
+    let sentence = first(sentence.trim_end_matches(['?', '!', '.', ' ']));
     CHANGED.iter().fold(sentence, |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned())
 }
 
 /// The sentence as the rest reads it, what it asks for beside fields, and what is left of sentences that asked for that.
 pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>, Vec<String>) {
     let text = sentence.replace(['“', '”'], "\"").replace('’', "'").replace(" & ", " and ").replace(" w/ ", " with ");
-    let text = first(&text);
+    let text = clauses::plain(&first(&text));
     let (text, mut blocks, left) = asides::take(&text, None);
     let mut text = sections::plain(&apart(&sections::dashed(&text)));
     for (pattern, read) in ALIKE.iter() {

@@ -85,16 +85,26 @@ pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
     let asked = text.split(" without ").next().unwrap_or(&text);
     let asks = |phrase: &str| asked.contains(&format!(" {phrase} ")) || asked.contains(&format!(" {phrase}s "));
     let loads = |phrase: &str| kind == Kind::DataPipeline && phrase == "import";
-    // "payments have an amount": they are kept.
-    let kept = |phrase: &str| ["has", "have", "belong", "belongs"].iter().any(|verb| asked.contains(&format!(" {phrase} {verb} ")));
-    if let Some((_, name)) = FEATURES.iter().find(|(phrase, _)| {
-        asks(phrase)
-            && !loads(phrase)
-            && !(phrase.starts_with("payment") && (kind == Kind::DataPipeline || kept("payments") || kept("payment")))
-    }) {
-        return refuse(format!("It asks for {name}, which the templates do not have"));
+    // "payments have an amount", "an API for payments": they are kept.
+    let kept = |phrase: &str| {
+        ["has", "have", "belong", "belongs"].iter().any(|verb| asked.contains(&format!(" {phrase} {verb} ")))
+            || ["api for", "track", "record", "of"].iter().any(|lead| asked.contains(&format!(" {lead} {phrase} ")))
+    };
+    let payments = |phrase: &str| phrase.starts_with("payment") && (kind == Kind::DataPipeline || kept("payments") || kept("payment"));
+    let found = FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase) && !payments(phrase));
+    let Some((_, name)) = found else { return Ok(()) };
+    // What projects can have is there to be asked for.
+    let part = match *name {
+        "authentication" | "login" | "sign-up" | "passwords" | "user accounts" => "login",
+        "file upload" | "attachments" => "file upload",
+        "WebSocket" | "live updates" => "live updates",
+        "payments" => "card payments",
+        _ => return refuse(format!("It asks for {name}, which the templates do not have")),
+    };
+    if kind == Kind::DataPipeline {
+        return refuse(format!("It asks for {name}, which data pipelines do not have"));
     }
-    Ok(())
+    refuse(format!("What it says of {name} is not understood: end the goal \"with {part}\""))
 }
 
 /// Lower case, words apart by single blanks, with one at each end.

@@ -2,7 +2,8 @@
 //! sentence of its own afterwards: "hives have name, location".
 
 use super::items::{self, parted};
-use super::{fields, words};
+use super::types::type_named;
+use super::{clauses, fields, words};
 
 /// Words before the name of a thing, which are no part of it.
 const BEFORE: &[&str] = &[
@@ -53,6 +54,13 @@ const BEFORE: &[&str] = &[
     "record",
     "list",
     "collection",
+    "log",
+    "register",
+    "collect",
+    "ingest",
+    "load",
+    "note",
+    "about",
 ];
 /// Nothing but these before it: nothing is said of it but its fields.
 const ALONE: &[&str] = &["", "a", "an", "the", "each", "every", "all", "one", "our", "my", "their", "and", "also"];
@@ -163,7 +171,7 @@ fn many(name: &str) -> String {
 
 /// Fields, and neither the values that one has nor what is said of one.
 fn are_fields(list: &[&str]) -> bool {
-    let about = |part: &&str| fields::type_named(&part.to_lowercase()).is_some() || fields::is_about(part);
+    let about = |part: &&str| type_named(&part.to_lowercase()).is_some() || fields::is_about(part);
     let sure = |part: &&str| {
         let mut guessed = Vec::new();
         part.contains(" (")
@@ -185,7 +193,10 @@ fn bracketed(sentence: &str, behind: &mut String) -> String {
             .find_map(|place| super::scope::find(before, place));
         let before = place.filter(|at| !before[at + 8..].contains(' ')).map_or(before, |at| &before[..at]);
         let list = parted(inside, |c| ",;".contains(c));
-        match name_at_end(before).filter(|_| are_fields(&list)) {
+        // "a status (waiting, in progress, done)"
+        let values =
+            |name: &str| clauses::has_few(name) && list.iter().all(|part| part.split(' ').count() < 4 && !part.contains(['(', ':']));
+        match name_at_end(before).filter(|(_, name)| are_fields(&list) && !values(name)) {
             Some((at, name)) => {
                 let name = many(&name);
                 kept += &before[..at];

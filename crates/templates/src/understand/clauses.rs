@@ -1,0 +1,289 @@
+//! Clauses in the many shapes that people give them, each made a sentence of its own in the one shape that is read: "attendees register for an
+//! event with their name" is "attendees belong to an event. attendees have name".
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::phrasing::{self, compiled};
+use super::{asides, sections, words};
+
+/// Words that name what has a few values.
+const FEW: &str = "status|state|zone|level|size|type|kind|category|grade|stage|phase|severity|condition|difficulty|role|gender|priority|mood|shift|result|outcome|tier|plan";
+const READ: &str = "ingests?|loads?|imports?|reads?|takes?|process(?:es)?|fetch(?:es)?|pulls?(?: in)?|picks? up|consumes?|parses?";
+const KEPT: &str = "assigned|let|rented|lent|given|sold|linked|tied|attached|allocated|booked|owned|run|led|managed|handled|taught|hosted|kept|\
+    stored|located|placed|done|supervised|written|made|created|taken|reported|logged|recorded|filed|raised|grown|planted|housed|served";
+/// What a pipeline does with what it has read, whatever it is told.
+const LOADED: &str = "(?:load|upsert|insert|write|store|save|put|sav|stor|writ)(?:e?s|ing)?(?: (?:them|it|the (?:rest|rows|remainder|results?|data|valid (?:ones|rows|records))|everything|all|records|rows|valid (?:ones|rows|records)))?";
+
+/// What is said, and in place of it what is read. What is called `many` is a plural, or nothing is done.
+const SHAPES: &[(&str, &str)] = &[
+    // Who asks, and how.
+    (r"^as (?:an?|the) [\w -]+?,? i (?:want|need|would like)(?: to be able)?\b", "I want"),
+    (r",? so that (?:i|we) (?:can )?(?:see|know|find out|remember|tell)\b[^.;]*", ""),
+    (
+        r"^(?:i|we) (?:run|own|have|manage|work (?:at|for|in)|am|are|organi[sz]e|help out at) [^.,;:]*?(?:, and|,| and|;) (?:i|we)?(?:'d)? ?(?P<wish>need|want|would|like)\b",
+        "I $wish",
+    ),
+    (r"\b(?:would|'d) love\b|\bcould (?:use|do with)\b|(?:\bam|\bare|'m|'re)(?: looking for| after)\b", " want"),
+    (r"\bgimme\b", "give me"),
+    (
+        r"^(?:my|our|the) (?:[\w-]+ ){1,3}?(?:needs?|wants?|requires?|would like) (?:somewhere|some place|a place|a way|something|a tool|software) (?:to|for)\b",
+        "I want an app to",
+    ),
+    (r"^(?P<app>(?:a|an) )?(?:somewhere|some place|a way) to\b", "an app to"),
+    (r"\bthe system (?:shall|should|must|will)\b", "The system"),
+    (r"\bwhereby\b|\bin which\b", "where"),
+    (r"\b(?:comprising|consisting of|featuring|made up of|recording for each)\b", "with"),
+    (r"\b(?P<lead>to|for|and|that|which|can) (?:note|write|jot|put) down\b", "$lead record"),
+    (r"\bfor (?:to )?(?P<do>manage|register|record|track|store|keep|save)\b(?: the\b)?", "to $do"),
+    (r"\bto register (?:the |our |my )?", "to record "),
+    (r"\b(?P<many>[a-z]+s) (?:that |which )?(?:we|i|people|they|you)(?:'ve| have|'d)? \w+,? (?P<with>with|having)\b", "$many $with"),
+    (
+        r",? where (?:my|our|the|a) [\w -]+? (?:can|may|could) (?:keep|have|maintain|manage|share|track|store) (?:an? |the )?(?:list|lists|record|track|log|collection) of (?:the |all |our )?(?P<many>[a-z]+s)\b(?: (?:that |which )?(?:we|they)(?:'ve| have)? \w+)?(?P<with>,? with| and|,)",
+        " for $many$with",
+    ),
+    // Whose place it is, is nothing that is kept.
+    (
+        r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s) (?:that|which|who) (?:each )?(?:have|has|contain)\b",
+        "for $many with",
+    ),
+    (r"\bwith (?P<many>[a-z]+s) (?:that|which|who) (?:each )?(?:have|has|contain)\b", "for $many with"),
+    (r"(?:, and|, plus| plus|, as well as| as well as|,) (?P<many>[a-z]+s)(?: with|, each with| having) (?:an? |their )?", ". $many have "),
+    // What belongs to what.
+    (
+        r"\b(?P<belongs>belongs? to (?:an?|one|the)) (?P<of>[a-z]+),? (?:with|who has|which has|that has|having) (?P<fields>[^.;]+)",
+        "$belongs $of. Each $of has $fields",
+    ),
+    (
+        r"(?:,? and|,)? ?(?:where )?(?:each|every|an?|one) (?P<one>[a-z]+) can (?:look after|care for|lead|teach|run|own|write|book|manage|handle|take|make|give|host|contain|hold|supervise|treat|receive|place|get|cover|serve|borrow|rent|submit|post|sell)(?: out)? (?:many|several|multiple|any number of) (?P<many>[a-z]+s)\b",
+        ". $many belong to a $one",
+    ),
+    (
+        r"\b(?P<many>[a-z]+s) (?:live|sit|stand|hang|grow|are kept|are stored|are grown|are held|take place) (?:in|on|at) (?:an? |the |one |different )?(?P<of>[a-z]+)<END>",
+        "$many belong to a $of$end",
+    ),
+    (
+        r"\b(?P<each>each|every) (?P<one>[a-z]+) (?:is )?(?:<KEPT>) (?:to|by|in|at|with|for|on) (?:exactly |only )?(?:one|an?|a single) (?P<of>[a-z]+)<END>",
+        "$each $one belongs to a $of$end",
+    ),
+    (r"\b(?:is|are) (?:(?:<KEPT>) )?(?:by|with|at|in|on) (?:exactly |only )?(?:one|a single) (?P<of>[a-z]+)<END>", "belongs to a $of$end"),
+    (
+        r"(?:,? and |, |^|\. ?)(?P<many>[a-z]+s) (?:can |may )?(?:register|sign up|apply|enroll?|subscribe) (?:for|to|in|at|on|with) (?:an?|the|each|one) (?P<of>[a-z]+)(?: by giving| giving| with| and give)(?: their| an?)? ",
+        ". $many belong to a $of. $many have ",
+    ),
+    (
+        r"(?:,? and|,|\bwhere|^|\. ?) ?(?:can )?(?:post|submit|publish|offer|advertise|share|create|add) (?P<many>[a-z]+s) with (?:an? )?",
+        ". $many have ",
+    ),
+    (
+        r",? ?(?:\band |\bwhere )?(?P<who>[a-z]+s) (?:can )?(?:post|submit|publish|offer|sell|advertise) (?P<many>[a-z]+s) with (?:an? )?",
+        ". $who. $many have ",
+    ),
+    // A field and its values.
+    (
+        r"\b(?P<name>(?:[a-z]+ )?(?:<FEW>)) (?:\(|of |which is |that is )?(?P<list>[\w-]+(?:, (?:[\w-]+))*,? or (?:[\w-]+))\)?<END>",
+        "$name of $list$end",
+    ),
+    (r"\b(?P<many>[a-z]+s) needs? (?P<article>an?) ", "$many have $article "),
+    // "a web app for my allotment society: plots have a number"
+    (r" (?:for|of) (?:my|our|an?|the) (?:[\w-]+ ){0,2}[\w-]+: (?P<many>[a-z]+s) (?P<verb>have|with|that have)\b", ". $many $verb"),
+    (
+        r"^(?P<before>[^:.]*: )(?P<one>[a-z]+) with (?P<fields>[^.:]+?),? (?:and )?(?P<two>[a-z]+) with (?P<more>[^.:]+)$",
+        "${before}a $one has $fields. a $two has $more",
+    ),
+    (
+        r"(?P<before>^|, |\band |\ban? |\bthe |\bwith |\bhave |\bhas )(?P<bound>min|max)imum (?P<what>[a-z]+)<END>",
+        "$before$bound $what$end",
+    ),
+    (r" in (?:square|sq\.?) (?:metres|meters|feet|m)\b", " in m2"),
+    (r", (?P<type>whole number|decimal number|integer|boolean|date and time)<END>", " ($type)$end"),
+    // What comes with a project, said beside something else.
+    (r"(?:,? and|,|;| -)? (?:with )?auth(?:entication)?(?: is)? (?:required|needed)<END>", ". Login is required$end"),
+    (r"(?:,? and|,|;| -)? paginate (?:the |all )?(?:lists?|results|everything|them)<END>", ". Paginate lists$end"),
+    (r"(?:,? and|,|;| -)? (?:with )?(?:card|online|credit card) payments?(?: at (?:the )?checkout)?<END>", ". Card payments$end"),
+    (
+        r"(?:,? and|,|;| -)? (?:with )?(?:an? )?(?:optional )?(?P<what>photo|picture|image|file|document) uploads?<END>",
+        ". $what upload$end",
+    ),
+];
+
+/// What is read from files.
+const FILES: &[(&str, &str)] = &[
+    (
+        r"^[^.:;]{0,60}?\b(?:<READ>) (?:an? |the |our |some )?(?:(?P<when>daily|hourly|nightly|weekly) )?(?P<format>csv|jsonl?)(?: files?| exports?| dumps?)? (?:of|with|for) (?P<many>[a-z]+(?: [a-z]+)?s) with ",
+        "A data pipeline that loads $many from a $format file, $when. $many have ",
+    ),
+    (
+        r"^[^.:;]{0,60}?\b(?:<READ>) (?P<what>[a-z]+(?: [a-z]+)?) (?P<format>csv|jsonl?)(?: files?| exports?| dumps?)?(?P<every> (?:every|each) (?:\d+ )?\w+)?(?: (?:in)?to (?:an?|the|our) [\w ]+?)? with ",
+        "A data pipeline that loads $what from a $format file$every. $what have ",
+    ),
+    (
+        r"^(?:[\w ]*pipeline ?[:,-] ?)?(?:[^.:;(]{0,40}?\b)?(?:<READ>) (?:the |our |a )?(?P<what>[\w-]+)\.(?P<format>csv|jsonl?)(?P<every> (?:every|each) (?:\d+ )?\w+)? \((?P<fields>[^()]+)\)",
+        "A data pipeline that loads $what from a $format file$every. $what have $fields. ",
+    ),
+];
+/// What a pipeline is told to do with them.
+const STEPS: &[(&str, &str)] = &[
+    (
+        r"(?:,? and|,|;|\.)? (?:then )?(?:drop|remove|skip|ignore|reject|discard)s? duplicates? (?:by|on|of) (?:the )?(?P<key>[\w ]+?)<END>",
+        ". $key is unique$end",
+    ),
+    (r"(?:,? and|,|;|\.)? (?:then )?(?:validate|check|verify|clean)s? (?:the |all )?[a-z]+(?: addresses)?<END>", "$end"),
+    (
+        r"(?:,? and|,|;|\.)? (?:then )?<LOADED> (?:in)?to (?:an?|the|our)? ?(?:sqlite|database|db|table|sqlite database|database table)<END>",
+        "$end",
+    ),
+    (
+        r"(?:,? and|,|;|\.)? (?:then )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones) (?:(?:must|should|shall|have to|are to) )?(?:be |are |get )?(?:skipped|rejected|reported|logged|kept|set aside)(?: and (?:skipped|rejected|reported|logged|kept))?<END>",
+        "$end",
+    ),
+    (
+        r"(?:,? and|,|;|\.)? (?:then )?(?:skip|reject|report|log|set aside)(?:s|ping)?(?: and (?:skip|reject|report|log)s?)? (?:the )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones)<END>",
+        "$end",
+    ),
+];
+
+fn table(shapes: &'static [(&str, &str)]) -> Vec<(Regex, &'static str)> {
+    let words = [("<FEW>", FEW), ("<READ>", READ), ("<KEPT>", KEPT), ("<LOADED>", LOADED), ("<END>", phrasing::END)];
+    compiled(shapes, &words)
+}
+static SHAPED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(SHAPES));
+static READ_FILES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(FILES));
+static TAKEN_STEPS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(STEPS));
+
+fn shaped(text: &str, shapes: &[(Regex, &str)]) -> String {
+    let mut text = text.to_owned();
+    for (pattern, read) in shapes {
+        let plural = |found: &Captures<'_>| found.name("many").is_none_or(|many| words::is_many(last(&many.as_str().to_lowercase())));
+        let replaced = |found: &Captures<'_>| {
+            let mut said = String::new();
+            match plural(found) {
+                true => found.expand(read, &mut said),
+                false => said += &found[0],
+            }
+            said
+        };
+        text = pattern.replace_all(&text, replaced).into_owned();
+    }
+    text
+}
+
+/// "a zone", "the order status"
+pub(super) fn has_few(name: &str) -> bool {
+    FEW.split('|').any(|few| last(&name.to_lowercase()) == few)
+}
+
+fn last(phrase: &str) -> &str {
+    phrase.rsplit(' ').next().unwrap_or(phrase)
+}
+
+/// The sentences with each clause in a shape that is read.
+pub(super) fn plain(text: &str) -> String {
+    let read = shaped(text, &READ_FILES);
+    let text = if read == text { read } else { shaped(&read, &TAKEN_STEPS) };
+    let text = shaped(&stated(&asking(&text)), &SHAPED);
+    sections::stops(&text).into_iter().map(str::trim).filter(|said| said.contains(char::is_alphanumeric)).collect::<Vec<_>>().join(". ")
+}
+
+static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)(?:,| -|;)? (?:(?:and|where|so that|so|plus) )?(?P<who>(?:only |the |our |all |any |each |every |registered |logged[- ]in |connected )*[a-z]+) (?P<verb>(?:should|must|can|could|may|will|need to|needs to|have to|has to|get|gets|receives?|logs?|signs?|uploads?|attach(?:es)?|pays?|sees?)\b[^.;:]*)",
+    )
+    .ok()
+});
+
+/// "…, and clients should get live updates": what asks for a part of the project is a sentence of its own.
+fn asking(text: &str) -> String {
+    let Some(asks) = ASKS.as_ref() else { return text.to_owned() };
+    let one = |sentence: &str| {
+        let mut from = 0;
+        while let Some(found) = asks.captures_at(sentence, from) {
+            let (whole, who, verb) = (found.get(0), &found["who"], &found["verb"]);
+            let Some(whole) = whole else { break };
+            // Up to what is said of something else.
+            let end = [" with ", " has ", " have ", ", post ", ", and each ", ", each "].iter().filter_map(|end| verb.find(end)).min();
+            let (verb, rest) = verb.split_at(end.unwrap_or(verb.len()));
+            if asides::asks(&format!("{who} {verb}")) && whole.start() > 0 && !before_names(&sentence[..whole.start()], who) {
+                return format!("{}. {who} {verb}. {rest}", &sentence[..whole.start()]);
+            }
+            from = whole.start() + 1;
+            while !sentence.is_char_boundary(from) {
+                from += 1;
+            }
+        }
+        sentence.to_owned()
+    };
+    sections::stops(text).into_iter().map(one).collect::<Vec<_>>().join(". ")
+}
+
+/// "a date they", "tasks that people": it is part of what is said before.
+fn before_names(before: &str, who: &str) -> bool {
+    let last = last(before.trim_end()).to_lowercase();
+    ["that", "which", "who", "to", "for", "of", "a", "an", "the", "whether", "if", "when", "before", "after", "until"]
+        .contains(&last.as_str())
+        || ["that", "which", "who", "it", "to", "should", "must", "can", "could", "may", "will", "need", "have", "be"]
+            .contains(&who.to_lowercase().as_str())
+}
+
+static STATES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)[,;] (?:and |where )?(?P<all>(?:(?:an?|each|every|all|the|one) )?(?P<name>[a-z]+) (?P<verb>has|have|belongs? to|(?:is )?assigned to) )")
+        .ok()
+});
+
+/// "podcasts and episodes, episode has title": what is said of something that was named is a sentence of its own.
+fn stated(text: &str) -> String {
+    let Some(states) = STATES.as_ref() else { return text.to_owned() };
+    states
+        .replace_all(text, |found: &Captures<'_>| {
+            let name = found["name"].to_lowercase();
+            let before = text[..found.get(0).map_or(0, |found| found.start())].to_lowercase();
+            let one = words::singular(&name);
+            let named = before.split(|c: char| !c.is_alphanumeric()).any(|word| word == name || words::singular(word) == one);
+            if !named || ["it", "they", "which", "that", "who"].contains(&name.as_str()) {
+                return found[0].to_owned();
+            }
+            match found["verb"].to_lowercase().as_str() {
+                "have" if one == name => format!(". Each {one} has "),
+                _ => format!(". {}", &found["all"]),
+            }
+        })
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clauses_are_said_alike() {
+        assert_eq!((SHAPED.len(), READ_FILES.len(), TAKEN_STEPS.len()), (SHAPES.len(), FILES.len(), STEPS.len()), "each is a pattern");
+        assert!(ASKS.is_some() && STATES.is_some());
+        for (said, read) in [
+            (
+                "crud api for podcasts and episodes, episode has title, audio url",
+                "crud api for podcasts and episodes. episode has title, audio url",
+            ),
+            ("a web app for a library with books that have a title", "a web app for books with a title"),
+            (
+                "An events API: events have a venue, and attendees register for an event with their name and email",
+                "An events API: events have a venue. attendees belong to a event. attendees have name and email",
+            ),
+            ("patients with a name, and where each nurse can look after many patients", "patients with a name. patients belong to a nurse"),
+            ("Plants live in rooms", "Plants belong to a rooms"),
+            ("a permit has a zone A, B or C and a date", "a permit has a zone of A, B or C and a date"),
+            ("orders with a status, and card payments at checkout", "orders with a status. Card payments"),
+            (
+                "matches with a date, and clients should get updates over WebSocket",
+                "matches with a date. clients should get updates over WebSocket",
+            ),
+            (
+                "take employees.csv (number, email), validate emails, drop duplicates by number, load to SQLite",
+                "A data pipeline that loads employees from a csv file. employees have number, email. number is unique",
+            ),
+            ("A REST API for books with a title", "A REST API for books with a title"),
+        ] {
+            assert_eq!(plain(said), read, "{said}");
+        }
+    }
+}
