@@ -2,7 +2,7 @@
 
 use crate::migrations::{self, Step};
 use crate::understand::types::type_named;
-use crate::understand::{Refusal, asides, blocks, constraints, fields, fits, of_existing, phrasing, read, refuse, resources, scope};
+use crate::understand::{Refusal, asides, blocks, constraints, fields, fits, of_existing, phrasing, plan, read, refuse, resources, scope};
 use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
@@ -196,8 +196,22 @@ impl Project {
             "rename" | "call" => self.rename(rest),
             "remove" | "delete" | "drop" => self.remove(rest),
             "make" | "change" | "turn" | "set" | "allow" | "limit" | "require" | "let" => self.restrict(verb, rest),
+            "run" if self.after.kind == Kind::DataPipeline => self.schedule(clause),
             _ => self.say(clause),
         }
+    }
+
+    /// "Run it every ten minutes"
+    fn schedule(&mut self, clause: &str) -> Result<(), Refusal> {
+        let Some(every_s) = plan::take(clause).1.every_s else {
+            return refuse(format!("\"{clause}\" does not say how often: say \"run it every 10 minutes\", or \"run it daily\""));
+        };
+        if self.after.every_s == Some(every_s) {
+            return refuse("It runs as often already");
+        }
+        self.after.every_s = Some(every_s);
+        self.changes.push(format!("it runs every {every_s} s"));
+        Ok(())
     }
 
     /// Goes to these resources, with what that does to the data.
@@ -751,73 +765,84 @@ mod tests {
         }
     }
 
+    const SAID: &[(&str, &str, &str)] = &[
+        (TODOS, "Add a note", "todo gets note"),
+        (TODOS, "add a due date and a tag to todos", "todo gets due_date; todo gets tag"),
+        (TODOS, "Add a unique code", "todo gets code; todo: code is unique"),
+        (TODOS, "Add a required owner with a default of nobody", "todo gets owner"),
+        (TODOS, "Rename title to name", "todo: title is called name"),
+        (TODOS, "rename todos to tasks", "todo is called task"),
+        (TODOS, "Remove the price", "todo loses price"),
+        (TODOS, "Make the price a whole number", "todo: price becomes a whole number"),
+        (TODOS, "make title unique", "todo: title is unique"),
+        (TODOS, "Change the priority to be from 1 to 5", "todo: priority is checked"),
+        (TODOS, "change priority from 1 to 20", "no step"),
+        (TODOS, "Allow status to be open, closed or archived", "no step"),
+        (TODOS, "Add archived to status", "no step"),
+        (TODOS, "Limit the title to at most 80 characters", "todo: title is checked"),
+        (TODOS, "make priority required", "todo: priority is checked"),
+        (TODOS, "make title optional", "no step"),
+        (TODOS, "Add search", "no step"),
+        (TODOS, "Add login", "todo: what is there is nobody's until it is claimed"),
+        (TODOS, "Users can log in and only see their own todos", "todo: what is there is nobody's until it is claimed"),
+        (TODOS, "Make it searchable", "no step"),
+        (TODOS, "The title must be unique", "todo: title is unique"),
+        (TODOS, "Priority should be between 1 and 5", "todo: priority is checked"),
+        (TODOS, "allow archived as a status", "no step"),
+        (TODOS, "Add archived as another todo status.", "no step"),
+        (TODOS, "Todos can also be \"on hold\" now.", "no step"),
+        (TODOS, "We don't need the price any more, get rid of it.", "todo loses price"),
+        (TODOS, "Call the price field cost instead.", "todo: price is called cost"),
+        (TODOS, "Each todo can have many steps, with a text and the date.", "step is kept"),
+        (TODOS, "Add a size to each todo, either small, medium or large.", "todo gets size"),
+        (TODOS, "Title may be at most 10 characters and no two todos can share it.", "todo: title is checked; todo: title is unique"),
+        (TODOS, "I'd also like projects, with a name, and every todo belongs to one project.", "todo gets project; project is kept"),
+        (TODOS, "We also need to track steps: text, due date, and every step is for one todo.", "step is kept"),
+        (TODOS, "Price must never be negative.", "todo: price is checked"),
+        (TODOS, "People should have to log in before they can add or edit todos.", "todo: what is there is nobody's until it is claimed"),
+        (TODOS, "Push live updates to connected clients whenever a todo changes.", "no step"),
+        (TODOS, "Add a photo to todos", "no step"),
+        (TODOS, "todos should also have a note of at most 200 characters", "todo gets note"),
+        (TODOS, "todos can have many steps with a text and a position", "step is kept"),
+        (TODOS, "add pagination and search by title", "no step"),
+        (TODOS, "I want every todo to have a description as well", "todo gets description"),
+        (TODOS, "Please get rid of the price", "todo loses price"),
+        (TODOS, "We don't need the price anymore", "todo loses price"),
+        (TODOS, "Change the name of title to summary", "todo: title is called summary"),
+        (TODOS, "The priority should go from 1 to 5 instead", "todo: priority is checked"),
+        (TODOS, "Titles must be unique", "todo: title is unique"),
+        (TODOS, "Limit titles to 100 characters", "todo: title is checked"),
+        (TODOS, "Replace price with cost", "todo: price is called cost"),
+        (TODOS, "Replace the price with a size that is S, M or L", "todo loses price; todo gets size"),
+        (TODOS, "Allow people to attach files", "no step"),
+        (TODOS, "Make it possible to search todos", "no step"),
+        (TODOS, "Add a field \"estimate\" of type integer", "todo gets estimate"),
+        (TODOS, "Add an email field to todos, which must be unique", "todo gets email; todo: email is unique"),
+        (TODOS, "todos need a category (work, home or other)", "todo gets category"),
+        (TODOS, "Convert price into a text", "todo: price becomes a text"),
+        (TODOS, "Add a new resource called comments with a text; each comment belongs to a todo", "comment is kept; comment gets todo"),
+        (
+            SHOP,
+            "Rename warehouses to stores and products to goods",
+            "warehouse is called store; product: sku may be there twice; product is called good; good: sku is unique",
+        ),
+        (TODOS, "Add a note, rename title to name and remove the price", "todo gets note; todo: title is called name; todo loses price"),
+        (TODOS, "Add lists with a name. Each todo belongs to a list", "list is kept; todo gets list"),
+        (SHOP, "rename sku to code", "product: sku may be there twice; product: sku is called code; product: code is unique"),
+        (SHOP, "rename name to title in products", "product: name is called title"),
+        (SHOP, "Remove the warehouse from products and remove warehouses", "product loses warehouse; warehouse is kept no more"),
+        (SHOP, "rename warehouses to stores", "warehouse is called store"),
+        (
+            TODOS,
+            "Build a REST API for todos with a title and a note",
+            "todo loses done; todo loses status; todo loses priority; todo loses price; todo gets note",
+        ),
+    ];
+
     #[test]
     fn what_is_said_is_done() {
-        for (project, sentence, expected) in [
-            (TODOS, "Add a note", "todo gets note"),
-            (TODOS, "add a due date and a tag to todos", "todo gets due_date; todo gets tag"),
-            (TODOS, "Add a unique code", "todo gets code; todo: code is unique"),
-            (TODOS, "Add a required owner with a default of nobody", "todo gets owner"),
-            (TODOS, "Rename title to name", "todo: title is called name"),
-            (TODOS, "rename todos to tasks", "todo is called task"),
-            (TODOS, "Remove the price", "todo loses price"),
-            (TODOS, "Make the price a whole number", "todo: price becomes a whole number"),
-            (TODOS, "make title unique", "todo: title is unique"),
-            (TODOS, "Change the priority to be from 1 to 5", "todo: priority is checked"),
-            (TODOS, "change priority from 1 to 20", "no step"),
-            (TODOS, "Allow status to be open, closed or archived", "no step"),
-            (TODOS, "Add archived to status", "no step"),
-            (TODOS, "Limit the title to at most 80 characters", "todo: title is checked"),
-            (TODOS, "make priority required", "todo: priority is checked"),
-            (TODOS, "make title optional", "no step"),
-            (TODOS, "Add search", "no step"),
-            (TODOS, "Add login", "todo: what is there is nobody's until it is claimed"),
-            (TODOS, "Users can log in and only see their own todos", "todo: what is there is nobody's until it is claimed"),
-            (TODOS, "Make it searchable", "no step"),
-            (TODOS, "The title must be unique", "todo: title is unique"),
-            (TODOS, "Priority should be between 1 and 5", "todo: priority is checked"),
-            (TODOS, "allow archived as a status", "no step"),
-            (TODOS, "todos should also have a note of at most 200 characters", "todo gets note"),
-            (TODOS, "todos can have many steps with a text and a position", "step is kept"),
-            (TODOS, "add pagination and search by title", "no step"),
-            (TODOS, "I want every todo to have a description as well", "todo gets description"),
-            (TODOS, "Please get rid of the price", "todo loses price"),
-            (TODOS, "We don't need the price anymore", "todo loses price"),
-            (TODOS, "Change the name of title to summary", "todo: title is called summary"),
-            (TODOS, "The priority should go from 1 to 5 instead", "todo: priority is checked"),
-            (TODOS, "Titles must be unique", "todo: title is unique"),
-            (TODOS, "Limit titles to 100 characters", "todo: title is checked"),
-            (TODOS, "Replace price with cost", "todo: price is called cost"),
-            (TODOS, "Replace the price with a size that is S, M or L", "todo loses price; todo gets size"),
-            (TODOS, "Allow people to attach files", "no step"),
-            (TODOS, "Make it possible to search todos", "no step"),
-            (TODOS, "Add a field \"estimate\" of type integer", "todo gets estimate"),
-            (TODOS, "Add an email field to todos, which must be unique", "todo gets email; todo: email is unique"),
-            (TODOS, "todos need a category (work, home or other)", "todo gets category"),
-            (TODOS, "Convert price into a text", "todo: price becomes a text"),
-            (TODOS, "Add a new resource called comments with a text; each comment belongs to a todo", "comment is kept; comment gets todo"),
-            (
-                SHOP,
-                "Rename warehouses to stores and products to goods",
-                "warehouse is called store; product: sku may be there twice; product is called good; good: sku is unique",
-            ),
-            (
-                TODOS,
-                "Add a note, rename title to name and remove the price",
-                "todo gets note; todo: title is called name; todo loses price",
-            ),
-            (TODOS, "Add lists with a name. Each todo belongs to a list", "list is kept; todo gets list"),
-            (SHOP, "rename sku to code", "product: sku may be there twice; product: sku is called code; product: code is unique"),
-            (SHOP, "rename name to title in products", "product: name is called title"),
-            (SHOP, "Remove the warehouse from products and remove warehouses", "product loses warehouse; warehouse is kept no more"),
-            (SHOP, "rename warehouses to stores", "warehouse is called store"),
-            (
-                TODOS,
-                "Build a REST API for todos with a title and a note",
-                "todo loses done; todo loses status; todo loses priority; todo loses price; todo gets note",
-            ),
-        ] {
-            assert_eq!(steps(project, sentence), expected, "{sentence}");
+        for (project, sentence, expected) in SAID {
+            assert_eq!(steps(project, sentence), *expected, "{sentence}");
         }
     }
 

@@ -15,6 +15,8 @@ const PHRASES: &[(&[&str], Block)] = &[
     (&["user", "login"], Block::Authentication),
     (&["authentication"], Block::Authentication),
     (&["login"], Block::Authentication),
+    (&["sign-in"], Block::Authentication),
+    (&["sign-up"], Block::Authentication),
     (&["file", "uploads"], Block::FileUpload),
     (&["file", "upload"], Block::FileUpload),
     (&["photo", "upload"], Block::FileUpload),

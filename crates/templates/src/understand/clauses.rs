@@ -12,7 +12,7 @@ use super::{asides, sections, words};
 const FEW: &str = "status|state|zone|level|size|type|kind|category|grade|stage|phase|severity|condition|difficulty|role|gender|priority|mood|shift|result|outcome|tier|plan";
 const READ: &str = "ingests?|loads?|imports?|reads?|takes?|process(?:es)?|fetch(?:es)?|pulls?(?: in)?|picks? up|consumes?|parses?";
 const KEPT: &str = "assigned|let|rented|lent|given|sold|linked|tied|attached|allocated|booked|owned|run|led|managed|handled|taught|hosted|kept|\
-    stored|located|placed|done|supervised|written|made|created|taken|reported|logged|recorded|filed|raised|grown|planted|housed|served";
+    stored|located|placed|done|supervised|written|made|created|taken|reported|logged|recorded|filed|raised|grown|planted|housed|served|working|employed|based|enrolled|registered|stationed|organised|organized";
 /// What a pipeline does with what it has read, whatever it is told.
 const LOADED: &str = "(?:load|upsert|insert|write|store|save|put|sav|stor|writ)(?:e?s|ing)?(?: (?:them|it|the (?:rest|rows|remainder|results?|data|valid (?:ones|rows|records))|everything|all|records|rows|valid (?:ones|rows|records)))?";
 
@@ -22,10 +22,13 @@ const SHAPES: &[(&str, &str)] = &[
     (r"^as (?:an?|the) [\w -]+?,? i (?:want|need|would like)(?: to be able)?\b", "I want"),
     (r",? so that (?:i|we) (?:can )?(?:see|know|find out|remember|tell)\b[^.;]*", ""),
     (
-        r"^(?:i|we) (?:run|own|have|manage|work (?:at|for|in)|am|are|organi[sz]e|help out at) [^.,;:]*?(?:, and|,| and|;) (?:i|we)?(?:'d)? ?(?P<wish>need|want|would|like)\b",
+        r"^(?:i|we) (?:run|own|have|manage|work (?:at|for|in)|am|are|organi[sz]e|help out at) [^.:]*?(?:, so|, and|,| and|;| so) (?:i|we)?(?:'d)? ?(?P<wish>need|want|would|like)\b",
         "I $wish",
     ),
     (r"\b(?:would|'d) love\b|\bcould (?:use|do with)\b|(?:\bam|\bare|'m|'re)(?: looking for| after)\b", " want"),
+    (r"\bsomething (?:on the web|online|web-based)\b", "a web app"),
+    (r"\b(?:restful|rest|http) (?:web )?(?:interface|endpoints?)\b|\brestful (?:web )?service\b", "REST API"),
+    (r"\bbackend (?:for|of) (?:an?|the|my|our) (?:ios|android|phone|mobile|iphone|flutter|react native) app\b", "mobile backend"),
     (r"\bgimme\b", "give me"),
     (
         r"^(?:my|our|the) (?:[\w-]+ ){1,3}?(?:needs?|wants?|requires?|would like) (?:somewhere|some place|a place|a way|something|a tool|software) (?:to|for)\b",
@@ -43,13 +46,36 @@ const SHAPES: &[(&str, &str)] = &[
         r",? where (?:my|our|the|a) [\w -]+? (?:can|may|could) (?:keep|have|maintain|manage|share|track|store) (?:an? |the )?(?:list|lists|record|track|log|collection) of (?:the |all |our )?(?P<many>[a-z]+s)\b(?: (?:that |which )?(?:we|they)(?:'ve| have)? \w+)?(?P<with>,? with| and|,)",
         " for $many$with",
     ),
+    (
+        r"(?: (?:for|of) (?:an?|the|our|my) [\w-]+(?: [\w-]+)?)?,? where (?:i|we|people|users|staff|me and my [a-z]+|(?:my|our|the) [\w -]+?) (?:can )?(?:register|record|track|manage|store|keep|enter|log|write down|post|share|add)(?: each| every| all)?(?: the| our| my| their)? (?P<many>[a-z]+s)(?:,)? (?P<with>with|and)\b",
+        " for $many $with",
+    ),
+    (
+        r",? where (?:i|we|people|users|staff) can (?:register|record|track|manage|store|keep|enter|log|write down|post|share|add) (?:each|every) (?P<one>[\w ]+?):",
+        " for a $one:",
+    ),
+    (
+        r" and the (?P<many>[a-z]+s) (?:living|staying|working|stored|kept|listed|sold|held) (?:in|on|at|by) (?:them|it|each|those)\b",
+        " and their $many",
+    ),
+    (r",? and (?P<many>(?:[a-z]+ )?[a-z]+s) for (?:each|every) (?P<one>[a-z]+)<END>", ". $many belong to a $one$end"),
+    (r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s)(?P<open> \()", "for $many$open"),
+    (r" - (?P<many>[a-z]+s)(?P<colon>: )", ". $many$colon"),
+    (r" - with (?P<end>[\w ]+)$", ", with $end"),
     // Whose place it is, is nothing that is kept.
     (
         r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s) (?:that|which|who) (?:each )?(?:have|has|contain)\b",
         "for $many with",
     ),
     (r"\bwith (?P<many>[a-z]+s) (?:that|which|who) (?:each )?(?:have|has|contain)\b", "for $many with"),
-    (r"(?:, and|, plus| plus|, as well as| as well as|,) (?P<many>[a-z]+s)(?: with|, each with| having) (?:an? |their )?", ". $many have "),
+    (
+        r"(?:,? and|,|\bwhere|^|\. ?) ?(?:can )?(?:post|submit|publish|offer|advertise|share|create|add) (?P<many>[a-z]+s) with (?:an? )?",
+        ". $many have ",
+    ),
+    (
+        r"(?:, and|, plus| plus|, as well as| as well as|,) (?P<many>(?:[a-z]+ )?[a-z-]+s)(?: with|, each with| having) (?:an? |their )?",
+        ". $many have ",
+    ),
     // What belongs to what.
     (
         r"\b(?P<belongs>belongs? to (?:an?|one|the)) (?P<of>[a-z]+),? (?:with|who has|which has|that has|having) (?P<fields>[^.;]+)",
@@ -67,19 +93,19 @@ const SHAPES: &[(&str, &str)] = &[
         r"\b(?P<each>each|every) (?P<one>[a-z]+) (?:is )?(?:<KEPT>) (?:to|by|in|at|with|for|on) (?:exactly |only )?(?:one|an?|a single) (?P<of>[a-z]+)<END>",
         "$each $one belongs to a $of$end",
     ),
-    (r"\b(?:is|are) (?:(?:<KEPT>) )?(?:by|with|at|in|on) (?:exactly |only )?(?:one|a single) (?P<of>[a-z]+)<END>", "belongs to a $of$end"),
+    (
+        r"\b(?:is|are) (?:(?:<KEPT>) )?(?:by|with|at|in|on|for) (?:exactly |only )?(?:one|a single) (?P<of>[a-z]+)<END>",
+        "belongs to a $of$end",
+    ),
     (
         r"(?:,? and |, |^|\. ?)(?P<many>[a-z]+s) (?:can |may )?(?:register|sign up|apply|enroll?|subscribe) (?:for|to|in|at|on|with) (?:an?|the|each|one) (?P<of>[a-z]+)(?: by giving| giving| with| and give)(?: their| an?)? ",
         ". $many belong to a $of. $many have ",
     ),
     (
-        r"(?:,? and|,|\bwhere|^|\. ?) ?(?:can )?(?:post|submit|publish|offer|advertise|share|create|add) (?P<many>[a-z]+s) with (?:an? )?",
-        ". $many have ",
-    ),
-    (
         r",? ?(?:\band |\bwhere )?(?P<who>[a-z]+s) (?:can )?(?:post|submit|publish|offer|sell|advertise) (?P<many>[a-z]+s) with (?:an? )?",
         ". $who. $many have ",
     ),
+    (r"\bone of (?P<list>[\w-]+(?:, [\w-]+)*), (?P<last>[\w-]+)(?P<end>\.|;|$)", "one of $list or $last$end"),
     // A field and its values.
     (
         r"\b(?P<name>(?:[a-z]+ )?(?:<FEW>)) (?:\(|of |which is |that is )?(?P<list>[\w-]+(?:, (?:[\w-]+))*,? or (?:[\w-]+))\)?<END>",
@@ -100,8 +126,18 @@ const SHAPES: &[(&str, &str)] = &[
     (r", (?P<type>whole number|decimal number|integer|boolean|date and time)<END>", " ($type)$end"),
     // What comes with a project, said beside something else.
     (r"(?:,? and|,|;| -)? (?:with )?auth(?:entication)?(?: is)? (?:required|needed)<END>", ". Login is required$end"),
+    (r"(?:,| and|;)? (?:with )?user accounts(?: with [\w -]+?)?<END>", ". Login is required$end"),
+    (
+        r"(?:[;,.]|,? and)? (?:please )?(?:add|include|support|provide) (?P<part>(?:full[- ]text )?search|file uploads?|login|authentication|pagination|live updates|(?:online |card )?payments)\b",
+        ", with $part",
+    ),
+    (r"(?:,| and|;)? push(?:es)? live [\w ]+?(?: (?:over|via|through|by) (?:an? )?websockets?)?<END>", ". Live updates$end"),
+    (r",? (?:plus|and|with) sign-?(?:in|up)<END>", ". Login is required$end"),
     (r"(?:,? and|,|;| -)? paginate (?:the |all )?(?:lists?|results|everything|them)<END>", ". Paginate lists$end"),
-    (r"(?:,? and|,|;| -)? (?:with )?(?:card|online|credit card) payments?(?: at (?:the )?checkout)?<END>", ". Card payments$end"),
+    (
+        r"(?:,? and|,|;| -)? (?:with )?(?:(?:card|online|credit card) payments?|payments? (?:by|with|via) (?:credit )?card)(?: at (?:the )?checkout)?<END>",
+        ". Card payments$end",
+    ),
     (
         r"(?:,? and|,|;| -)? (?:with )?(?:an? )?(?:optional )?(?P<what>photo|picture|image|file|document) uploads?<END>",
         ". $what upload$end",
@@ -111,25 +147,44 @@ const SHAPES: &[(&str, &str)] = &[
 /// What is read from files.
 const FILES: &[(&str, &str)] = &[
     (
-        r"^[^.:;]{0,60}?\b(?:<READ>) (?:an? |the |our |some )?(?:(?P<when>daily|hourly|nightly|weekly) )?(?P<format>csv|jsonl?)(?: files?| exports?| dumps?)? (?:of|with|for) (?P<many>[a-z]+(?: [a-z]+)?s) with ",
+        r"^[^.:;]{0,60}?\b(?:<READ>) (?:an? |the |our |some )?(?:(?P<when>daily|hourly|nightly|weekly) )?(?P<format>csv|jsonl?)(?: files?| exports?| dumps?)? (?:of|with|for) (?P<many>[a-z]+(?: [a-z]+)?s) (?:with|comprising|containing|having) ",
         "A data pipeline that loads $many from a $format file, $when. $many have ",
     ),
     (
-        r"^[^.:;]{0,60}?\b(?:<READ>) (?P<what>[a-z]+(?: [a-z]+)?) (?P<format>csv|jsonl?)(?: files?| exports?| dumps?)?(?P<every> (?:every|each) (?:\d+ )?\w+)?(?: (?:in)?to (?:an?|the|our) [\w ]+?)? with ",
+        r"^[^.:;]{0,60}?\b(?:<READ>) (?P<what>[a-z]+(?: [a-z]+)?) (?P<format>csv|jsonl?)(?: files?| exports?| dumps?)?(?P<every> (?:every|each) (?:\d+ )?\w+)?(?: (?:in)?to (?:an?|the|our) [\w ]+?)? (?:with|comprising|containing|having) ",
         "A data pipeline that loads $what from a $format file$every. $what have ",
     ),
     (
         r"^(?:[\w ]*pipeline ?[:,-] ?)?(?:[^.:;(]{0,40}?\b)?(?:<READ>) (?:the |our |a )?(?P<what>[\w-]+)\.(?P<format>csv|jsonl?)(?P<every> (?:every|each) (?:\d+ )?\w+)? \((?P<fields>[^()]+)\)",
         "A data pipeline that loads $what from a $format file$every. $what have $fields. ",
     ),
+    (
+        r"^[^.:;]{0,60}?\b(?:<READ>) (?:the |our |a )?(?P<what>[\w-]+)\.(?P<format>csv|jsonl?)(?: (?:in)?to [\w ]+?)?(?: after [\w ]+?)?: (?P<fields>[^()]+)$",
+        "A data pipeline that loads $what from a $format file. $what have $fields",
+    ),
+    (
+        r"^[^.;]{0,60}?\b(?:<READ>) (?:an? |the |our )?(?P<format>csv|jsonl?)(?: files?| exports?)? (?:of|with|for) (?P<many>[a-z]+(?: [a-z]+)?s) \((?P<fields>[^()]+)\)",
+        "A data pipeline that loads $many from a $format file. $many have $fields. ",
+    ),
+    (
+        r"^[^.:;]{0,60}?\b(?:<READ>) (?P<many>[a-z]+(?: [a-z]+)?s) (?:in|as) (?P<format>csv|jsonl?)(?: format| files?)?(?P<every> (?:every|each) (?:\d+ )?\w+)?,? (?:and )?checks? (?:that )?(?P<fields>.*?)(?:,? and (?:then )?(?:writes?|loads?|stores?|saves?|inserts?|upserts?) [^.]*)?$",
+        "A data pipeline that loads $many from a $format file$every. $many have $fields",
+    ),
 ];
 /// What a pipeline is told to do with them.
 const STEPS: &[(&str, &str)] = &[
+    // What is not good may be more than the fields say.
+    (
+        r"(?:,? and|,|;)? (?:then )?(?:reject|skip|drop|ignore|discard)(?:ing|s)? (?:any |all |the )?(?P<rows>row|record|line|one|entrie)s? (?P<which>(?:with|without|where|whose|that) [^,.;]+)",
+        ". Reject ${rows}s $which",
+    ),
     (
         r"(?:,? and|,|;|\.)? (?:then )?(?:drop|remove|skip|ignore|reject|discard)s? duplicates? (?:by|on|of) (?:the )?(?P<key>[\w ]+?)<END>",
         ". $key is unique$end",
     ),
-    (r"(?:,? and|,|;|\.)? (?:then )?(?:validate|check|verify|clean)s? (?:the |all )?[a-z]+(?: addresses)?<END>", "$end"),
+    (r"(?:,? and|,|;|\.)? (?:then )?(?:validate|check|verify|clean)s?(?: (?:the |all )?[a-z]+(?: addresses)?)?<END>", "$end"),
+    (r"(?:,? and|,|;|\.)? (?:then )?<LOADED> (?:in)?to (?:sqlite|the database|a database)<END>", "$end"),
+    (r"(?:,? and|,|;|\.)? (?:then )?runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
     (
         r"(?:,? and|,|;|\.)? (?:then )?<LOADED> (?:in)?to (?:an?|the|our)? ?(?:sqlite|database|db|table|sqlite database|database table)<END>",
         "$end",
@@ -188,7 +243,7 @@ pub(super) fn plain(text: &str) -> String {
 
 static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)(?:,| -|;)? (?:(?:and|where|so that|so|plus) )?(?P<who>(?:only |the |our |all |any |each |every |registered |logged[- ]in |connected )*[a-z]+) (?P<verb>(?:should|must|can|could|may|will|need to|needs to|have to|has to|get|gets|receives?|logs?|signs?|uploads?|attach(?:es)?|pays?|sees?)\b[^.;:]*)",
+        r"(?i)(?:,| -|;)? (?:(?:and|where|so that|so|plus) )?(?P<who>(?:only |the |our |all |any |each |every |new |registered |logged[- ]in |connected )*[a-z]+) (?P<verb>(?:should|must|can|could|may|will|need to|needs to|have to|has to|get|gets|receives?|logs?|signs?|uploads?|attach(?:es)?|pays?|sees?)\b[^.;:]*)",
     )
     .ok()
 });

@@ -233,8 +233,8 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
             last |= token == "or";
         } else {
             item.push(token);
-            // "a zone of A, B or C"
-            if item.len() > CHOICE_WORDS || (words::is_article(token) && token != "A") {
+            // "a zone of A, B or C", "on the way"
+            if item.len() > CHOICE_WORDS || (item.len() == 1 && words::is_article(token) && token != "A") {
                 return None;
             }
         }

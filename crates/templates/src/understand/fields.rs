@@ -234,7 +234,7 @@ fn read_words(phrase: &str, said: &[&Constraint]) -> Result<Option<Read>, Refusa
         return Ok(None);
     }
     let mut field = Field { field_type, unique: about.unique, ..text(&name, false) };
-    let sure = sure || !said.is_empty();
+    let sure = sure || !said.is_empty() || is_file(&field);
     for constraint in said {
         restrict(&mut field, constraint, about.named.is_some())?;
     }

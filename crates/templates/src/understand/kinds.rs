@@ -17,6 +17,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("webapp", Kind::WebApp),
     ("web site", Kind::WebApp),
     ("website", Kind::WebApp),
+    ("web page", Kind::WebApp),
     ("mobile app backend", Kind::MobileBackend),
     ("mobile backend", Kind::MobileBackend),
     ("backend of a mobile app", Kind::MobileBackend),
@@ -49,7 +50,6 @@ const KINDS: &[(&str, Kind)] = &[
 
 /// Kinds of project that are recognised, to be refused by name.
 const OTHERS: &[&str] = &[
-    "web page",
     "frontend",
     "front end",
     "front-end",

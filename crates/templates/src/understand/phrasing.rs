@@ -114,6 +114,9 @@ const FIRST: &[(&str, &str)] = &[
     ),
     (r" (?:are|is) (?:mandatory|obligatory)\b", " is required"),
     (r" who can be ", " of "),
+    (r" is an? positive (?:whole )?(?:number|amount|decimal|integer)\b", " greater than 0"),
+    (r"\b(?:just|simply|merely) (?P<has>has|have)\b", "$has"),
+    (r"\b(?P<has>has|have) (?:just|simply|only) (?P<article>an?)\b", "$has $article"),
 ];
 
 /// What is said, in place of it what the rest reads, and in which order.
@@ -199,6 +202,39 @@ const CHANGES: &[(&str, &str)] = &[
         r"^(?:the )?(?P<what>[\w ]+?) (?:do not|don't|doesn't|does not|no longer|needn't|need not) (?:has |have |needs? )?(?:to )?be (?:required|mandatory|given)(?: any ?more| any longer)?$",
         "make $what optional",
     ),
+    (
+        r"^(?:the )?\w+s (?:can|may) (?:now )?(?:also (?:now )?be|be [\x22']) ?[\x22']?(?P<value>[a-z][a-z-]*(?: [a-z-]+){0,2}?)[\x22']?(?: now| too| as well)?$",
+        "allow $value as a status",
+    ),
+    (
+        r"\b(?P<verb>remove|drop|delete|get rid of) (?:the )?(?P<what>[\w ]+?) (?:on|in|from) (?:the |each |every )?(?P<of>[a-z]+)$",
+        "$verb $what of $of",
+    ),
+    (r" (?P<has>has|have) a list of (?P<many>[a-z]+s),? (?:each )?with ", " $has many $many with "),
+    (
+        r"^(?:i|we)(?: also)? (?:need|want|would like)(?: also)? to (?:track|keep|store|record|manage) (?P<many>[a-z]+s)(?: too| as well)?: ",
+        "add $many with ",
+    ),
+    (
+        r"\badd an? (?P<what>[\w ]+?) to (?:each |every |all |the )*(?P<to>[a-z]+),? (?:either |one of |which is (?:either |one of )?)(?P<list>[\w ,-]+ or [\w -]+)$",
+        "add a $what of $list to $to",
+    ),
+    (r" (?:must|should|can|may|shall) never be negative\b", " is at least 0"),
+    (
+        r"^there (?:is|'s|are|will be) (?:also )?an? (?:new |additional |further )?(?:column|field)(?: in [\w ]+?)? (?:called|named) [\x22']?(?P<name>\w+)[\x22']?,? (?:and )?it (?:is|can be|may be) (?:either |one of )?(?P<list>[\w ,-]+ or [\w -]+)$",
+        "add a $name of $list",
+    ),
+    (
+        r"^there (?:is|'s|are|will be) (?:also )?an? (?:new |additional |further )?(?:column|field)(?: in [\w ]+?)? (?:called|named) [\x22']?(?P<name>\w+)[\x22']?",
+        "add a field $name",
+    ),
+    (r" (?:is|are) allowed to be (?:empty|blank|missing|null|left out)\b", " is optional"),
+    (r"^it (?:should|must|has to|needs to) be possible to (?P<do>upload|attach|search|log in|sign up|sign in)\b", "users can $do"),
+    (
+        r"\bchange (?:the )?(?P<what>[\w ]+?) from (?:an? )?[\w/ ]+? to (?:an? )?(?:simple )?(?P<type>yes/no|boolean|flag|number|integer|whole number|text|date|datetime|email|url)$",
+        "change $what to $type",
+    ),
+    (r" (?:rather than|instead of) (?:every [\w ]+|hourly|daily|nightly|weekly)$", ""),
     (r"\bgo(?:es)? up to (?P<most>\d+)(?: now)?(?: instead of \d+)?\b", "is at most $most"),
     (r" is an? percentage,? (?:so )?(?:from )?(?P<least>\d+) (?:to|-) (?P<most>\d+)", " is from $least to $most"),
     (
@@ -216,7 +252,7 @@ const CHANGES: &[(&str, &str)] = &[
     ),
     (r"\b(?P<one>[a-z]+)'s (?P<field>[a-z]+(?: [a-z]+)?) (?P<verb>can|may|must|should|is|has|needs)\b", "$field of $one $verb"),
     (
-        r" (?:can|may|could) be (?:left )?(?:blank|empty|out|missing|omitted|null)\b| (?:needs? not|doesn't have to|does not have to|don't have to) be (?:given|filled in|there|set|present)\b",
+        r" (?:can|may|could) (?:now |also )*be (?:left )?(?:optional|blank|empty|out|missing|omitted|null)\b| (?:needs? not|doesn't have to|does not have to|don't have to) be (?:given|filled in|there|set|present)\b",
         " is optional",
     ),
     (r"^(?:i|we)(?:'d| would)?(?: also)? (?:like|want|need)(?: to have| to add)?(?: also)? (?P<many>[a-z]+s),? with ", "add $many with "),

@@ -4,10 +4,10 @@ use super::constraints::{joined, tokens};
 use crate::Format;
 
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Seconds from one run to the next, where that is said.
-    pub(super) every_s: Option<u32>,
-    pub(super) formats: Vec<Format>,
+    pub(crate) every_s: Option<u32>,
+    pub(crate) formats: Vec<Format>,
 }
 
 const UNITS: &[(&str, u32)] = &[("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400), ("night", 86_400), ("week", 604_800)];
@@ -16,7 +16,7 @@ const ADVERBS: &[(&str, u32)] = &[("hourly", 3_600), ("daily", 86_400), ("nightl
 const LEAST_S: u32 = 1;
 
 /// Takes it out of the sentence.
-pub(super) fn take(sentence: &str) -> (String, Plan) {
+pub(crate) fn take(sentence: &str) -> (String, Plan) {
     let words = tokens(sentence);
     let (mut left, mut plan, mut at): (Vec<String>, Plan, usize) = (Vec::new(), Plan::default(), 0);
     while at < words.len() {

@@ -488,7 +488,8 @@ impl Read {
             return (known || new()).then_some((Some(name), verb, behind));
         }
         // "each with a name": of whom it was about.
-        (lower.len() > 1 && lower[0] == "each" && ["with", "having"].contains(&lower[1].as_str())).then_some((None, Verb::Has, at + 2))
+        (!self.resources.is_empty() && lower.len() > 1 && lower[0] == "each" && ["with", "having"].contains(&lower[1].as_str()))
+            .then_some((None, Verb::Has, at + 2))
     }
 
     /// What comes before it, its name, and what it is part of: "a title and ingredients of a recipe".
@@ -502,9 +503,31 @@ impl Read {
         Some((kept, one.to_owned(), of))
     }
 
+    /// "A lesson has one teacher, one student and a date": it belongs to those, where they are kept themselves.
+    fn without_ones(&mut self, subject: usize, object: &[String]) -> Result<Vec<String>, Refusal> {
+        let parts = |word: Option<&String>| word.is_none_or(|word| [",", "and"].contains(&word.as_str()));
+        let (mut kept, mut at): (Vec<String>, usize) = (Vec::new(), 0);
+        while let Some(word) = object.get(at) {
+            let one = object.get(at + 1).filter(|_| word.eq_ignore_ascii_case("one") && parts(kept.last()) && parts(object.get(at + 2)));
+            match one.filter(|one| self.knows(one)) {
+                Some(one) => {
+                    let one = self.place(one)?;
+                    self.relate(subject, one);
+                    at += 3;
+                }
+                None => {
+                    kept.push(word.clone());
+                    at += 1;
+                }
+            }
+        }
+        Ok(kept)
+    }
+
     fn say(&mut self, subject: Option<usize>, verb: Option<Verb>, object: &[String]) -> Result<(), Refusal> {
         let (Some(subject), Some(verb)) = (subject, verb) else { return Ok(()) };
-        let joined = joined(object);
+        let object = if verb == Verb::Has { self.without_ones(subject, object)? } else { object.to_vec() };
+        let joined = joined(&object);
         let text = trimmed(&joined);
         if text.is_empty() {
             return Ok(());

@@ -84,14 +84,17 @@ pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
     // "file uploads" is "file upload"; what follows "without" is not asked for.
     let asked = text.split(" without ").next().unwrap_or(&text);
     let asks = |phrase: &str| asked.contains(&format!(" {phrase} ")) || asked.contains(&format!(" {phrase}s "));
-    let loads = |phrase: &str| kind == Kind::DataPipeline && phrase == "import";
+    let loads = |phrase: &str| kind == Kind::DataPipeline && ["import", "export"].contains(&phrase);
     // "payments have an amount", "an API for payments": they are kept.
     let kept = |phrase: &str| {
         ["has", "have", "belong", "belongs"].iter().any(|verb| asked.contains(&format!(" {phrase} {verb} ")))
             || ["api for", "track", "record", "of"].iter().any(|lead| asked.contains(&format!(" {lead} {phrase} ")))
     };
-    let payments = |phrase: &str| phrase.starts_with("payment") && (kind == Kind::DataPipeline || kept("payments") || kept("payment"));
-    let found = FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase) && !payments(phrase));
+    let thing = |phrase: &str| {
+        (phrase.starts_with("payment") && (kind == Kind::DataPipeline || kept("payments") || kept("payment")))
+            || (phrase == "notifications" && kept(phrase))
+    };
+    let found = FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase) && !thing(phrase));
     let Some((_, name)) = found else { return Ok(()) };
     // What projects can have is there to be asked for.
     let part = match *name {

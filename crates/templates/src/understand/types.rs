@@ -50,7 +50,7 @@ pub(crate) fn type_named(word: &str) -> Option<FieldType> {
     Some(match word {
         "text" | "string" => FieldType::Text,
         "integer" | "int" | "whole number" => FieldType::Integer,
-        "number" | "decimal" | "decimal number" | "float" => FieldType::Number,
+        "number" | "decimal" | "decimal number" | "float" | "money" => FieldType::Number,
         "boolean" | "bool" | "flag" | "yes/no" | "y/n" | "yes or no" | "true/false" => FieldType::Boolean,
         "date" => FieldType::Date,
         "datetime" | "timestamp" | "date and time" => FieldType::Datetime,
@@ -97,7 +97,7 @@ pub(super) const DATETIMES: &[&str] = &["time", "datetime", "timestamp"];
 pub(super) const INTEGERS: &[&str] = &[
     "count", "quantity", "age", "year", "number", "stock", "streak", "priority", "pages", "size", "seats", "floor", "points", "score",
     "minutes", "hours", "duration", "calories", "servings", "capacity", "level", "copies", "interval", "days", "seconds", "weeks",
-    "months", "reps", "goals", "laps", "wins", "losses",
+    "months", "reps", "sets", "goals", "laps", "wins", "losses",
 ];
 pub(super) const NUMBERS: &[&str] = &[
     "price",
@@ -246,6 +246,16 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
         words.pop();
         let named = type_named(if ["checkbox", "toggle"].contains(&last) { "flag" } else { last })?;
         return (!words.is_empty()).then_some((named, true));
+    }
+    // "a duration number": it is one anyway.
+    if words.len() > 1 && last == "number" {
+        let measured = words[words.len() - 2];
+        for (list, field_type) in [(INTEGERS, FieldType::Integer), (NUMBERS, FieldType::Number)] {
+            if list.contains(&measured) && measured != "number" {
+                words.pop();
+                return Some((field_type, true));
+            }
+        }
     }
     // "is done": the verb is not part of the name; "integer age": neither is the type.
     if words.len() > 1 && words[0] == "is" {

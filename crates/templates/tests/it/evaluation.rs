@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use titan_templates::{Field, Resource, Understanding, understand};
+use titan_templates::{Field, Resource, Understanding, modify, understand};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,4 +148,40 @@ fn sentences_are_understood_as_they_are_meant_or_refused() {
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("evaluation.json"), format!("{report:#}\n")).unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(understood >= UNDERSTOOD && refused >= REFUSED, "{understood} understood, {refused} refused; not yet:\n{}", open.join("\n"));
+}
+
+/// Beginnings of sentences with the ends of others, words lost and doubled: whatever is typed, there is an answer.
+#[test]
+fn no_words_break_the_reader() {
+    let held_out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evaluation/held-out");
+    let mut sentences: Vec<Vec<String>> = Vec::new();
+    for set in ["2", "3", "4"] {
+        for file in ["goals.txt", "changes.txt"] {
+            let text = std::fs::read_to_string(held_out.join(set).join(file)).unwrap();
+            sentences.extend(text.lines().map(|line| line.split(' ').skip(1).map(str::to_owned).collect()));
+        }
+    }
+    let before =
+        understand("Build a REST API for tasks with a title and a status of open or closed. Each task belongs to a project").unwrap();
+    let mut state = 7_u64;
+    let mut below = |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(n.max(1)).unwrap()).unwrap()
+    };
+    let (mut goals, mut changes) = (0, 0);
+    for _ in 0..400 {
+        let (one, other) = (&sentences[below(sentences.len())], &sentences[below(sentences.len())]);
+        let mut words = [&one[..below(one.len() + 1)], &other[below(other.len() + 1)..]].concat();
+        if !words.is_empty() {
+            let (at, of) = (below(words.len()), below(words.len()));
+            words.insert(at, words[of].clone());
+            words.remove(below(words.len()));
+        }
+        let said = words.join(" ");
+        goals += usize::from(understand(&said).is_ok());
+        changes += usize::from(modify(&before, &said).is_ok());
+    }
+    assert!(goals > 20 && changes > 20, "{goals} goals and {changes} changes of 400 are understood");
 }
