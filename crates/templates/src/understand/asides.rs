@@ -276,6 +276,8 @@ pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<
                 .position(|word| word == verb)
                 // "People have to log in"
                 .filter(|at| said.get(at + 1) != Some(&"to"))
+                // "pay online with a card"
+                .filter(|at| *verb != "with" || said[at + 1..].iter().any(|word| !SAID.contains(word)))
                 .is_some_and(|at| !ASKED.iter().any(|(asking, _)| asking.is_match(&said[at + 1..].join(" "))) || said.len() - at > 5)
         });
         let other = said.iter().any(|word| OTHER.contains(word)) || sentence.contains([':', '(']) || object;

@@ -16,7 +16,7 @@ const KEPT: &str = "assigned|let|rented|lent|given|sold|linked|tied|attached|all
 /// What a pipeline does with what it has read, whatever it is told.
 const LOADED: &str = "(?:load|upsert|insert|write|store|save|put|sav|stor|writ)(?:e?s|ing)?(?: (?:them|it|the (?:rest|rows|remainder|results?|data|valid (?:ones|rows|records))|everything|all|records|rows|valid (?:ones|rows|records)))?";
 
-/// What is said, and in place of it what is read. What is called `many` is a plural, or nothing is done.
+/// What is said, and in place of it what is read. What is called `many` or `other` is a plural, or nothing is done.
 const SHAPES: &[(&str, &str)] = &[
     // Who asks, and how.
     (r"^as (?:an?|the) [\w -]+?,? i (?:want|need|would like)(?: to be able)?\b", "I want"),
@@ -30,6 +30,19 @@ const SHAPES: &[(&str, &str)] = &[
     (r"\b(?:restful|rest|http) (?:web )?(?:interface|endpoints?)\b|\brestful (?:web )?service\b", "REST API"),
     (r"\bbackend (?:for|of) (?:an?|the|my|our) (?:ios|android|phone|mobile|iphone|flutter|react native) app\b", "mobile backend"),
     (r"\bgimme\b", "give me"),
+    (
+        r"\bfor (?:the )?(?:registration|management|tracking|administration|recording|storage|handling|booking|organi[sz]ation|logging) of (?:the |our |my )?",
+        "for ",
+    ),
+    (r" online(?P<end>[:,.;])", "$end"),
+    (
+        r"^(?:an? |the )?(?:rest )?(?P<many>[a-z]+(?: [a-z]+)?s) (?:rest )?api(?:,| -) (?P<field>[a-z][\w ]*,)",
+        "REST API for $many with $field",
+    ),
+    (
+        r"^(?P<whole>[^.:]*?) with (?:token|bearer|password|e-?mail|user)(?:[ -]based)? (?:authentication|auth|login)(?P<what> for [^.]*.*)$",
+        "$whole$what. Login is required",
+    ),
     (
         r"^(?:my|our|the) (?:[\w-]+ ){1,3}?(?:needs?|wants?|requires?|would like) (?:somewhere|some place|a place|a way|something|a tool|software) (?:to|for)\b",
         "I want an app to",
@@ -60,6 +73,10 @@ const SHAPES: &[(&str, &str)] = &[
     ),
     (r",? and (?P<many>(?:[a-z]+ )?[a-z]+s) for (?:each|every) (?P<one>[a-z]+)<END>", ". $many belong to a $one$end"),
     (r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s)(?P<open> \()", "for $many$open"),
+    (
+        r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s) and (?P<other>[a-z]+s)(?P<end>,? where\b|,? each\b|[,.;]|$)",
+        "for $many and $other$end",
+    ),
     (r" - (?P<many>[a-z]+s)(?P<colon>: )", ". $many$colon"),
     (r" - with (?P<end>[\w ]+)$", ", with $end"),
     // Whose place it is, is nothing that is kept.
@@ -77,6 +94,18 @@ const SHAPES: &[(&str, &str)] = &[
         ". $many have ",
     ),
     // What belongs to what.
+    (
+        r"\b(?P<many>[a-z]+s) (?:linking|connecting|joining) (?:an?|the|one) (?P<of>[a-z]+) (?:and|with|to) (?:an?|the|one) (?P<to>[a-z]+),? (?:with|having) (?:an? )?",
+        ". $many belong to a $of. $many belong to a $to. $many have ",
+    ),
+    (
+        r"\b(?P<many>[a-z]+s) with (?P<fields>[^.;:]+?) belonging to (?:an?|the|one|each) (?P<of>[a-z]+)",
+        "$many with $fields. $many belong to a $of",
+    ),
+    (
+        r"\b(?:is|are) (?:<KEPT>) (?:to|by|in|at|with|for|on) (?P<article>an?|one|the) (?P<of>[a-z]+),? (?:with|who has|which has|that has|who have)\b",
+        "belongs to a $of with",
+    ),
     (
         r"\b(?P<belongs>belongs? to (?:an?|one|the)) (?P<of>[a-z]+),? (?:with|who has|which has|that has|having) (?P<fields>[^.;]+)",
         "$belongs $of. Each $of has $fields",
@@ -124,6 +153,10 @@ const SHAPES: &[(&str, &str)] = &[
     ),
     (r" in (?:square|sq\.?) (?:metres|meters|feet|m)\b", " in m2"),
     (r", (?P<type>whole number|decimal number|integer|boolean|date and time)<END>", " ($type)$end"),
+    (
+        r"(?:,? and|,) (?:let|allow|enable) (?P<who>[a-z]+)(?: to)? (?P<do>pay|upload|attach|log in|sign up|sign in|search)\b",
+        ". $who can $do",
+    ),
     // What comes with a project, said beside something else.
     (r"(?:,? and|,|;| -)? (?:with )?auth(?:entication)?(?: is)? (?:required|needed)<END>", ". Login is required$end"),
     (r"(?:,| and|;)? (?:with )?user accounts(?: with [\w -]+?)?<END>", ". Login is required$end"),
@@ -131,6 +164,12 @@ const SHAPES: &[(&str, &str)] = &[
         r"(?:[;,.]|,? and)? (?:please )?(?:add|include|support|provide) (?P<part>(?:full[- ]text )?search|file uploads?|login|authentication|pagination|live updates|(?:online |card )?payments)\b",
         ", with $part",
     ),
+    (r",? (?:and )?searchable(?: and paginated)?<END>", ". With search and pagination$end"),
+    (
+        r"(?:,? and|,) search(?:es)?(?: through| for| in| across| among| within)?(?: everybody's| everyone's| each other's| all| the| their)? (?P<many>[a-z]+s)(?: by [\w ]+)?<END>",
+        ". Search$end",
+    ),
+    (r"(?:,? and|,|;)? push(?:es)? [\w ]+? (?:over|via|through|by) (?:an? )?websockets?<END>", ". Live updates$end"),
     (r"(?:,| and|;)? push(?:es)? live [\w ]+?(?: (?:over|via|through|by) (?:an? )?websockets?)?<END>", ". Live updates$end"),
     (r",? (?:plus|and|with) sign-?(?:in|up)<END>", ". Login is required$end"),
     (r"(?:,? and|,|;| -)? paginate (?:the |all )?(?:lists?|results|everything|them)<END>", ". Paginate lists$end"),
@@ -159,6 +198,14 @@ const FILES: &[(&str, &str)] = &[
         "A data pipeline that loads $what from a $format file$every. $what have $fields. ",
     ),
     (
+        r"^[^.;]{0,60}?\b(?:<READ>) (?:the |our |an? )?(?P<what>[a-z]+(?: [a-z]+){0,2}) (?P<format>csv|jsonl?)(?: files?| exports?)? \((?P<fields>[^()]+)\)",
+        "A data pipeline that loads $what from a $format file. $what have $fields. ",
+    ),
+    (
+        r"^[^.;]{0,60}?\b(?:<READ>) (?:an? |the |our )?(?P<format>csv|jsonl?)(?: files?| exports?)? (?:of|with|for) (?P<many>[a-z]+(?: [a-z]+)?s)(?: (?:in)?to [\w ]+?)?: (?P<fields>[^();.]+)",
+        "A data pipeline that loads $many from a $format file. $many have $fields",
+    ),
+    (
         r"^[^.:;]{0,60}?\b(?:<READ>) (?:the |our |a )?(?P<what>[\w-]+)\.(?P<format>csv|jsonl?)(?: (?:in)?to [\w ]+?)?(?: after [\w ]+?)?: (?P<fields>[^()]+)$",
         "A data pipeline that loads $what from a $format file. $what have $fields",
     ),
@@ -173,29 +220,37 @@ const FILES: &[(&str, &str)] = &[
 ];
 /// What a pipeline is told to do with them.
 const STEPS: &[(&str, &str)] = &[
+    (
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:validate|check|verify|make sure|ensure)s? that (?:the )?(?P<said>[\w ]+ (?:is|are) [^.,;]+)",
+        ". $said",
+    ),
+    (r" on (?:an? |the )?(?P<every>hourly|daily|nightly|weekly) (?:schedule|basis)", ", $every"),
     // What is not good may be more than the fields say.
     (
         r"(?:,? and|,|;)? (?:then )?(?:reject|skip|drop|ignore|discard)(?:ing|s)? (?:any |all |the )?(?P<rows>row|record|line|one|entrie)s? (?P<which>(?:with|without|where|whose|that) [^,.;]+)",
         ". Reject ${rows}s $which",
     ),
     (
-        r"(?:,? and|,|;|\.)? (?:then )?(?:drop|remove|skip|ignore|reject|discard)s? duplicates? (?:by|on|of) (?:the )?(?P<key>[\w ]+?)<END>",
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:drop|remove|skip|ignore|reject|discard)s? duplicates? (?:by|on|of) (?:the )?(?P<key>[\w ]+?)<END>",
         ". $key is unique$end",
     ),
-    (r"(?:,? and|,|;|\.)? (?:then )?(?:validate|check|verify|clean)s?(?: (?:the |all )?[a-z]+(?: addresses)?)?<END>", "$end"),
-    (r"(?:,? and|,|;|\.)? (?:then )?<LOADED> (?:in)?to (?:sqlite|the database|a database)<END>", "$end"),
-    (r"(?:,? and|,|;|\.)? (?:then )?runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
     (
-        r"(?:,? and|,|;|\.)? (?:then )?<LOADED> (?:in)?to (?:an?|the|our)? ?(?:sqlite|database|db|table|sqlite database|database table)<END>",
-        "$end",
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:validate|check|verify|clean)s?(?: (?:the |all )?[a-z]+(?: addresses)?)?<END>",
+        "$stop$end",
+    ),
+    (r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:sqlite|the database|a database)<END>", "$stop$end"),
+    (r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
+    (
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:(?:an?|the|our) )?(?:sqlite|database|db|table|sqlite database|database table)<END>",
+        "$stop$end",
     ),
     (
-        r"(?:,? and|,|;|\.)? (?:then )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones) (?:(?:must|should|shall|have to|are to) )?(?:be |are |get )?(?:skipped|rejected|reported|logged|kept|set aside)(?: and (?:skipped|rejected|reported|logged|kept))?<END>",
-        "$end",
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones) (?:(?:must|should|shall|have to|are to) )?(?:be |are |get )?(?:skipped|rejected|reported|logged|kept|set aside)(?: and (?:skipped|rejected|reported|logged|kept))?<END>",
+        "$stop$end",
     ),
     (
-        r"(?:,? and|,|;|\.)? (?:then )?(?:skip|reject|report|log|set aside)(?:s|ping)?(?: and (?:skip|reject|report|log)s?)? (?:the )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones)<END>",
-        "$end",
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:skip|reject|report|log|set aside)(?:s|ping)?(?: and (?:skip|reject|report|log)s?)? (?:the )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones)<END>",
+        "$stop$end",
     ),
 ];
 
@@ -207,10 +262,20 @@ static SHAPED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(SHAPES));
 static READ_FILES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(FILES));
 static TAKEN_STEPS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(STEPS));
 
+static PIPELINE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:pipeline|csv|etl)\b|\bjson (?:files?|exports?)\b|\bfrom json\b").ok());
+
 fn shaped(text: &str, shapes: &[(Regex, &str)]) -> String {
     let mut text = text.to_owned();
     for (pattern, read) in shapes {
-        let plural = |found: &Captures<'_>| found.name("many").is_none_or(|many| words::is_many(last(&many.as_str().to_lowercase())));
+        let many =
+            |found: &Captures<'_>, name: &str| found.name(name).is_none_or(|many| words::is_many(last(&many.as_str().to_lowercase())));
+        // "An API, where users can log in": no fields.
+        let field = |found: &Captures<'_>| {
+            let first = found.name("field").and_then(|field| field.as_str().split(' ').next()).unwrap_or_default().to_lowercase();
+            !["where", "with", "please", "and", "that", "which", "each", "every", "for", "so"].contains(&first.as_str())
+        };
+        let plural = |found: &Captures<'_>| many(found, "many") && many(found, "other") && field(found);
         let replaced = |found: &Captures<'_>| {
             let mut said = String::new();
             match plural(found) {
@@ -235,32 +300,42 @@ fn last(phrase: &str) -> &str {
 
 /// The sentences with each clause in a shape that is read.
 pub(super) fn plain(text: &str) -> String {
-    let read = shaped(text, &READ_FILES);
-    let text = if read == text { read } else { shaped(&read, &TAKEN_STEPS) };
+    let text = shaped(text, &READ_FILES);
+    let pipeline = PIPELINE.as_ref().is_some_and(|pipeline| pipeline.is_match(&text));
+    let text = if pipeline { shaped(&text, &TAKEN_STEPS) } else { text };
     let text = shaped(&stated(&asking(&text)), &SHAPED);
     sections::stops(&text).into_iter().map(str::trim).filter(|said| said.contains(char::is_alphanumeric)).collect::<Vec<_>>().join(". ")
 }
 
+/// What is said of something else behind what asks for a part.
+static ELSE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?P<kept>,? and (?:record|track|manage|store|keep|enter|register|post|add|publish) )| (?:with|has|have) |, (?:post|publish|submit|share|create|add|leave|write|and each|each) ").ok()
+});
+
 static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)(?:,| -|;)? (?:(?:and|where|so that|so|plus) )?(?P<who>(?:only |the |our |all |any |each |every |new |registered |logged[- ]in |connected )*[a-z]+) (?P<verb>(?:should|must|can|could|may|will|need to|needs to|have to|has to|get|gets|receives?|logs?|signs?|uploads?|attach(?:es)?|pays?|sees?)\b[^.;:]*)",
+        r"(?i)(?:,| -|;)? (?:(?:and|where|so that|so|plus) )?(?:(?:let|allow) )?(?P<who>(?:only |the |our |all |any |each |every |new |registered |logged[- ]in |connected )*[a-z]+) (?P<verb>(?:should|must|can|could|may|will|need to|needs to|have to|has to|get|gets|receives?|logs?|signs?|uploads?|attach(?:es)?|pays?|sees?)\b[^.;:]*)",
     )
     .ok()
 });
 
 /// "…, and clients should get live updates": what asks for a part of the project is a sentence of its own.
 fn asking(text: &str) -> String {
-    let Some(asks) = ASKS.as_ref() else { return text.to_owned() };
+    let (Some(asks), Some(other)) = (ASKS.as_ref(), ELSE.as_ref()) else { return text.to_owned() };
     let one = |sentence: &str| {
         let mut from = 0;
         while let Some(found) = asks.captures_at(sentence, from) {
             let (whole, who, verb) = (found.get(0), &found["who"], &found["verb"]);
             let Some(whole) = whole else { break };
-            // Up to what is said of something else.
-            let end = [" with ", " has ", " have ", ", post ", ", and each ", ", each "].iter().filter_map(|end| verb.find(end)).min();
-            let (verb, rest) = verb.split_at(end.unwrap_or(verb.len()));
-            if asides::asks(&format!("{who} {verb}")) && whole.start() > 0 && !before_names(&sentence[..whole.start()], who) {
-                return format!("{}. {who} {verb}. {rest}", &sentence[..whole.start()]);
+            let (before, behind) = (&sentence[..whole.start()], &sentence[whole.end()..]);
+            let found = other.captures(verb);
+            let (verb, rest) = verb.split_at(found.as_ref().and_then(|found| found.get(0)).map_or(verb.len(), |found| found.start()));
+            if asides::asks(&format!("{who} {verb}")) && whole.start() > 0 && !before_names(before, who) {
+                return match found.and_then(|found| found.name("kept")) {
+                    // "where volunteers can log in and record parcels, each with a weight"
+                    Some(kept) => format!("{before} for {}{behind}. {who} {verb}", &rest[kept.len()..]),
+                    None => format!("{before}. {who} {verb}. {rest}{behind}"),
+                };
             }
             from = whole.start() + 1;
             while !sentence.is_char_boundary(from) {
@@ -282,7 +357,7 @@ fn before_names(before: &str, who: &str) -> bool {
 }
 
 static STATES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)[,;] (?:and |where )?(?P<all>(?:(?:an?|each|every|all|the|one) )?(?P<name>[a-z]+) (?P<verb>has|have|belongs? to|(?:is )?assigned to) )")
+    Regex::new(r"(?i)[,;] (?:(?:and|where) )?(?P<all>(?:(?:an?|each|every|all|the|one) )?(?P<name>[a-z]+) (?P<verb>has|have|belongs? to|(?:is )?assigned to) )")
         .ok()
 });
 
@@ -295,7 +370,7 @@ fn stated(text: &str) -> String {
             let before = text[..found.get(0).map_or(0, |found| found.start())].to_lowercase();
             let one = words::singular(&name);
             let named = before.split(|c: char| !c.is_alphanumeric()).any(|word| word == name || words::singular(word) == one);
-            if !named || ["it", "they", "which", "that", "who"].contains(&name.as_str()) {
+            if !named || ["it", "they", "which", "that", "who", "and", "or", "but", "also", "where"].contains(&name.as_str()) {
                 return found[0].to_owned();
             }
             match found["verb"].to_lowercase().as_str() {
@@ -313,7 +388,7 @@ mod tests {
     #[test]
     fn clauses_are_said_alike() {
         assert_eq!((SHAPED.len(), READ_FILES.len(), TAKEN_STEPS.len()), (SHAPES.len(), FILES.len(), STEPS.len()), "each is a pattern");
-        assert!(ASKS.is_some() && STATES.is_some());
+        assert!(ASKS.is_some() && STATES.is_some() && ELSE.is_some() && PIPELINE.is_some());
         for (said, read) in [
             (
                 "crud api for podcasts and episodes, episode has title, audio url",

@@ -175,7 +175,7 @@ fn range(tokens: &[String]) -> Result<Option<(Constraint, usize)>, Refusal> {
     end += usize::from(length);
     end += usize::from(length && is(end, &["long"]));
     // "at most 30 kg"
-    end += usize::from(!length && is(end, super::types::UNITS));
+    end += usize::from(!length && is(end, super::field_type::UNITS));
     if opened == 1 {
         if !is(end, &[")"]) {
             return Ok(None);
@@ -198,7 +198,7 @@ fn slashed(before: &[String], tokens: &[String]) -> Option<(Constraint, usize)> 
     let parts: Vec<String> = token.split(['/', '|']).map(str::to_owned).collect();
     let word = |part: &String| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "-_+".contains(c));
     let values = parts.len() > 1 && parts.iter().all(word) && parts.iter().any(|part| part.contains(char::is_alphabetic));
-    let typed = super::types::type_named(&token.to_lowercase()).is_some() || token.to_lowercase() == "and/or";
+    let typed = super::field_type::type_named(&token.to_lowercase()).is_some() || token.to_lowercase() == "and/or";
     (values && !typed).then_some((Constraint { choices: parts, ..Constraint::default() }, 1))
 }
 
@@ -246,11 +246,11 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     // Without an "or" it may be "the date of birth, a name": only parentheses, and slashes, make a list of it.
     let listed = last || parenthesis;
     let about_the_field =
-        |part: &String| ["required", "optional", "unique"].contains(&part.as_str()) || super::types::type_named(part).is_some();
+        |part: &String| ["required", "optional", "unique"].contains(&part.as_str()) || super::field_type::type_named(part).is_some();
     // "an age of 18 or older", "a break of 15 or 30 minutes", "(in euros, never negative)": no lists of texts.
     let speaks = |part: &String| {
         let (first, rest) = part.split_once(' ').unwrap_or((part, ""));
-        ["older", "younger", "more", "less", "never"].contains(&first) || (first == "in" && super::types::UNITS.contains(&rest))
+        ["older", "younger", "more", "less", "never"].contains(&first) || (first == "in" && super::field_type::UNITS.contains(&rest))
     };
     if found.iter().any(speaks) || found.iter().all(|part| part.starts_with(|c: char| c.is_ascii_digit())) {
         return None;

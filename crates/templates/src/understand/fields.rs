@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::constraints::{self, Constraint};
-use super::types::{DATES, DATETIMES, INTEGERS, NUMBERS, UNITS, type_named, type_of};
+use super::field_type::{DATES, DATETIMES, INTEGERS, NUMBERS, UNITS, type_named, type_of};
 use super::{Refusal, refuse, words};
 use crate::{Field, FieldType};
 
@@ -218,6 +218,8 @@ fn read_words(phrase: &str, said: &[&Constraint]) -> Result<Option<Read>, Refusa
     let one = words.last().map(|last| words::singular(last)).unwrap_or_default();
     take_one(&mut words, &one);
     let Some((field_type, sure)) = type_of(&mut words, typed) else { return Ok(None) };
+    // "a mass in grams"
+    let (field_type, sure) = if counted && !sure { (FieldType::Number, true) } else { (field_type, sure) };
     if words.is_empty()
         || words.len() > WORDS_MOST
         || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word))
@@ -385,7 +387,7 @@ fn speaks(words: &[&str], at: usize, word: &str) -> bool {
         || (word == "is" && at == 0 && words.len() > 1)
         || (["from", "to"].contains(&word) && at == 0 && words.len() == 2)
         // "measured at", "a price per night"
-        || (word == "on" && at > 0 && at + 1 == words.len())
+        || (word == "on" && at > 0 && words.get(at + 1).is_none_or(|next| *next == "date"))
         || (word == "at" && at > 0 && words.get(at + 1).is_none_or(|next| *next == "time"))
         || (word == "per" && at > 0 && words.len() == at + 2)
         // "valid from"

@@ -15,6 +15,8 @@ const ITEMS: &[(&str, &str)] = &[
     (r"^(?P<name>[\w -]+?) ?[:=] ?\(?(?P<about>[^()]+)\)?$", "$name ($about)"),
     (r"^(?P<name>[\w -]+?) ?= ?(?P<rest>\S+ \(.*\))$", "$name $rest"),
     (r"^(?P<name>\w+)\?$", "$name flag"),
+    (r"^(?:an? )?(?:[a-z]+ )?(?:link|url) to (?:the |its |their )?(?P<what>[\w ]+)$", "$what url"),
+    (r"^(?:an? )?on/off (?:switch|flag|toggle)$", "enabled flag"),
     (r"^how many (?P<what>\w+)\b.*$", "number of $what"),
     (r"^when (?:it|they|he|she|we|i) (?:(?:was|were|is|are|got|has been|last) )*(?P<done>\w+)(?P<about> \(.*\))?$", "$done date$about"),
     (r"^where (?:it|they|he|she) (?:(?:was|were|is|are) )?(?P<done>\w+)(?P<about> \(.*\))?$", "$done place$about"),

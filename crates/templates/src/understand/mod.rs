@@ -4,6 +4,8 @@ pub(crate) mod asides;
 pub(crate) mod blocks;
 mod clauses;
 pub(crate) mod constraints;
+mod describe;
+pub(crate) mod field_type;
 pub(crate) mod fields;
 mod items;
 mod kinds;
@@ -12,12 +14,12 @@ pub(crate) mod plan;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod sections;
-pub(crate) mod types;
 mod words;
 
 use crate::render::is_template_name;
-use crate::{Block, Field, FieldType, Format, Kind, Resource, Understanding};
+use crate::{Block, Format, Kind, Resource, Understanding};
 use crate::{migrations, modify};
+use describe::{describe, take_files};
 use resources::Read;
 
 /// Why a sentence is not built, and what would be.
@@ -131,20 +133,17 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     Ok((understanding, named))
 }
 
-/// "recipes with a title and a photo": the photo is a file of each.
-fn take_files(resources: &mut [Resource], blocks: &mut Vec<Block>, assumed: &mut Vec<String>) {
-    for resource in resources {
-        if resource.fields.iter().all(fields::is_file) {
-            continue;
-        }
-        for file in resource.fields.extract_if(.., |field| fields::is_file(field)) {
-            assumed.push(format!("{} of {} is a file: it is uploaded to each of them", file.name, resource.plural));
-            if !blocks.contains(&Block::FileUpload) {
-                blocks.push(Block::FileUpload);
-            }
-        }
-    }
-}
+/// Places of an app that are no resource's.
+const PLACES: &[(&str, Option<Block>)] = &[
+    ("health", None),
+    ("metrics", None),
+    ("docs", None),
+    ("ready", None),
+    ("users", Some(Block::Authentication)),
+    ("sessions", Some(Block::Authentication)),
+    ("payments", Some(Block::Payment)),
+    ("live", Some(Block::Websocket)),
+];
 
 /// The template of REST APIs that are built in it.
 const FASTAPI: &str = "fastapi-api";
@@ -289,142 +288,10 @@ pub(crate) fn is_name(name: &str) -> bool {
     words::is_plain(name) && !name.contains('-')
 }
 
-/// The resources with their fields, and what each belongs to.
-fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<String>) -> Result<Vec<Resource>, Refusal> {
-    let several = read.resources.len() > 1;
-    let mut resources: Vec<Resource> = Vec::new();
-    for described in &read.resources {
-        let (mut resource, mut said) = (described.resource.clone(), Vec::new());
-        let mut parsed = fields::parse(&described.fields.join(", "), &mut said)?;
-        fields::check_excluded(&parsed.fields, &described.without)?;
-        if resource.fields.is_empty() {
-            if let Some(part) = parsed.not_understood.first().filter(|_| parsed.fields.is_empty()) {
-                return refuse(format!("\"{part}\" is not understood as a field of {}", resource.plural));
-            }
-            if parsed.fields.is_empty() {
-                said.push("No fields were named: each gets a name".to_owned());
-                parsed.fields.push(fields::text("name", true));
-            }
-            require_one(&mut parsed.fields, &parsed.said_required, &mut said);
-            let about = |assumption: String| if several { format!("{}: {assumption}", resource.plural) } else { assumption };
-            assumed.extend(said.into_iter().map(about));
-        } else if let Some(twice) = parsed.fields.iter().find(|field| resource.field(&field.name).is_some()) {
-            // It is there already, with what it has.
-            return refuse(format!("{} have a {} already", resource.plural, twice.name));
-        }
-        not_understood.extend(parsed.not_understood);
-        resource.fields.extend(parsed.fields);
-        resources.push(resource);
-    }
-    relate(read, &mut resources)?;
-    // What was taken for a text is another kind of thing.
-    for kept in resources.clone() {
-        let names = [&kept.identifier, &kept.plural.replace([' ', '-'], "_")].map(|name| format!("{name} is "));
-        assumed.retain(|said| {
-            !names.iter().any(|name| said.split(": ").last().is_some_and(|said| said.starts_with(name))) || said.contains("required, the")
-        });
-    }
-    for resource in &mut resources {
-        // Every app knows of each item whose it is.
-        for field in resource.fields.iter_mut().filter(|field| field.name == OWNER) {
-            field.name = format!("{}_{OWNER}", resource.identifier);
-            assumed.push(format!("{OWNER} of {} is called {}", resource.plural, field.name));
-        }
-        // What has nothing but what it belongs to has a name.
-        if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
-            resource.fields.insert(0, fields::text("name", true));
-        }
-    }
-    Ok(resources)
-}
-
-const OWNER: &str = "owner";
-/// Places of an app that are no resource's.
-const PLACES: &[(&str, Option<Block>)] = &[
-    ("health", None),
-    ("metrics", None),
-    ("docs", None),
-    ("ready", None),
-    ("users", Some(Block::Authentication)),
-    ("sessions", Some(Block::Authentication)),
-    ("payments", Some(Block::Payment)),
-    ("live", Some(Block::Websocket)),
-];
-
-/// What belongs to what is a reference, whether that is said in so many words or the one is named as a field of the other.
-fn relate(read: &Read, resources: &mut [Resource]) -> Result<(), Refusal> {
-    let mut relations = read.relations.clone();
-    let mut optional: Vec<(usize, usize)> = Vec::new();
-    let pairs: Vec<(usize, usize)> =
-        (0..resources.len()).flat_map(|one| (0..resources.len()).map(move |to| (one, to))).filter(|(one, to)| one != to).collect();
-    for (one, to) in pairs {
-        let (name, names) = (resources[to].identifier.clone(), resources[to].plural.replace([' ', '-'], "_"));
-        let says = |f: &Field| f.references.is_none() && (f.unique || !f.choices.is_empty() || f.least.is_some() || f.most.is_some());
-        if let Some(field) = resources[one].fields.iter().find(|f| (f.name == name || f.name == names) && says(f)) {
-            let (name, plural) = (&field.name, &resources[one].plural);
-            return refuse(format!("What is said of {name} of {plural} is not understood: it is another kind of thing"));
-        }
-        if read.resources[one].fields.iter().any(|text| text.contains(&format!("optional {}", resources[to].singular))) {
-            optional.push((one, to));
-        }
-        // "a product has a name and a warehouse", where warehouses are kept too.
-        for (named, relation) in [(name, (one, to)), (names, (to, one))] {
-            let before = resources[one].fields.len();
-            resources[one].fields.retain(|field| field.name != named || field.references.is_some());
-            if resources[one].fields.len() < before && !relations.contains(&relation) {
-                relations.push(relation);
-            }
-        }
-        let path = resources[to].path.clone();
-        if resources[one].fields.iter().any(|field| field.references.as_ref() == Some(&path)) && !relations.contains(&(one, to)) {
-            relations.push((one, to));
-        }
-    }
-    if let Some(one) = (0..resources.len()).find(|one| leads_back(*one, *one, &relations, &mut Vec::new())) {
-        let singular = &resources[one].singular;
-        return refuse(format!("The goal contradicts itself: no {singular} could be the first, for it belongs to what belongs to it"));
-    }
-    for (one, to) in relations {
-        let (path, name, own) = (resources[to].path.clone(), resources[to].identifier.clone(), one == to);
-        let name = if own { format!("parent_{name}") } else { name };
-        if !resources[one].fields.iter().any(|field| field.references.as_ref() == Some(&path)) {
-            let required = !own && !optional.contains(&(one, to));
-            let reference = Field { field_type: FieldType::Reference, references: Some(path), ..fields::text(&name, required) };
-            resources[one].fields.push(reference);
-        }
-    }
-    Ok(())
-}
-
-fn leads_back(from: usize, to: usize, relations: &[(usize, usize)], seen: &mut Vec<usize>) -> bool {
-    let next = relations.iter().filter(|(one, other)| *one == from && one != other).map(|(_, other)| *other);
-    next.into_iter().any(|next| {
-        next == to
-            || (!seen.contains(&next) && {
-                seen.push(next);
-                leads_back(next, to, relations, seen)
-            })
-    })
-}
-
-/// When nothing was said about it, the first text field that may hold anything must be given and the others may be.
-fn require_one(fields: &mut [Field], said: &[String], assumed: &mut Vec<String>) {
-    if fields.iter().any(|f| f.required) {
-        return;
-    }
-    let open = |f: &Field| f.field_type == FieldType::Text && !said.contains(&f.name);
-    let first = fields.iter().position(|f| open(f) && f.choices.is_empty()).or_else(|| fields.iter().position(open));
-    if let Some(field) = first.map(|at| &mut fields[at]) {
-        field.required = true;
-        assumed.push(format!("{} is required, the other fields are optional", field.name));
-    } else if said.is_empty() {
-        assumed.push("All fields are optional".to_owned());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Field;
     use proptest::prelude::*;
 
     fn shown(sentence: &str) -> String {
@@ -537,6 +404,30 @@ mod tests {
 
     /// By somebody who did not know the parser, before it read them.
     const TYPED: &[(&str, &str)] = &[
+        (
+            "We need a small web app where our volunteers can log in and record food parcels, each with a recipient name, a weight in kg and whether it has been collected.",
+            "food-parcels [recipient_name!:Text weight:Number collected:Boolean]",
+        ),
+        (
+            "support tickets api, subject, body, status of open, pending or closed, requester email, searchable and paginated",
+            "support-tickets [subject!:Text body:Text status:Text requester_email:Email]",
+        ),
+        (
+            "ETL job: take supplier price list CSV (supplier, item code, unit price), validate that unit price is positive, load to DB on hourly schedule.",
+            "supplier-prices [supplier!:Text item_code:Text unit_price:Number]",
+        ),
+        (
+            "Mobile backend for a babysitting app - parents (name, email), sitters (name, hourly rate, verified yes/no), bookings linking a parent and a sitter with a date and hours.",
+            "parents [name!:Text email:Email], sitters [name!:Text hourly_rate:Number verified:Boolean], bookings [date:Date hours:Integer parent!:Reference sitter!:Reference]",
+        ),
+        (
+            "an episode has a title and an audio URL, and belongs to a podcast with a unique title and an optional website. REST API",
+            "episodes [title!:Text audio_url:Url podcast!:Reference], podcasts [title!:Text website:Url]",
+        ),
+        (
+            "Build a web app to sell handmade candles with name, scent, price and stock, and let customers pay by card.",
+            "handmade-candles [name!:Text scent:Text price:Number stock:Integer]",
+        ),
         ("I want a todo app where each todo has a title, a due date and a done flag", "todos [title!:Text due_date:Date done:Boolean]"),
         (
             "Hey, could you build me a little website where my book club can keep a list of books we've read, with author, a rating from 1 to 5 and optional comments?",

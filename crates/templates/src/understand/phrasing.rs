@@ -114,6 +114,9 @@ const FIRST: &[(&str, &str)] = &[
     ),
     (r" (?:are|is) (?:mandatory|obligatory)\b", " is required"),
     (r" who can be ", " of "),
+    (r"\b(?P<lead>below|above|under|over|than|least|most) zero\b", "$lead 0"),
+    (r"\b(?:backend|server) (?:for|of) (?:an?|the|my|our) mobile application\b", "mobile backend"),
+    (r" (?P<is>is|are) (?:always )?positive<END>", " $is greater than 0$end"),
     (r" is an? positive (?:whole )?(?:number|amount|decimal|integer)\b", " greater than 0"),
     (r"\b(?:just|simply|merely) (?P<has>has|have)\b", "$has"),
     (r"\b(?P<has>has|have) (?:just|simply|only) (?P<article>an?)\b", "$has $article"),
@@ -189,6 +192,34 @@ const SAYINGS: &[(&str, &str)] = &[
 
 /// What is said of a change, and how the rest reads it.
 const CHANGES: &[(&str, &str)] = &[
+    // Why, is nobody's business.
+    (r",? (?:because|since|we (?:don't|do not|never|no longer|always|only|can't|cannot)) [^.;]*$", ""),
+    (r",? (?:both|all)(?: of them)? optional$", ""),
+    (r"^put in ", "add "),
+    (r"^add (?:an? )?(?P<what>[\w ]+? to [a-z]+),? (?:which is )?(?:not mandatory|not required|optional)$", "add an optional $what"),
+    (r"^add (?P<many>[a-z]+s), with ", "add $many with "),
+    (
+        r"(?P<one>(?:each|every) [a-z]+) (?:should |must |can |may |will )?(?:also )?(?:has|have) (?P<many>[a-z]+s) with ",
+        "$one has many $many with ",
+    ),
+    (
+        r"^(?:i|we) (?:also )?(?:need|want) to (?:know|see|record|store|keep) (?:whether|if) (?:an?|the|each|every) (?P<one>[a-z]+) (?:has been|is|was|has|are|were) (?P<flag>[a-z]+)$",
+        "add a $flag flag to $one",
+    ),
+    (r",? (?:instead of|rather than|not) (?:a |as )?(?:free )?(?:text|string|numbers?)$", ""),
+    (
+        r"^(?:i|we) want (?:the |our |all )?[a-z]+ to (?:be |get )?(?:notified|informed|told|see|receive|updated)[\w ]*? (?:in real[ -]?time|live|instantly|immediately|at once)\b.*$",
+        "add live updates",
+    ),
+    (r"^call (?:the )?(?P<old>[\w ]+?) [\x22'](?P<new>[\w ]+)[\x22'](?: instead| from now on)?$", "rename $old to $new"),
+    (
+        r"^change (?:the )?(?P<what>[\w ]+?) (?:in)?to an? (?P<type>whole number|number|text|date) (?:that|which) (?P<rest>[^.]+)$",
+        "change $what to $type. $what $rest",
+    ),
+    (
+        r"^(?:the )?(?P<what>[\w ]+?) (?:should|must|has to|needs to) be an? (?:number of (?:seconds|minutes|hours|days|weeks|months|years)|whole number)$",
+        "change $what to a whole number",
+    ),
     (r"^(?P<old>[\w ]+?) ?(?:->|=>|→) ?(?P<new>[\w ]+)$", "rename $old to $new"),
     (
         r"\b(?P<verb>drop|remove|delete|rename|make) (?:the )?(?P<what>[\w ]+?) (?:field|column|attribute)(?P<end> (?:of|from|to|in|required|optional|unique)\b|$)",

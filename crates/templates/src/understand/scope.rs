@@ -146,6 +146,9 @@ const VERBS: &[(&str, &str)] = &[
     ("catalog", "cataloging"),
     ("catalogue", "cataloguing"),
     ("administer", "administering"),
+    ("sell", "selling"),
+    ("rent", "renting"),
+    ("register", "registering"),
 ];
 
 /// Without "I would like to".

@@ -1,8 +1,8 @@
 //! Things with their fields behind a colon or in brackets: "hives (name, location)", "The players: name, birthday", "loans (borrower) -> tool". Each is a
 //! sentence of its own afterwards: "hives have name, location".
 
+use super::field_type::type_named;
 use super::items::{self, parted};
-use super::types::type_named;
 use super::{clauses, fields, words};
 
 /// Words before the name of a thing, which are no part of it.

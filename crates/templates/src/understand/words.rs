@@ -19,7 +19,7 @@ pub(super) fn is_determiner(word: &str) -> bool {
 pub(super) fn is_filler(word: &str) -> bool {
     const FILLERS: &[&str] = &[
         "a", "an", "the", "my", "our", "your", "their", "its", "some", "all", "simple", "small", "basic", "list", "lists", "of",
-        "managing", "tracking", "storing", "also",
+        "managing", "tracking", "storing", "also", "each", "every",
     ];
     FILLERS.contains(&word)
 }

@@ -145,6 +145,20 @@ pub(super) const NUMBERS: &[&str] = &[
     "tax",
     "tip",
     "dose",
+    "mass",
+    "fare",
+    "toll",
+    "premium",
+    "altitude",
+    "elevation",
+    "voltage",
+    "millimetres",
+    "millimeters",
+    "centimetres",
+    "metres",
+    "meters",
+    "miles",
+    "hectares",
 ];
 const TEXTS: &[&str] = &[
     "title",
@@ -234,6 +248,12 @@ const NUMBERED: &[&str] = &[
     "contract",
     "case",
     "chassis",
+    "accession",
+    "ring",
+    "inventory",
+    "batch",
+    "locker",
+    "reference",
 ];
 
 /// The type, and whether the words say it. Takes words off that only name the type.
@@ -286,6 +306,11 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
     ];
     // "max participants" are counted.
     if words.len() > 1 && ["min", "max"].contains(&words[0]) && words::is_many(last) {
+        return Some((FieldType::Integer, true));
+    }
+    // "a cooking time": how long it takes.
+    const LASTING: &[&str] = &["cooking", "preparation", "prep", "baking", "waiting", "running", "travel", "response", "playing", "lead"];
+    if words.len() > 1 && last == "time" && LASTING.contains(&words[words.len() - 2]) {
         return Some((FieldType::Integer, true));
     }
     if words.len() > 1 && (last == "at" || words[words.len() - 2] == "at") {
