@@ -69,6 +69,11 @@ pub enum Block {
     Payment,
 }
 
+impl Block {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Search, Self::Pagination, Self::Authentication, Self::FileUpload, Self::Websocket, Self::Payment];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {

@@ -6,8 +6,8 @@ mod project;
 use anew::{anew, instead};
 use project::{Project, without_article};
 
-use crate::understand::{Refusal, asides, fits, phrasing, refuse, scope};
-use crate::{Resource, Understanding};
+use crate::understand::{Refusal, account, asides, fits, phrasing, refuse, scope};
+use crate::{Block, Field, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,7 @@ pub struct Modification {
 /// # Errors
 /// It is not understood, names what is not there, or cannot be.
 pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Refusal> {
+    let typed = sentence;
     let sentence = phrasing::change(&sentence.split_whitespace().collect::<Vec<_>>().join(" "));
     if let Some(built) = anew(&sentence) {
         return instead(before, built?);
@@ -65,11 +66,48 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
     if changes.is_empty() {
         return refuse(already.into_iter().next().unwrap_or_else(|| "It changes nothing".to_owned()));
     }
+    let differ: Vec<Block> = Block::ALL.into_iter().filter(|block| before.blocks.contains(block) != after.blocks.contains(block)).collect();
+    let names = before.resources.iter().chain(&after.resources).flat_map(|one| [one.singular.as_str(), one.plural.as_str()]);
+    // "search books by title"
+    let fields = after
+        .resources
+        .iter()
+        .filter(|_| differ.contains(&Block::Search))
+        .flat_map(|one| one.fields.iter().map(|field| field.name.as_str()));
+    let differing = differing(before, &after);
+    let known: Vec<&str> = names
+        .chain(fields)
+        .chain(differing.iter().map(String::as_str))
+        .chain(changes.iter().chain(&assumed).chain(&already).map(String::as_str))
+        .collect();
+    let lost = account::lost(typed, &(known.join(" ") + " " + &account::of_blocks(&differ)));
+    if !lost.is_empty() {
+        return refuse(format!(
+            "{} is understood, and {} not: say it in other words, or leave that out",
+            changes.join("; "),
+            lost.join(", ")
+        ));
+    }
     after.assumed = assumed;
     after.not_understood = Vec::new();
     fits(&after)?;
     after.migrations.extend((!steps.is_empty()).then_some(steps));
     Ok(Modification { after, changes })
+}
+
+/// The fields that one has and the other has not, or not so, with their values.
+fn differing(before: &Understanding, after: &Understanding) -> Vec<String> {
+    let only = |one: &Understanding, other: &Understanding| {
+        let in_other = |resource: &Resource, field: &Field| {
+            other.resources.iter().any(|same| same.identifier == resource.identifier && same.fields.contains(field))
+        };
+        let fields = one.resources.iter().flat_map(|resource| resource.fields.iter().map(move |field| (resource, field)));
+        fields
+            .filter(|(resource, field)| !in_other(resource, field))
+            .map(|(_, field)| format!("{} {}", field.name, field.choices.join(" ")))
+            .collect::<Vec<_>>()
+    };
+    [only(before, after), only(after, before)].concat()
 }
 
 /// What a sentence of its own says of a field that is there: "The email must be unique". None: it says nothing that is understood.
@@ -195,6 +233,7 @@ mod tests {
         (TODOS, "Push live updates to connected clients whenever a todo changes.", "no step"),
         (TODOS, "Add a photo to todos", "no step"),
         (TODOS, "Remove the price, we never use it.", "todo loses price"),
+        (TODOS, "Rename title to name, we always do that, and remove the price", "todo: title is called name; todo loses price"),
         (TODOS, "Each todo should also have steps with a text and a position.", "step is kept"),
         (TODOS, "We also need to know whether a todo has been archived.", "todo gets archived"),
         (TODOS, "Call the title \"summary\" instead.", "todo: title is called summary"),
@@ -262,6 +301,11 @@ mod tests {
             (SHOP, "remove warehouses", "belong to"),
             (SHOP, "rename name to title", "say which"),
             (SHOP, "add a note", "does not say to which"),
+            (TODOS, "Todos can also be shared", "not understood"),
+            (TODOS, "Let users search todos by title and add a rating", "rating"),
+            (TODOS, "Update the title live", "title"),
+            (TODOS, "We always need the title", "not understood"),
+            (TODOS, "Rename title to name because it is shorter, and remove the priority", "shorter"),
         ] {
             let refused = steps(project, sentence);
             assert!(refused.starts_with("refused") && refused.contains(part), "{sentence}: {refused}");

@@ -314,8 +314,30 @@ impl Project {
         Ok(())
     }
 
+    /// "Status can also be archived", "Todos can also be 'on hold'": a value more, and of what.
+    fn one_more(&self, clause: &str) -> Result<Option<(Place, String)>, Refusal> {
+        let verbs = [" can also be ", " may also be ", " can now be ", " may now be ", " can now also be ", " can also now be "];
+        let at = verbs.iter().find_map(|verb| Some((scope::find(clause, verb)?, verb.len())));
+        let Some((subject, value)) = at.map(|(at, length)| (&clause[..at], &clause[at + length..])) else { return Ok(None) };
+        let quoted = value.starts_with(['"', '\'']);
+        let value =
+            value.trim_end_matches(" now").trim_end_matches(" too").trim_end_matches(" as well").trim_matches(['"', '\'']).to_owned();
+        let few = |place: &Place| !self.after.resources[place.0].fields[place.1].choices.is_empty();
+        if let Some(place) = self.field(subject)?.filter(few) {
+            return Ok(Some((place, value)));
+        }
+        // "Todos can also be shared" may be something else than a value.
+        let Some(one) = self.resource(without_article(subject)).filter(|_| quoted) else { return Ok(None) };
+        let places: Vec<Place> = (0..self.after.resources[one].fields.len()).map(|n| (one, n)).filter(few).collect();
+        // Of several it is not said which.
+        Ok(places.first().filter(|_| places.len() == 1).map(|place| (*place, value)))
+    }
+
     /// "Each product belongs to a warehouse", "warehouses have a name".
     fn say(&mut self, clause: &str) -> Result<(), Refusal> {
+        if let Some((place, value)) = self.one_more(clause)? {
+            return self.add_choices(place, &value);
+        }
         // "The price must be at least 1"
         if let Some(resources) = said_of_field(&self.after, clause) {
             let differing = |(was, now): (&Resource, &Resource)| {

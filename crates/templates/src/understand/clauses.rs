@@ -20,7 +20,7 @@ const LOADED: &str = "(?:load|upsert|insert|write|store|save|put|sav|stor|writ)(
 const SHAPES: &[(&str, &str)] = &[
     // Who asks, and how.
     (r"^as (?:an?|the) [\w -]+?,? i (?:want|need|would like)(?: to be able)?\b", "I want"),
-    (r",? so that (?:i|we) (?:can )?(?:see|know|find out|remember|tell)\b[^.;]*", ""),
+    (r",? so that (?:i|we) (?:can )?(?:see|know|find out|remember|tell)\b[^.;,]*", ""),
     (
         r"^(?:i|we) (?:run|own|have|manage|work (?:at|for|in)|am|are|organi[sz]e|help out at) [^.:]*?(?:, so|, and|,| and|;| so) (?:i|we)?(?:'d)? ?(?P<wish>need|want|would|like)\b",
         "I $wish",
@@ -71,7 +71,7 @@ const SHAPES: &[(&str, &str)] = &[
         r" and the (?P<many>[a-z]+s) (?:living|staying|working|stored|kept|listed|sold|held) (?:in|on|at|by) (?:them|it|each|those)\b",
         " and their $many",
     ),
-    (r",? and (?P<many>(?:[a-z]+ )?[a-z]+s) for (?:each|every) (?P<one>[a-z]+)<END>", ". $many belong to a $one$end"),
+    (r",? and (?P<many>(?:[a-z]+ )?[a-z]+s) for (?:each|every) (?P<one>[a-z]+)(?P<end>[.;]|$)", ". $many belong to a $one$end"),
     (r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s)(?P<open> \()", "for $many$open"),
     (
         r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s) and (?P<other>[a-z]+s)(?P<end>,? where\b|,? each\b|[,.;]|$)",
@@ -115,7 +115,7 @@ const SHAPES: &[(&str, &str)] = &[
         ". $many belong to a $one",
     ),
     (
-        r"\b(?P<many>[a-z]+s) (?:live|sit|stand|hang|grow|are kept|are stored|are grown|are held|take place) (?:in|on|at) (?:an? |the |one |different )?(?P<of>[a-z]+)<END>",
+        r"\b(?P<many>[a-z]+s) (?:live|sit|stand|hang|grow|are kept|are stored|are grown|are held|take place) (?:in|on|at) (?:an? |one |different )?(?P<of>[a-z]+)<END>",
         "$many belong to a $of$end",
     ),
     (
@@ -152,24 +152,24 @@ const SHAPES: &[(&str, &str)] = &[
         "$before$bound $what$end",
     ),
     (r" in (?:square|sq\.?) (?:metres|meters|feet|m)\b", " in m2"),
-    (r", (?P<type>whole number|decimal number|integer|boolean|date and time)<END>", " ($type)$end"),
+    (r", (?P<type>whole number|decimal number|integer|boolean)<END>", " ($type)$end"),
     (
         r"(?:,? and|,) (?:let|allow|enable) (?P<who>[a-z]+)(?: to)? (?P<do>pay|upload|attach|log in|sign up|sign in|search)\b",
         ". $who can $do",
     ),
     // What comes with a project, said beside something else.
     (r"(?:,? and|,|;| -)? (?:with )?auth(?:entication)?(?: is)? (?:required|needed)<END>", ". Login is required$end"),
-    (r"(?:,| and|;)? (?:with )?user accounts(?: with [\w -]+?)?<END>", ". Login is required$end"),
+    (r"(?:,| and|;)? (?:with )?user accounts(?: with (?:login|sign-?in|passwords?|e-?mail and password))?<END>", ". Login is required$end"),
     (
         r"(?:[;,.]|,? and)? (?:please )?(?:add|include|support|provide) (?P<part>(?:full[- ]text )?search|file uploads?|login|authentication|pagination|live updates|(?:online |card )?payments)\b",
         ", with $part",
     ),
-    (r",? (?:and )?searchable(?: and paginated)?<END>", ". With search and pagination$end"),
+    (r",? (?:and )?searchable and paginated<END>", ". With search and pagination$end"),
     (
         r"(?:,? and|,) search(?:es)?(?: through| for| in| across| among| within)?(?: everybody's| everyone's| each other's| all| the| their)? (?P<many>[a-z]+s)(?: by [\w ]+)?<END>",
         ". Search$end",
     ),
-    (r"(?:,? and|,|;)? push(?:es)? [\w ]+? (?:over|via|through|by) (?:an? )?websockets?<END>", ". Live updates$end"),
+    (r"(?:, and|,|;|^) push(?:es)? [\w ]+? (?:over|via|through|by) (?:an? )?websockets?<END>", ". Live updates$end"),
     (r"(?:,| and|;)? push(?:es)? live [\w ]+?(?: (?:over|via|through|by) (?:an? )?websockets?)?<END>", ". Live updates$end"),
     (r",? (?:plus|and|with) sign-?(?:in|up)<END>", ". Login is required$end"),
     (r"(?:,? and|,|;| -)? paginate (?:the |all )?(?:lists?|results|everything|them)<END>", ". Paginate lists$end"),
@@ -235,10 +235,9 @@ const STEPS: &[(&str, &str)] = &[
         ". $key is unique$end",
     ),
     (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:validate|check|verify|clean)s?(?: (?:the |all )?[a-z]+(?: addresses)?)?<END>",
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:validate|check|verify)s?(?: (?:the |all )?(?:records|rows|lines|data|them|it|everything|e-?mails|dates|numbers|format|types)(?: addresses)?)?<END>",
         "$stop$end",
     ),
-    (r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:sqlite|the database|a database)<END>", "$stop$end"),
     (r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
     (
         r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:(?:an?|the|our) )?(?:sqlite|database|db|table|sqlite database|database table)<END>",
@@ -265,6 +264,8 @@ static TAKEN_STEPS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(STEPS)
 static PIPELINE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:pipeline|csv|etl)\b|\bjson (?:files?|exports?)\b|\bfrom json\b").ok());
 
+const PRESENT: &[&str] = &[" present", " given", " filled in", " there"];
+
 fn shaped(text: &str, shapes: &[(Regex, &str)]) -> String {
     let mut text = text.to_owned();
     for (pattern, read) in shapes {
@@ -275,12 +276,24 @@ fn shaped(text: &str, shapes: &[(Regex, &str)]) -> String {
             let first = found.name("field").and_then(|field| field.as_str().split(' ').next()).unwrap_or_default().to_lowercase();
             !["where", "with", "please", "and", "that", "which", "each", "every", "for", "so"].contains(&first.as_str())
         };
-        let plural = |found: &Captures<'_>| many(found, "many") && many(found, "other") && field(found);
+        // "I need rooms with a number": they are no "need rooms".
+        let named = |found: &Captures<'_>| {
+            let first = found.name("many").and_then(|many| many.as_str().split(' ').next()).unwrap_or_default().to_lowercase();
+            !["i", "we", "you", "they", "need", "want", "also", "would", "like", "to", "and", "or", "no", "not"].contains(&first.as_str())
+        };
+        // "check that guest and room are present" says it of all.
+        let present =
+            |found: &Captures<'_>| found.name("fields").is_some_and(|fields| PRESENT.iter().any(|said| fields.as_str().contains(said)));
+        let plural = |found: &Captures<'_>| many(found, "many") && many(found, "other") && field(found) && named(found) && !present(found);
         let replaced = |found: &Captures<'_>| {
             let mut said = String::new();
             match plural(found) {
                 true => found.expand(read, &mut said),
                 false => said += &found[0],
+            }
+            let before = &text[..found.get(0).map_or(0, |found| found.start())];
+            if said != found[0] && asides::asks(&said) && (phrasing::denied(before) || phrasing::denied(&found[0])) {
+                return found[0].to_owned();
             }
             said
         };
@@ -330,7 +343,8 @@ fn asking(text: &str) -> String {
             let (before, behind) = (&sentence[..whole.start()], &sentence[whole.end()..]);
             let found = other.captures(verb);
             let (verb, rest) = verb.split_at(found.as_ref().and_then(|found| found.get(0)).map_or(verb.len(), |found| found.start()));
-            if asides::asks(&format!("{who} {verb}")) && whole.start() > 0 && !before_names(before, who) {
+            let denied = phrasing::denied(before) || phrasing::denied(&format!("{who} {verb}"));
+            if asides::asks(&format!("{who} {verb}")) && !denied && whole.start() > 0 && !before_names(before, who) {
                 return match found.and_then(|found| found.name("kept")) {
                     // "where volunteers can log in and record parcels, each with a weight"
                     Some(kept) => format!("{before} for {}{behind}. {who} {verb}", &rest[kept.len()..]),

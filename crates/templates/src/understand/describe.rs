@@ -2,7 +2,7 @@
 
 use super::resources::Read;
 use super::{Refusal, fields, refuse};
-use crate::{Block, Field, FieldType, Resource};
+use crate::{Block, Field, FieldType, Kind, Resource};
 
 const OWNER: &str = "owner";
 
@@ -127,9 +127,9 @@ fn require_one(fields: &mut [Field], said: &[String], assumed: &mut Vec<String>)
 }
 
 /// "recipes with a title and a photo": the photo is a file of each.
-pub(super) fn take_files(resources: &mut [Resource], blocks: &mut Vec<Block>, assumed: &mut Vec<String>) {
+pub(super) fn take_files(kind: Kind, resources: &mut [Resource], blocks: &mut Vec<Block>, assumed: &mut Vec<String>) {
     for resource in resources {
-        if resource.fields.iter().all(fields::is_file) {
+        if kind == Kind::DataPipeline || resource.fields.iter().all(fields::is_file) {
             continue;
         }
         for file in resource.fields.extract_if(.., |field| fields::is_file(field)) {

@@ -26,9 +26,7 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
     let text = text.replace(" and ", ",").replace(" plus ", ",").replace(" as well as ", ",");
     for phrase in parts(&text).into_iter().map(|phrase| phrase.trim().trim_start_matches("and ")).filter(|p| !p.is_empty()) {
         let Some(read) = read_one(phrase, &limits)? else {
-            parsed
-                .not_understood
-                .push(phrase.split_whitespace().filter(|word| constraints::marked(word).is_none()).collect::<Vec<_>>().join(" "));
+            parsed.not_understood.push(phrase.split_whitespace().filter_map(|word| unmarked(word, &limits)).collect::<Vec<_>>().join(" "));
             continue;
         };
         let Read { field, sure, required, left } = read;
@@ -59,6 +57,12 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
         return refuse(format!("It names {} fields; the templates take {FIELDS_MOST}", parsed.fields.len()));
     }
     Ok(parsed)
+}
+
+/// The word, and for a mark the values that stood there.
+fn unmarked(word: &str, limits: &[Constraint]) -> Option<String> {
+    let Some(limit) = constraints::marked(word) else { return Some(word.to_owned()) };
+    limits.get(limit).filter(|limit| !limit.choices.is_empty()).map(|limit| format!("of {}", limit.choices.join(", ")))
 }
 
 /// "with a title … without a title"
@@ -131,7 +135,9 @@ pub(crate) fn is_file(field: &Field) -> bool {
         "pdf",
     ];
     let free = field.choices.is_empty() && !field.unique && field.least.is_none() && field.most.is_none() && field.default.is_none();
-    free && field.field_type == FieldType::Text && NAMES.contains(&field.name.rsplit('_').next().unwrap_or_default())
+    free && field.field_type == FieldType::Text
+        && (NAMES.contains(&field.name.rsplit('_').next().unwrap_or_default())
+            || NAMES.contains(&field.name.split('_').next().unwrap_or_default()))
 }
 
 /// None: these words do not name a field.
@@ -173,6 +179,11 @@ fn read_words(phrase: &str, said: &[&Constraint]) -> Result<Option<Read>, Refusa
         None => (lower, None),
     };
     let mut words: Vec<&str> = lower.split_whitespace().collect();
+    // "print a map": no name has an article within.
+    const BEFORE_ARTICLE: &[&str] = &["of", "per", "as", "is", "also", "required", "optional", "unique", "either", "with", "be"];
+    if words.windows(2).any(|pair| ["a", "an"].contains(&pair[1]) && !words::is_determiner(pair[0]) && !BEFORE_ARTICLE.contains(&pair[0])) {
+        return Ok(None);
+    }
     let mut about = About::said(&words, phrase)?;
     words.retain(|w| {
         !["required", "mandatory", "optional", "unique", "that", "which", "must", "be", "field", "fields", "each", "following"].contains(w)
@@ -383,6 +394,10 @@ const SPEAKING: &[&str] = &[
 
 /// "quantity in stock" and "from date" are names.
 fn speaks(words: &[&str], at: usize, word: &str) -> bool {
+    // "check the salary" is to be done; "check in date" is a name.
+    if at == 0 && words.len() > 1 && ["check", "validate", "verify", "ensure", "reject", "skip"].contains(&word) {
+        return !["in", "out"].contains(&words[1]);
+    }
     let named = (word == "in" && words.get(at + 1) == Some(&"stock"))
         || (word == "is" && at == 0 && words.len() > 1)
         || (["from", "to"].contains(&word) && at == 0 && words.len() == 2)

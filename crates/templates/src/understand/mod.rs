@@ -1,5 +1,6 @@
 //! From a sentence to an [`Understanding`], or a [`Refusal`] that says why not.
 
+pub(crate) mod account;
 pub(crate) mod asides;
 pub(crate) mod blocks;
 mod clauses;
@@ -56,6 +57,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     if sentence.chars().count() > LONGEST {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
+    let said_at_first = sentence.clone();
     let (sentence, template) = template(politely(&sentence));
     let (sentence, fastapi) = phrasing::fastapi(sentence);
     let (sentence, said, left) = phrasing::plain(&sentence);
@@ -80,9 +82,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     let read = resources::read(&sentence, whole)?;
     let (mut assumed, mut not_understood) = (Vec::new(), [read.rest.clone(), left].concat());
     let mut resources = describe(&read, &mut assumed, &mut not_understood)?;
-    if kind != Kind::DataPipeline {
-        take_files(&mut resources, &mut blocks, &mut assumed);
-    }
+    take_files(kind, &mut resources, &mut blocks, &mut assumed);
     if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
         return refuse("It asks for search, and no field is a text");
     }
@@ -130,6 +130,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     understanding.migrations = vec![migrations::create(&understanding.resources)];
     understanding.title = title(kind, &understanding.things());
     fits(&understanding)?;
+    list_lost(&said_at_first, &mut understanding);
     Ok((understanding, named))
 }
 
@@ -144,6 +145,24 @@ const PLACES: &[(&str, Option<Block>)] = &[
     ("payments", Some(Block::Payment)),
     ("live", Some(Block::Websocket)),
 ];
+
+/// What was said and is nowhere, neither in what is built nor in what is said not to be understood.
+fn list_lost(sentence: &str, of: &mut Understanding) {
+    let mut known: Vec<&str> = of.resources.iter().flat_map(|one| [one.singular.as_str(), one.plural.as_str()]).collect();
+    known.extend(
+        of.resources
+            .iter()
+            .flat_map(|one| &one.fields)
+            .flat_map(|field| field.choices.iter().map(String::as_str).chain([field.name.as_str()])),
+    );
+    known.extend(of.assumed.iter().chain(&of.not_understood).map(String::as_str));
+    let (kind, blocks) = (of.kind.to_string(), account::of_blocks(&of.blocks));
+    known.extend([kind.as_str(), &blocks, &of.template]);
+    let lost = account::lost(sentence, &known.join(" "));
+    if !lost.is_empty() {
+        of.not_understood.push(format!("the word{} {}", if lost.len() > 1 { "s" } else { "" }, lost.join(", ")));
+    }
+}
 
 /// The template of REST APIs that are built in it.
 const FASTAPI: &str = "fastapi-api";
@@ -531,6 +550,31 @@ mod tests {
             "feedbacks [name:Text message!:Text score:Integer]",
         ),
     ];
+
+    /// None of these is built as if it had been said otherwise: it is refused, or the part is listed.
+    #[test]
+    fn what_is_said_is_not_turned_round_or_lost() {
+        for (sentence, part) in [
+            ("API for albums with a title, a year and no photo upload", "refused"),
+            ("A web app for cars with a plate. Nobody should have to log in.", "refused"),
+            ("API for albums with a title and without file uploads", "uploads"),
+            ("API for contacts with a name, no auth required", "auth"),
+            ("API for tasks with a title and not searchable", "searchable"),
+            ("API for tasks with a title and user accounts with a name and an email", "refused"),
+            ("A data pipeline that loads employees from a csv file with name and status, and check the salary", "check the salary"),
+            ("API for letters with a text, one of private, business, other.", "private"),
+            ("API for tickets with a title. Agents see the password of each ticket.", "refused"),
+            ("We run a hotel and need rooms with a number and guests with a name", "refused"),
+            ("API for trips with a name and hotels for each trip, with a city and a price", "refused"),
+            ("API for plants with a name. Plants live in the sun.", "sun"),
+            ("API for parcels with a weight. Couriers add a scan date.", "scan date"),
+            ("API for cities with a name, and search cities by mayor", "mayor"),
+            ("API for boats with a name, and print a harbour map", "harbour"),
+        ] {
+            let listed = understand(sentence).map_or("refused".to_owned(), |read| read.not_understood.join("; "));
+            assert!(listed.contains(part), "{sentence}: {listed}");
+        }
+    }
 
     #[test]
     fn goals_are_read_as_people_type_them() {

@@ -89,6 +89,10 @@ const FIRST: &[(&str, &str)] = &[
         "A data pipeline that loads $what from a $format file $when$end",
     ),
     (r"\bendpoints for\b", "a REST API for"),
+    (
+        r"(?:,? with|,? and|,|;)? (?:no|without)(?: any)? auth(?:entication)?(?: is)?(?: needed| required| necessary)?<END>|(?:,? and|,|;)? auth(?:entication)?(?: is)? not (?:needed|required|necessary)<END2>",
+        "$end$end2",
+    ),
     (r"(?P<from>\d)\.\.(?P<to>\d)", "$from to $to"),
     // Every project has them.
     (
@@ -193,7 +197,10 @@ const SAYINGS: &[(&str, &str)] = &[
 /// What is said of a change, and how the rest reads it.
 const CHANGES: &[(&str, &str)] = &[
     // Why, is nobody's business.
-    (r",? (?:because|since|we (?:don't|do not|never|no longer|always|only|can't|cannot)) [^.;]*$", ""),
+    (
+        r"(?:,? because|, since|,? since (?:we|it|they|that|this|i)|,? we (?:don't|do not|never|no longer|always|only|can't|cannot)) [^.;,]*?(?P<end>$|,? and (?:add|rename|remove|delete|drop|make|change|allow|limit|require)\b)",
+        "$end",
+    ),
     (r",? (?:both|all)(?: of them)? optional$", ""),
     (r"^put in ", "add "),
     (r"^add (?:an? )?(?P<what>[\w ]+? to [a-z]+),? (?:which is )?(?:not mandatory|not required|optional)$", "add an optional $what"),
@@ -232,10 +239,6 @@ const CHANGES: &[(&str, &str)] = &[
     (
         r"^(?:the )?(?P<what>[\w ]+?) (?:do not|don't|doesn't|does not|no longer|needn't|need not) (?:has |have |needs? )?(?:to )?be (?:required|mandatory|given)(?: any ?more| any longer)?$",
         "make $what optional",
-    ),
-    (
-        r"^(?:the )?\w+s (?:can|may) (?:now )?(?:also (?:now )?be|be [\x22']) ?[\x22']?(?P<value>[a-z][a-z-]*(?: [a-z-]+){0,2}?)[\x22']?(?: now| too| as well)?$",
-        "allow $value as a status",
     ),
     (
         r"\b(?P<verb>remove|drop|delete|get rid of) (?:the )?(?P<what>[\w ]+?) (?:on|in|from) (?:the |each |every )?(?P<of>[a-z]+)$",
@@ -333,7 +336,7 @@ const CHANGES: &[(&str, &str)] = &[
         r"\badd an? (?P<what>[\w ]+?)(?: field)? to (?P<to>[\w ]+?),? (?:which|that) (?:must|should) be (?P<so>unique|required|optional)\b",
         "add a $so $what to $to",
     ),
-    (r"\b(?P<many>[a-z]+) needs? (?P<article>an?|the)\b", "$many have $article"),
+    (r"^(?:the |all |each |every )?(?P<many>[a-z]+) (?:also )?needs? (?P<article>an?|the)\b", "$many have $article"),
 ];
 
 /// The pattern of what stands for words above; a test compiles them all.
@@ -350,6 +353,7 @@ const WORDS: &[(&str, &str)] = &[
     ("<FILE>", FILE),
     ("<HOLD>", HOLD),
     ("<END>", END),
+    ("<END2>", r"(?P<end2>\s*[,.;]|\s*$|\s+and\b)"),
 ];
 
 fn with_words(said: &str, words: &[(&str, &str)]) -> Option<Regex> {
@@ -386,9 +390,10 @@ pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>, Vec<String>) {
     for (pattern, read) in ALIKE.iter() {
         text = pattern.replace_all(&text, *read).into_owned();
     }
-    for (pattern, block) in
-        PARTS.iter().filter(|(pattern, _)| pattern.is_match(&text)).map(|(pattern, block)| (pattern.clone(), *block)).collect::<Vec<_>>()
-    {
+    let asked = |(pattern, _): &&(Regex, Block)| {
+        pattern.find(&text).is_some_and(|found| !denied(&text[..found.start()]) && !denied(found.as_str()))
+    };
+    for (pattern, block) in PARTS.iter().filter(asked).map(|(pattern, block)| (pattern.clone(), *block)).collect::<Vec<_>>() {
         text = pattern.replace_all(&text, "$end").into_owned();
         if !blocks.contains(&block) {
             blocks.push(block);
@@ -402,6 +407,15 @@ pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>, Vec<String>) {
         text = pattern.replace_all(&text, *read).into_owned();
     }
     (tidy(&several(&apart(&text))), blocks, left)
+}
+
+static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"\b(?:no|not|without|never|nobody|neither|nor|none|nothing|don't|doesn't|won't|needn't|can't|cannot)\b[^.;:,]*$")
+});
+
+/// Whether what comes behind is said not to be, or what is said.
+pub(super) fn denied(before: &str) -> bool {
+    DENIED.as_ref().is_some_and(|denied| denied.is_match(before))
 }
 
 static WITH_FASTAPI: LazyLock<Option<Regex>> = LazyLock::new(|| {

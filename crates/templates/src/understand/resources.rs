@@ -613,7 +613,7 @@ fn container(phrase: &str) -> Option<&'static str> {
 
 const NO_NAMES: &[&str] = &[
     "with", "in", "to", "or", "who", "which", "that", "have", "has", "is", "are", "can", "not", "no", "at", "most", "optional", "required",
-    "unique", "from", "for", "by", "where",
+    "unique", "from", "for", "by", "where", "i", "we", "you", "need", "needs", "want", "wants",
 ];
 
 /// Of the last word of a name.

@@ -244,10 +244,12 @@ impl App {
         {
             // On the data of a later one it must not run.
             let tx = self.db.begin().await?;
-            if deployments::lock_owned(&tx, row.id, &self.owner).await? {
-                overtaken(&tx, row, later.id).await?;
+            if !deployments::lock_owned(&tx, row.id, &self.owner).await? {
+                return Ok(());
             }
+            overtaken(&tx, row, later.id).await?;
             tx.commit().await?;
+            self.outbox.wake();
             return if row.port.is_none() { self.clean_up(row).await } else { Ok(()) };
         }
         let port = self.free_port(row).await?;

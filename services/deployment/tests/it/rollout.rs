@@ -249,6 +249,16 @@ async fn one_asked_for_before_does_not_take_the_data_from_under_a_later_one() {
     assert!(before.error.contains(&later.id), "{before:?}");
     fixture.until(&replica, &later.id, DeploymentState::Running).await;
     serves(&replica, "version 3 shape 1").await;
+
+    // When the later one fails, it goes on.
+    let before = fixture.deploy(&replica, &commit(4, 2)).await;
+    let later = fixture.deploy(&replica, &commit(5, 9)).await;
+    approve(&later.id).await;
+    fixture.until(&replica, &later.id, DeploymentState::Starting).await;
+    approve(&before.id).await;
+    fixture.until(&replica, &later.id, DeploymentState::Failed).await;
+    fixture.until(&replica, &before.id, DeploymentState::Running).await;
+    serves(&replica, "version 4 shape 2").await;
     replica.service.stop().await;
 }
 
