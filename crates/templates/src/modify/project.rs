@@ -411,7 +411,13 @@ impl Project {
             return None;
         }
         let named = resources::resource(name).ok()?;
-        self.after.resources.iter().position(|resource| resource.identifier == named.identifier)
+        let place = |is: &dyn Fn(&Resource) -> bool| {
+            let places: Vec<usize> = (0..self.after.resources.len()).filter(|at| is(&self.after.resources[*at])).collect();
+            places.first().copied().filter(|_| places.len() == 1)
+        };
+        // "tickets" are the support tickets, where no others are.
+        let ending = format!("_{}", named.identifier);
+        place(&|resource| resource.identifier == named.identifier).or_else(|| place(&|resource| resource.identifier.ends_with(&ending)))
     }
 
     /// "title", "the title field", "title of todos". None: there is none; it is refused when several resources have it.
@@ -441,7 +447,9 @@ impl Project {
         let one_of = resources::singular(&name);
         let has = |(one, resource): (usize, &Resource)| {
             let named = |name: &str| resource.fields.iter().position(|field| field.name == name);
-            named(&name).or_else(|| named(&one_of)).map(|n| (one, n))
+            // "servings" is the number of servings.
+            let counted = format!("number_{name}");
+            named(&name).or_else(|| named(&one_of)).or_else(|| named(&counted)).map(|n| (one, n))
         };
         let places: Vec<Place> =
             self.after.resources.iter().enumerate().filter(|(one, _)| of.is_none_or(|of| of == *one)).filter_map(has).collect();

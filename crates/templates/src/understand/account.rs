@@ -62,11 +62,15 @@ pub(crate) fn of_blocks(blocks: &[Block]) -> String {
     blocks.iter().map(|block| of_block(*block)).collect::<Vec<_>>().join(" ")
 }
 
-/// The words of the sentence that are not in `known`.
+/// The words of the sentence that are not in `known`. Who does something with a part is nothing of it: "cooks should upload a photo".
 pub(crate) fn lost(sentence: &str, known: &str) -> Vec<String> {
     let known: Vec<String> = words_of(known);
     let mut lost: Vec<String> = Vec::new();
-    for word in words_of(sentence) {
+    let said = words_of(sentence);
+    let does =
+        said.get(1).is_some_and(|verb| ["should", "must", "can", "may", "need", "want", "have", "will", "could"].contains(&verb.as_str()));
+    let who = usize::from(does && said.first().is_some_and(|who| words::is_many(who)));
+    for word in said.into_iter().skip(who) {
         let one = words::singular(&word);
         let neutral = word.len() < 3 || word.contains('\'') || NEUTRAL.split_whitespace().any(|neutral| neutral == word || neutral == one);
         if !neutral && !lost.contains(&word) && !known.iter().any(|known| alike(known, &word)) {

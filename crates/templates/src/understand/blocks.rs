@@ -14,6 +14,7 @@ const PHRASES: &[(&[&str], Block)] = &[
     (&["user", "authentication"], Block::Authentication),
     (&["user", "login"], Block::Authentication),
     (&["authentication"], Block::Authentication),
+    (&["auth"], Block::Authentication),
     (&["login"], Block::Authentication),
     (&["sign-in"], Block::Authentication),
     (&["sign-up"], Block::Authentication),

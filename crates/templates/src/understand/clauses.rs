@@ -86,12 +86,22 @@ const SHAPES: &[(&str, &str)] = &[
     ),
     (r"\bwith (?P<many>[a-z]+s) (?:that|which|who) (?:each )?(?:have|has|contain)\b", "for $many with"),
     (
+        r"\b(?:for|of) (?:an?|the|our|my) (?:[\w-]+ ){1,3}with (?P<many>[a-z]+s), (?:that|which|who) (?:each )?(?:have|has|record|contain)\b",
+        "for $many with",
+    ),
+    (r",? and (?P<many>[a-z]+s), (?:that|which|who) (?:each )?(?:have|has|record|contain)s? ", ". $many have "),
+    (r"\b(?P<kind>backend|api) for (?:an?|the|our|my) [\w-]+(?: [\w-]+)? app(?:lication)? with ", "$kind with "),
+    (
         r"(?:,? and|,|\bwhere|^|\. ?) ?(?:can )?(?:post|submit|publish|offer|advertise|share|create|add) (?P<many>[a-z]+s) with (?:an? )?",
         ". $many have ",
     ),
     (
         r"(?:, and|, plus| plus|, as well as| as well as|,) (?P<many>(?:[a-z]+ )?[a-z-]+s)(?: with|, each with| having) (?:an? |their )?",
         ". $many have ",
+    ),
+    (
+        r" for (?:an?|the|our|my) [\w-]+(?: [\w-]+)? (?P<to>to (?:manage|administer|track|record|store|keep|register|log|organi[sz]e|handle))\b",
+        " $to",
     ),
     // What belongs to what.
     (
@@ -140,7 +150,8 @@ const SHAPES: &[(&str, &str)] = &[
         r"\b(?P<name>(?:[a-z]+ )?(?:<FEW>)) (?:\(|of |which is |that is )?(?P<list>[\w-]+(?:, (?:[\w-]+))*,? or (?:[\w-]+))\)?<END>",
         "$name of $list$end",
     ),
-    (r"\b(?P<many>[a-z]+s) needs? (?P<article>an?) ", "$many have $article "),
+    (r"\b(?P<many>[a-z]+s) needs? (?P<article>an?) (?P<next>[a-z]+)", "$many have $article $next"),
+    (r",? (?:grouped|organi[sz]ed|arranged|divided) (?:into|in|by) (?P<many>[a-z]+s) (?:that|which) have ", ". $many have "),
     // "a web app for my allotment society: plots have a number"
     (r" (?:for|of) (?:my|our|an?|the) (?:[\w-]+ ){0,2}[\w-]+: (?P<many>[a-z]+s) (?P<verb>have|with|that have)\b", ". $many $verb"),
     (
@@ -185,6 +196,10 @@ const SHAPES: &[(&str, &str)] = &[
 
 /// What is read from files.
 const FILES: &[(&str, &str)] = &[
+    (
+        r"^(?:an? )?(?:[\w ]*pipeline) ?[:,-] ?(?:an? |the )?(?:(?P<when>nightly|daily|hourly|weekly) )?(?P<format>csv|jsonl?)(?: files?| exports?)? (?:of|with) (?P<many>[a-z]+(?: [a-z]+)?s) \((?P<fields>[^()]+)\)",
+        "A data pipeline that loads $many from a $format file, $when. $many have $fields. ",
+    ),
     (
         r"^[^.:;]{0,60}?\b(?:<READ>) (?:an? |the |our |some )?(?:(?P<when>daily|hourly|nightly|weekly) )?(?P<format>csv|jsonl?)(?: files?| exports?| dumps?)? (?:of|with|for) (?P<many>[a-z]+(?: [a-z]+)?s) (?:with|comprising|containing|having) ",
         "A data pipeline that loads $many from a $format file, $when. $many have ",
@@ -240,7 +255,7 @@ const STEPS: &[(&str, &str)] = &[
     ),
     (r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
     (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:(?:an?|the|our) )?(?:sqlite|database|db|table|sqlite database|database table)<END>",
+        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:(?:an?|the|our) )?(?:sqlite|database|db|table|sqlite database|database table)(?P<end>\s*[,.;]|\s*$|\s+(?:and|every|each|once|hourly|daily|nightly|weekly|on)\b)",
         "$stop$end",
     ),
     (
@@ -284,7 +299,30 @@ fn shaped(text: &str, shapes: &[(Regex, &str)]) -> String {
         // "check that guest and room are present" says it of all.
         let present =
             |found: &Captures<'_>| found.name("fields").is_some_and(|fields| PRESENT.iter().any(|said| fields.as_str().contains(said)));
-        let plural = |found: &Captures<'_>| many(found, "many") && many(found, "other") && field(found) && named(found) && !present(found);
+        // "The runners need a mobile backend"
+        let owned = |found: &Captures<'_>| {
+            let next = found.name("next").map(|next| next.as_str().to_lowercase()).unwrap_or_default();
+            ![
+                "mobile",
+                "backend",
+                "api",
+                "rest",
+                "web",
+                "simple",
+                "small",
+                "website",
+                "app",
+                "microservice",
+                "service",
+                "place",
+                "way",
+                "system",
+            ]
+            .contains(&next.as_str())
+        };
+        let plural = |found: &Captures<'_>| {
+            owned(found) && many(found, "many") && many(found, "other") && field(found) && named(found) && !present(found)
+        };
         let replaced = |found: &Captures<'_>| {
             let mut said = String::new();
             match plural(found) {
@@ -313,8 +351,11 @@ fn last(phrase: &str) -> &str {
 
 /// The sentences with each clause in a shape that is read.
 pub(super) fn plain(text: &str) -> String {
-    let text = shaped(text, &READ_FILES);
-    let pipeline = PIPELINE.as_ref().is_some_and(|pipeline| pipeline.is_match(&text));
+    let is_pipeline = |text: &str| PIPELINE.as_ref().is_some_and(|pipeline| pipeline.is_match(text));
+    // "a CSV of orders -> validate -> load"
+    let text = if is_pipeline(text) { text.replace(" -> ", ", ").replace(" → ", ", ") } else { text.to_owned() };
+    let text = shaped(&text, &READ_FILES);
+    let pipeline = is_pipeline(&text);
     let text = if pipeline { shaped(&text, &TAKEN_STEPS) } else { text };
     let text = shaped(&stated(&asking(&text)), &SHAPED);
     sections::stops(&text).into_iter().map(str::trim).filter(|said| said.contains(char::is_alphanumeric)).collect::<Vec<_>>().join(". ")

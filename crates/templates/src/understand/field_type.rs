@@ -4,7 +4,7 @@ use super::words;
 use crate::FieldType;
 
 /// What a number counts, which its field does not say.
-pub(super) const UNITS: &[&str] = &[
+pub(crate) const UNITS: &[&str] = &[
     "seconds",
     "minutes",
     "hours",
@@ -38,11 +38,17 @@ pub(super) const UNITS: &[&str] = &[
     "litres",
     "kilos",
     "€",
+    "millilitres",
+    "milliliters",
+    "tons",
     "square metres",
     "square meters",
     "hectares",
     "tonnes",
     "pounds",
+    "millilitres",
+    "milliliters",
+    "tons",
 ];
 
 /// A type said in so many words.
@@ -97,7 +103,7 @@ pub(super) const DATETIMES: &[&str] = &["time", "datetime", "timestamp"];
 pub(super) const INTEGERS: &[&str] = &[
     "count", "quantity", "age", "year", "number", "stock", "streak", "priority", "pages", "size", "seats", "floor", "points", "score",
     "minutes", "hours", "duration", "calories", "servings", "capacity", "level", "copies", "interval", "days", "seconds", "weeks",
-    "months", "reps", "sets", "goals", "laps", "wins", "losses",
+    "months", "reps", "sets", "goals", "laps", "qty", "wins", "losses",
 ];
 pub(super) const NUMBERS: &[&str] = &[
     "price",

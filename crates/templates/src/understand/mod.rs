@@ -158,6 +158,7 @@ fn list_lost(sentence: &str, of: &mut Understanding) {
     known.extend(of.assumed.iter().chain(&of.not_understood).map(String::as_str));
     let (kind, blocks) = (of.kind.to_string(), account::of_blocks(&of.blocks));
     known.extend([kind.as_str(), &blocks, &of.template]);
+    known.extend(field_type::UNITS);
     let lost = account::lost(sentence, &known.join(" "));
     if !lost.is_empty() {
         of.not_understood.push(format!("the word{} {}", if lost.len() > 1 { "s" } else { "" }, lost.join(", ")));
@@ -423,6 +424,18 @@ mod tests {
 
     /// By somebody who did not know the parser, before it read them.
     const TYPED: &[(&str, &str)] = &[
+        (
+            "Build a REST API for customers with a name, and repair jobs with a price and a status of received or done; each job belongs to a customer.",
+            "customers [name!:Text], repair-jobs [price:Number status!:Text customer!:Reference]",
+        ),
+        (
+            "Pipeline: nightly CSV of supplier invoices (invoice number, supplier, amount, due date) -> validate -> load into a database",
+            "supplier-invoices [invoice_number!:Text supplier:Text amount:Number due_date:Date]",
+        ),
+        (
+            "We need a mobile backend for a dog-walking app with login, walkers, dogs and bookings, where every booking has a date and an optional note.",
+            "walkers [name!:Text], dogs [name!:Text], bookings [date:Date note:Text]",
+        ),
         (
             "We need a small web app where our volunteers can log in and record food parcels, each with a recipient name, a weight in kg and whether it has been collected.",
             "food-parcels [recipient_name!:Text weight:Number collected:Boolean]",

@@ -201,12 +201,22 @@ const CHANGES: &[(&str, &str)] = &[
         r"(?:,? because|, since|,? since (?:we|it|they|that|this|i)|,? we (?:don't|do not|never|no longer|always|only|can't|cannot)) [^.;,]*?(?P<end>$|,? and (?:add|rename|remove|delete|drop|make|change|allow|limit|require)\b)",
         "$end",
     ),
+    (r", (?:nobody|no one) (?:ever )?(?:needs|uses|wants|reads|looks at|fills)[^.;,]*$", ""),
+    (
+        r"^(?P<many>[a-z]+s) (?:don't|do not|no longer) (?:need|have|want|use) (?:an?|the|any) (?P<what>[\w ]+?)(?: any ?more| any longer)?$",
+        "remove $what of $many",
+    ),
+    (r"^only allow (?P<what>[\w ]+?) (?P<range>between|from|above|below|up to|at most|at least) ", "$what must be $range "),
+    (r"^(?:i|we) (?:also )?(?:need|want) an? [\x22'](?P<value>[\w -]+)[\x22'] (?P<what>[a-z]+)$", "allow $value as a $what"),
+    (r"^two (?:different )?[a-z]+ (?:must|may|can|should) (?:never|not) (?:have|share) the same (?P<what>[\w ]+)$", "$what is unique"),
+    (r"^(?:also )?(?:store|keep|record|save) (?P<what>an? [^.]+)$", "add $what"),
+    (r"^add (?P<many>[a-z]+s) \((?P<fields>[^()]+)\)(?:,? and)? ?(?P<rest>(?:each|every) [^.]*)?$", "add $many with $fields. $rest"),
     (r",? (?:both|all)(?: of them)? optional$", ""),
     (r"^put in ", "add "),
     (r"^add (?:an? )?(?P<what>[\w ]+? to [a-z]+),? (?:which is )?(?:not mandatory|not required|optional)$", "add an optional $what"),
     (r"^add (?P<many>[a-z]+s), with ", "add $many with "),
     (
-        r"(?P<one>(?:each|every) [a-z]+) (?:should |must |can |may |will )?(?:also )?(?:has|have) (?P<many>[a-z]+s) with ",
+        r"(?P<one>(?:each|every) [a-z]+) (?:should |must |can |may |will )?(?:also )?(?:has|have) (?P<many>[a-z]+s),?(?: each)? with ",
         "$one has many $many with ",
     ),
     (

@@ -385,6 +385,11 @@ impl Read {
     fn place(&mut self, name: &str) -> Result<usize, Refusal> {
         let resource = resource(name)?;
         if let Some(at) = self.find(&resource.singular) {
+            // "An API for hotel bookings. A booking has a date": it is called so where something is said of it.
+            let there = &mut self.resources[at];
+            if there.fields.is_empty() && there.resource.fields.is_empty() {
+                there.resource = resource;
+            }
             return Ok(at);
         }
         self.resources.push(Described { resource, fields: Vec::new(), without: Vec::new(), implied: false });
@@ -393,7 +398,13 @@ impl Read {
 
     fn find(&self, singular: &str) -> Option<usize> {
         let identifier = singular.replace([' ', '-'], "_");
-        self.resources.iter().position(|described| described.resource.identifier == identifier)
+        let place = |is: &dyn Fn(&str) -> bool| {
+            let places: Vec<usize> = (0..self.resources.len()).filter(|at| is(&self.resources[*at].resource.identifier)).collect();
+            places.first().copied().filter(|_| places.len() == 1)
+        };
+        // "each job" is a repair job, where no other jobs are.
+        let ending = format!("_{identifier}");
+        place(&|name| name == identifier).or_else(|| place(&|name| name.ends_with(&ending)))
     }
 
     fn knows(&self, name: &str) -> bool {

@@ -52,6 +52,12 @@ const IRREGULAR: &[(&str, &str)] = &[
     ("fish", "fish"),
     ("news", "news"),
     ("equipment", "equipment"),
+    ("thesis", "theses"),
+    ("hypothesis", "hypotheses"),
+    ("diagnosis", "diagnoses"),
+    ("matrix", "matrices"),
+    ("half", "halves"),
+    ("loaf", "loaves"),
 ];
 
 pub(super) fn singular(word: &str) -> String {
