@@ -27,14 +27,7 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
     if let Some(built) = anew(&sentence) {
         return instead(before, built?);
     }
-    let mut project = Project {
-        after: before.clone(),
-        steps: Vec::new(),
-        changes: Vec::new(),
-        assumed: Vec::new(),
-        already: Vec::new(),
-        unsaid: Vec::new(),
-    };
+    let mut project = Project::new(before);
     let names =
         before.resources.iter().flat_map(|one| [&one.singular, &one.plural].into_iter().chain(one.fields.iter().map(|field| &field.name)));
     let verb = sentence.split(' ').next().is_some_and(|first| VERBS.contains(&first.to_lowercase().as_str()));
@@ -74,12 +67,9 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
         .iter()
         .filter(|_| differ.contains(&Block::Search))
         .flat_map(|one| one.fields.iter().map(|field| field.name.as_str()));
-    let differing = differing(before, &after);
-    let known: Vec<&str> = names
-        .chain(fields)
-        .chain(differing.iter().map(String::as_str))
-        .chain(changes.iter().chain(&assumed).chain(&already).map(String::as_str))
-        .collect();
+    let differing = account::of_fields(differing(before, &after));
+    let known: Vec<&str> =
+        names.chain(fields).chain([differing.as_str()]).chain(changes.iter().chain(&assumed).chain(&already).map(String::as_str)).collect();
     let lost = account::lost(typed, &(known.join(" ") + " " + &account::of_blocks(&differ)));
     if !lost.is_empty() {
         return refuse(format!(
@@ -95,17 +85,14 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
     Ok(Modification { after, changes })
 }
 
-/// The fields that one has and the other has not, or not so, with their values.
-fn differing(before: &Understanding, after: &Understanding) -> Vec<String> {
-    let only = |one: &Understanding, other: &Understanding| {
+/// The fields that one has and the other has not, or not so.
+fn differing<'a>(before: &'a Understanding, after: &'a Understanding) -> Vec<&'a Field> {
+    let only = |one: &'a Understanding, other: &'a Understanding| {
         let in_other = |resource: &Resource, field: &Field| {
             other.resources.iter().any(|same| same.identifier == resource.identifier && same.fields.contains(field))
         };
         let fields = one.resources.iter().flat_map(|resource| resource.fields.iter().map(move |field| (resource, field)));
-        fields
-            .filter(|(resource, field)| !in_other(resource, field))
-            .map(|(_, field)| format!("{} {}", field.name, field.choices.join(" ")))
-            .collect::<Vec<_>>()
+        fields.filter(|(resource, field)| !in_other(resource, field)).map(|(_, field)| field).collect::<Vec<_>>()
     };
     [only(before, after), only(after, before)].concat()
 }
@@ -116,14 +103,7 @@ pub(crate) fn said_of_field(project: &Understanding, clause: &str) -> Option<Vec
         "is", "are", "a", "an", "must", "should", "has", "have", "to", "be", "can", "may", "also", "always", "will", "needs", "only", "it",
         "they", "and",
     ];
-    let mut project = Project {
-        after: project.clone(),
-        steps: Vec::new(),
-        changes: Vec::new(),
-        assumed: Vec::new(),
-        already: Vec::new(),
-        unsaid: Vec::new(),
-    };
+    let mut project = Project::new(project);
     let clause = clause.trim_start_matches("and ").replace(" can't ", " cannot ");
     let clause = clause.strip_prefix("The ").unwrap_or(&clause);
     let words: Vec<&str> = without_article(clause).split(' ').collect();
@@ -313,6 +293,7 @@ mod tests {
             (TODOS, "Update the title live", "title"),
             (TODOS, "We always need the title", "not understood"),
             (TODOS, "Rename title to name because it is shorter, and remove the priority", "shorter"),
+            (TODOS, "Add pagination by pages of 50", "50"),
         ] {
             let refused = steps(project, sentence);
             assert!(refused.starts_with("refused") && refused.contains(part), "{sentence}: {refused}");

@@ -3,7 +3,7 @@
 use super::said_of_field;
 use crate::migrations::{self, Step};
 use crate::understand::field_type::type_named;
-use crate::understand::{Refusal, blocks, constraints, fields, of_existing, plan, refuse, resources, scope};
+use crate::understand::{Refusal, blocks, constraints, fields, of_existing, plan, refuse, resources, scope, take_files};
 use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
 pub(super) const CLAIMED: &str = "What is there is nobody's until somebody who has signed in claims it: POST /users/me/claims with the code in the app's variable CLAIM_CODE";
@@ -23,6 +23,10 @@ pub(super) struct Project {
 pub(super) type Place = (usize, usize);
 
 impl Project {
+    pub(super) fn new(before: &Understanding) -> Self {
+        Self { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new(), already: Vec::new(), unsaid: Vec::new() }
+    }
+
     pub(super) fn restricted(&self, (one, n): Place, text: &str) -> Result<Field, Refusal> {
         restricted(&self.after.resources[one].fields[n], text, "make")
     }
@@ -46,7 +50,8 @@ impl Project {
             return refuse(format!("\"{clause}\" does not say how often: say \"run it every 10 minutes\", or \"run it daily\""));
         };
         if self.after.every_s == Some(every_s) {
-            return refuse("It runs as often already");
+            self.already.push("It runs as often already".to_owned());
+            return Ok(());
         }
         self.after.every_s = Some(every_s);
         self.changes.push(format!("it runs every {every_s} s"));
@@ -121,7 +126,7 @@ impl Project {
             return refuse("A default ends what is said of one field: say the others one by one");
         }
         let mut said = Vec::new();
-        let parsed = fields::parse(&text, &mut said)?;
+        let mut parsed = fields::parse(&text, &mut said)?;
         if parsed.fields.is_empty() || !parsed.not_understood.is_empty() {
             return refuse(format!("\"{text}\" is not understood as fields of {}", self.after.resources[one].plural));
         }
@@ -132,14 +137,10 @@ impl Project {
         self.assumed.extend(said);
         let mut resources = self.after.resources.clone();
         let plural = resources[one].plural.clone();
+        if take_files(self.after.kind, &plural, &mut parsed.fields, &mut self.assumed) && !self.after.blocks.contains(&Block::FileUpload) {
+            self.add_block(Block::FileUpload)?;
+        }
         for mut field in parsed.fields {
-            if fields::is_file(&field) && self.after.kind != Kind::DataPipeline {
-                self.assumed.push(format!("{} of {plural} is a file: it is uploaded to each of them", field.name));
-                if !self.after.blocks.contains(&Block::FileUpload) {
-                    self.add_block(Block::FileUpload)?;
-                }
-                continue;
-            }
             if resources[one].field(&field.name).is_some() {
                 return refuse(format!("{plural} have a {} already", field.name));
             }
@@ -411,13 +412,7 @@ impl Project {
             return None;
         }
         let named = resources::resource(name).ok()?;
-        let place = |is: &dyn Fn(&Resource) -> bool| {
-            let places: Vec<usize> = (0..self.after.resources.len()).filter(|at| is(&self.after.resources[*at])).collect();
-            places.first().copied().filter(|_| places.len() == 1)
-        };
-        // "tickets" are the support tickets, where no others are.
-        let ending = format!("_{}", named.identifier);
-        place(&|resource| resource.identifier == named.identifier).or_else(|| place(&|resource| resource.identifier.ends_with(&ending)))
+        resources::position(&self.after.resources, &named.identifier)
     }
 
     /// "title", "the title field", "title of todos". None: there is none; it is refused when several resources have it.

@@ -1,40 +1,51 @@
 //! Whether each word of a sentence is somewhere in what was understood of it, or in what is said not to be: what is in neither was lost on the way.
 
 use super::words;
-use crate::Block;
+use crate::{Block, Field, FieldType};
 
 /// Words that say nothing of what is to be built, or only in which form.
 const NEUTRAL: &str = "\
-    a able about above across actually add additional after again all allow allowed allows almost along already also always among an and another any anybody anyone anything app \
-    apps application applications are around as ask asked at available away back backend based basic be because been before being below beside better between both \
-    build building but button by call called can cannot change character characters check clean clear client clients collection column columns common complete \
-    consist consists contain containing contains could create created crud current customer customers data database decimal default delete describe design details develop \
-    different digit digits display do does done each easily easy edit either else empty enter entity entries entry especially etc even every everybody everyone everything exactly existing expose \
-    feature features field fields filled find first flag follow following for form format free from full further generate get gets give given go good great greater group had handle has have having \
-    he hello help her here hey hi high higher him his hold how however i id if in include included including individual info information inside instead integer into is it item items its \
-    itself json just keep keeping kept kind kinds know known large larger last later least length less let letters like list listed lists little load loads long longer look looking lower made \
-    maintain make makes manage managed management manager managing mandatory many mark max maximum may me mean meant member members microservice min minimum minutes mobile modern modify more \
-    most multiple must my name named names need needed needs negative new nice no nobody none not note now null number numbers of off offer on once one ones online only open optional \
-    optionally or order organise organize other others our out over own part people per permit person phone pipeline place platform plain please pls plus point points positive possible present \
-    price product program project provide provides put quick range rather read really record records register related rename require required requires rest restful result results right run \
-    runs said same save see send separate service services set several shall she short should show shows simple simply single site small so some somebody someone something soon sort staff \
-    standard start state still store stored stores string such support supporting system table api apis etl csv micro belong belongs crud backends server limit limited restrict hour hours hourly day days daily night nightly week weekly month monthly second seconds morning \
-    devices device sync syncs offline ios android iphone tablet import imports ingest process fetch extract job jobs schedule scheduled export exports files \
-    boolean bool booleans int integers float date dates datetime timestamp timestamps time row rows cell column link links url enum nullable chars char type types whole zero hundred two \
-    post posts publish share shared work works working implement assigned assign specified reported skip skipped reject rejected duplicate duplicates bad valid invalid validate validated validates drops drop remainder rest \
-    interface endpoint endpoints health metrics prometheus readiness liveness probes probe due down whereby unless need needing required knock gimme throw prepare love false real living located linking \
-    storing telling tick box switch administer purchase sell rent lend book borrow anymore rid whenever percentage percent participant participants visitor visitors volunteer volunteers applicant applicants \
-    coach coaches staff committee agency auction bakery band business café cafe cellar chain charity choir church city class clinic club company conference council department estate factory family farm ferry fleet garage \
-    garden group gym helpdesk home hospital hotel house household league library museum neighbourhood neighborhood nursery office parish practice restaurant salon school shelter shop society startup store studio \
-    team university village vineyard warehouse workshop \
-    resource resources model attribute attributes property possible replace replaces replaced swap convert turn become becomes instead rename remove removed delete eliminate registered registering seller sellers buyer buyers admin admins moderator moderators file comprising \
-    kilos hectares square sharing wrong mistake previously earlier anymore besides furthermore moreover finally lastly firstly secondly afterwards meanwhile \
-    shopping guest book reading grocery wish packing todo task journal diary blog log catalog catalogue crm inventory registry directory portal dashboard board wiki forum planner organizer tracker \
-    euros dollars pounds percent kg grams km meters metres celsius cents euro dollar take team tell text than thank thanks that the their them then there these they thing things this those \
-    through time times to together too tool track tracked tracking true type under unique until up update upper us use used user users using value values various version via view want \
-    wanted wants was way we web webapp website well were what when where whether which while who whole whom whose why will with within without word would write yes you your \
-    dear folks guys mate mates ok okay cheers kindly hereby thx btw fyi asap lovely wonderful awesome cool neat tired paper spreadsheet spreadsheets excel notebook currently today \
-    somewhere anywhere everywhere online nowadays actually basically mostly mainly usually often sometimes never ever yet quite very much lot lots bit kind sort rather";
+    a able about above across actually add additional admin administer admins after afterwards again agency all allow allowed allows \
+    almost along already also always among an and android another any anybody anymore anyone anything anywhere api apis app applicant \
+    applicants application applications apps are around as asap ask asked assign assigned at attribute attributes auction available away \
+    awesome back backend backends bad bakery band based basic basically be because become becomes been before being belong belongs below \
+    beside besides better between bit blog board book bool boolean booleans borrow both box btw build building business but button by cafe \
+    café call called can cannot catalog catalogue cell cellar celsius cents chain change char character characters charity chars check \
+    cheers choir church city class clean clear client clients clinic club coach coaches collection column columns committee common company \
+    complete comprising conference consist consists contain containing contains convert cool could council create created crm crud csv \
+    current currently daily dashboard data database date dates datetime day days dear decimal default delete department describe design \
+    details develop device devices diary different digit digits directory display do does dollar dollars done down drop drops due \
+    duplicate duplicates each earlier easily easy edit either eliminate else empty endpoint endpoints enter entity entries entry enum \
+    especially estate etc etl euro euros even ever every everybody everyone everything everywhere exactly excel existing export exports \
+    expose extract factory false family farm feature features ferry fetch field fields file files filled finally find first firstly flag \
+    fleet float folks follow following for form format forum free from full further furthermore fyi garage garden generate get gets gimme \
+    give given go good grams great greater grocery group guest guys gym had handle has have having he health hectares hello help helpdesk \
+    her here hereby hey hi high higher him his hold home hospital hotel hour hourly hours house household how however hundred i id if \
+    implement import imports in include included including individual info information ingest inside instead int integer integers \
+    interface into invalid inventory ios iphone is it item items its itself job jobs journal json just keep keeping kept kg kind kindly \
+    kinds km knock know known large larger last lastly later league least lend length less let letters library like limit limited link \
+    linking links list listed lists little liveness living load loads located log long longer look looking lot lots love lovely lower made \
+    mainly maintain make makes manage managed management manager managing mandatory many mark mate mates max maximum may me mean meant \
+    meanwhile member members meters metres metrics micro microservice min minimum minutes mistake mobile model moderator moderators modern \
+    modify month monthly more moreover morning most mostly much multiple museum must my name named names neat need needed needing needs \
+    negative neighborhood neighbourhood never new nice night nightly no nobody none not notebook now nowadays null nullable number numbers \
+    nursery of off offer office offline often ok okay on once one ones online only open optional optionally or order organise organize \
+    organizer other others our out over own packing paper parish part participant participants people per percent percentage permit \
+    pipeline place plain planner platform please pls plus point points portal positive possible post posts pounds practice prepare present \
+    previously probe probes process program project prometheus property provide provides publish purchase put quick quite range rather \
+    read readiness reading real really record records register registered registering registry reject rejected related remainder remove \
+    removed rename rent replace replaced replaces reported require required requires resource resources rest restaurant restful restrict \
+    result results rid right row rows run runs said salon same save schedule scheduled school second secondly seconds see sell send \
+    separate server service services set several shall share shared sharing she shelter shop shopping short should show shows simple \
+    simply single site skip skipped small so society some somebody someone something sometimes somewhere soon sort specified spreadsheet \
+    spreadsheets square staff standard start startup state still store stored stores storing string studio such support supporting swap \
+    switch sync syncs system table tablet take task team tell telling text than thank thanks that the their them then there these they \
+    thing things this those through throw thx tick time times timestamp timestamps tired to today todo together too tool track tracked \
+    tracker tracking true turn two type types under unique university unless until up update upper url us use used user users using \
+    usually valid validate validated validates value values various version very via view village vineyard visitor visitors volunteer \
+    volunteers want wanted wants warehouse was way we web webapp website week weekly well were what when whenever where whereby whether \
+    which while who whole whom whose why wiki will wish with within without wonderful word work working works workshop would write wrong \
+    yes yet you your zero";
 
 /// Words that ask for a part of a project.
 fn of_block(block: Block) -> &'static str {
@@ -62,7 +73,22 @@ pub(crate) fn of_blocks(blocks: &[Block]) -> String {
     blocks.iter().map(|block| of_block(*block)).collect::<Vec<_>>().join(" ")
 }
 
-/// The words of the sentence that are not in `known`. Who does something with a part is nothing of it: "cooks should upload a photo".
+/// What fields are said with: their names, values and bounds.
+pub(crate) fn of_fields<'a>(fields: impl IntoIterator<Item = &'a Field>) -> String {
+    let of_field = |field: &Field| {
+        // "greater than 0" is at least 1.
+        let beyond =
+            |bound: f64, away: f64| if field.field_type == FieldType::Number { (bound + away / 2.0).round() } else { bound + away };
+        let bounds = [field.least.map(|least| [least, beyond(least, -1.0)]), field.most.map(|most| [most, beyond(most, 1.0)])];
+        let mut said = vec![field.name.clone(), field.choices.join(" ")];
+        said.extend(bounds.into_iter().flatten().flatten().map(|bound| bound.to_string()));
+        said.extend(field.default.as_ref().map(ToString::to_string));
+        said.join(" ")
+    };
+    fields.into_iter().map(of_field).collect::<Vec<_>>().join(" ")
+}
+
+/// The words and numbers of the sentence that are not in `known`. Who does something with a part is nothing of it: "cooks should upload a photo".
 pub(crate) fn lost(sentence: &str, known: &str) -> Vec<String> {
     let known: Vec<String> = words_of(known);
     let mut lost: Vec<String> = Vec::new();
@@ -72,19 +98,28 @@ pub(crate) fn lost(sentence: &str, known: &str) -> Vec<String> {
     let who = usize::from(does && said.first().is_some_and(|who| words::is_many(who)));
     for word in said.into_iter().skip(who) {
         let one = words::singular(&word);
-        let neutral = word.len() < 3 || word.contains('\'') || NEUTRAL.split_whitespace().any(|neutral| neutral == word || neutral == one);
-        if !neutral && !lost.contains(&word) && !known.iter().any(|known| alike(known, &word)) {
+        let number = word.starts_with(|c: char| c.is_ascii_digit());
+        let short = word.len() < 3 && !number;
+        let neutral = short || word.contains('\'') || NEUTRAL.split_whitespace().any(|neutral| neutral == word || neutral == one);
+        if !neutral && !lost.contains(&word) && !known.iter().any(|known| if number { *known == word } else { alike(known, &word) }) {
             lost.push(word);
         }
     }
     lost
 }
 
+/// "30kg" is two, "m2" is one.
 fn words_of(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace("'s", "").replace('’', "'");
-    text.split(|c: char| !c.is_alphabetic() && c != '\'')
-        .map(|word| word.trim_matches('\'').to_owned())
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'')
+        .flat_map(|run| {
+            let letters: Vec<char> = run.trim_matches('\'').chars().collect();
+            let one = !letters.first().is_some_and(char::is_ascii_digit);
+            letters
+                .chunk_by(|a, b| one || a.is_ascii_digit() == b.is_ascii_digit())
+                .map(|word| word.iter().collect())
+                .collect::<Vec<String>>()
+        })
         .collect()
 }
 
@@ -104,6 +139,8 @@ mod tests {
             ("Build a REST API for books with a title, please", "books title", vec![]),
             ("and put the boxes on a map", "boxes", vec!["map"]),
             ("search books by mayor", "books search", vec!["mayor"]),
+            ("a price, an area in m2 and a weight of 30kg", "price area weight 30 kg", vec![]),
+            ("a priority from 1 to 10, by pages of 50", "priority 1 10 pages", vec!["50"]),
             ("Add a rating and rename the title", "ratings: number; title is called name", vec![]),
         ] {
             assert_eq!(lost(sentence, known), words, "{sentence}");

@@ -44,11 +44,8 @@ const SAID: &str = "push pushes notify show participants directly straight away 
 fn is_said(word: &str) -> bool {
     SAID.split(' ').any(|said| said == word)
 }
-/// With one of these it says something of what is kept, or the opposite.
-const OTHER: &[&str] = &[
-    "no", "not", "without", "never", "don't", "doesn't", "cannot", "nobody", "neither", "nothing", "can't", "belongs", "belong", "unless",
-    "which",
-];
+/// With one of these it says something of what is kept.
+const OTHER: &[&str] = &["belongs", "belong", "unless", "which"];
 const WORDS_MOST: usize = 18;
 
 static ASKED: LazyLock<Vec<(Regex, Block)>> = LazyLock::new(|| phrasing::compiled(ASKING, &[]));
@@ -76,7 +73,8 @@ pub(crate) fn take(text: &str, known: Option<&str>) -> (String, Vec<Block>, Vec<
                 .filter(|at| *verb != "with" || said[at + 1..].iter().any(|word| !is_said(word)))
                 .is_some_and(|at| !ASKED.iter().any(|(asking, _)| asking.is_match(&said[at + 1..].join(" "))) || said.len() - at > 5)
         });
-        let other = said.iter().any(|word| OTHER.contains(word)) || sentence.contains([':', '(']) || object;
+        let other =
+            said.iter().any(|word| OTHER.contains(word) || phrasing::DENYING.contains(word)) || sentence.contains([':', '(']) || object;
         let builds =
             at == 0 && known.is_none() && ["build", "create", "make", "an", "a", "i", "we", "rest"].contains(said.first().unwrap_or(&""));
         if asked.is_empty() || other || builds || said.len() > WORDS_MOST || (sentences.len() == 1 && known.is_none()) {

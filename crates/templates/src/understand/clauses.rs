@@ -16,6 +16,9 @@ const KEPT: &str = "assigned|let|rented|lent|given|sold|linked|tied|attached|all
 /// What a pipeline does with what it has read, whatever it is told.
 const LOADED: &str = "(?:load|upsert|insert|write|store|save|put|sav|stor|writ)(?:e?s|ing)?(?: (?:them|it|the (?:rest|rows|remainder|results?|data|valid (?:ones|rows|records))|everything|all|records|rows|valid (?:ones|rows|records)))?";
 
+/// What comes before one more step.
+const THEN: &str = r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?";
+
 /// What is said, and in place of it what is read. What is called `many` or `other` is a plural, or nothing is done.
 const SHAPES: &[(&str, &str)] = &[
     // Who asks, and how.
@@ -235,41 +238,35 @@ const FILES: &[(&str, &str)] = &[
 ];
 /// What a pipeline is told to do with them.
 const STEPS: &[(&str, &str)] = &[
-    (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:validate|check|verify|make sure|ensure)s? that (?:the )?(?P<said>[\w ]+ (?:is|are) [^.,;]+)",
-        ". $said",
-    ),
+    (r"<THEN>(?:validate|check|verify|make sure|ensure)s? that (?:the )?(?P<said>[\w ]+ (?:is|are) [^.,;]+)", ". $said"),
     (r" on (?:an? |the )?(?P<every>hourly|daily|nightly|weekly) (?:schedule|basis)", ", $every"),
     // What is not good may be more than the fields say.
     (
         r"(?:,? and|,|;)? (?:then )?(?:reject|skip|drop|ignore|discard)(?:ing|s)? (?:any |all |the )?(?P<rows>row|record|line|one|entrie)s? (?P<which>(?:with|without|where|whose|that) [^,.;]+)",
         ". Reject ${rows}s $which",
     ),
+    (r"<THEN>(?:drop|remove|skip|ignore|reject|discard)s? duplicates? (?:by|on|of) (?:the )?(?P<key>[\w ]+?)<END>", ". $key is unique$end"),
     (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:drop|remove|skip|ignore|reject|discard)s? duplicates? (?:by|on|of) (?:the )?(?P<key>[\w ]+?)<END>",
-        ". $key is unique$end",
-    ),
-    (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:validate|check|verify)s?(?: (?:the |all )?(?:records|rows|lines|data|them|it|everything|e-?mails|dates|numbers|format|types)(?: addresses)?)?<END>",
+        r"<THEN>(?:validate|check|verify)s?(?: (?:the |all )?(?:records|rows|lines|data|them|it|everything|e-?mails|dates|numbers|format|types)(?: addresses)?)?<END>",
         "$stop$end",
     ),
-    (r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
+    (r"<THEN>runs? (?P<every>(?:every|each) (?:\d+ )?\w+|hourly|daily|nightly|weekly)", ", $every"),
     (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?<LOADED> (?:in|to|into) (?:(?:an?|the|our) )?(?:sqlite|database|db|table|sqlite database|database table)(?P<end>\s*[,.;]|\s*$|\s+(?:and|every|each|once|hourly|daily|nightly|weekly|on)\b)",
+        r"<THEN><LOADED> (?:in|to|into) (?:(?:an?|the|our) )?(?:sqlite|database|db|table|sqlite database|database table)(?P<end>\s*[,.;]|\s*$|\s+(?:and|every|each|once|hourly|daily|nightly|weekly|on)\b)",
         "$stop$end",
     ),
     (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones) (?:(?:must|should|shall|have to|are to) )?(?:be |are |get )?(?:skipped|rejected|reported|logged|kept|set aside)(?: and (?:skipped|rejected|reported|logged|kept))?<END>",
+        r"<THEN>(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones) (?:(?:must|should|shall|have to|are to) )?(?:be |are |get )?(?:skipped|rejected|reported|logged|kept|set aside)(?: and (?:skipped|rejected|reported|logged|kept))?<END>",
         "$stop$end",
     ),
     (
-        r"(?P<stop>\.)?(?:,? and|,|;| -)? (?:then )?(?:skip|reject|report|log|set aside)(?:s|ping)?(?: and (?:skip|reject|report|log)s?)? (?:the )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones)<END>",
+        r"<THEN>(?:skip|reject|report|log|set aside)(?:s|ping)?(?: and (?:skip|reject|report|log)s?)? (?:the )?(?:bad|invalid|wrong|broken|faulty) (?:records|rows|lines|ones)<END>",
         "$stop$end",
     ),
 ];
 
 fn table(shapes: &'static [(&str, &str)]) -> Vec<(Regex, &'static str)> {
-    let words = [("<FEW>", FEW), ("<READ>", READ), ("<KEPT>", KEPT), ("<LOADED>", LOADED), ("<END>", phrasing::END)];
+    let words = [("<FEW>", FEW), ("<READ>", READ), ("<KEPT>", KEPT), ("<LOADED>", LOADED), ("<THEN>", THEN), ("<END>", phrasing::END)];
     compiled(shapes, &words)
 }
 static SHAPED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| table(SHAPES));
@@ -281,51 +278,50 @@ static PIPELINE: LazyLock<Option<Regex>> =
 
 const PRESENT: &[&str] = &[" present", " given", " filled in", " there"];
 
+/// With what none of these begins, or it is something else.
+const BEGINNINGS: &[(&str, &[&str])] = &[
+    // "An API, where users can log in": no fields.
+    ("field", &["where", "with", "please", "and", "that", "which", "each", "every", "for", "so"]),
+    // "I need rooms with a number": they are no "need rooms".
+    ("many", &["i", "we", "you", "they", "need", "want", "also", "would", "like", "to", "and", "or", "no", "not"]),
+    // "The runners need a mobile backend"
+    (
+        "next",
+        &[
+            "mobile",
+            "backend",
+            "api",
+            "rest",
+            "web",
+            "simple",
+            "small",
+            "website",
+            "app",
+            "microservice",
+            "service",
+            "place",
+            "way",
+            "system",
+        ],
+    ),
+];
+
+/// Whether each part of it is what its name says.
+fn is_meant(found: &Captures<'_>) -> bool {
+    let part = |name: &str| found.name(name).map(|part| part.as_str().to_lowercase());
+    let plural = |name: &&str| part(name).is_none_or(|many| words::is_many(last(&many)));
+    let begins = |(name, others): &(&str, &[&str])| part(name).is_none_or(|part| !others.contains(&part.split(' ').next().unwrap_or("")));
+    // "check that guest and room are present" says it of all.
+    let present = part("fields").is_some_and(|fields| PRESENT.iter().any(|said| fields.contains(said)));
+    ["many", "other"].iter().all(plural) && BEGINNINGS.iter().all(begins) && !present
+}
+
 fn shaped(text: &str, shapes: &[(Regex, &str)]) -> String {
     let mut text = text.to_owned();
     for (pattern, read) in shapes {
-        let many =
-            |found: &Captures<'_>, name: &str| found.name(name).is_none_or(|many| words::is_many(last(&many.as_str().to_lowercase())));
-        // "An API, where users can log in": no fields.
-        let field = |found: &Captures<'_>| {
-            let first = found.name("field").and_then(|field| field.as_str().split(' ').next()).unwrap_or_default().to_lowercase();
-            !["where", "with", "please", "and", "that", "which", "each", "every", "for", "so"].contains(&first.as_str())
-        };
-        // "I need rooms with a number": they are no "need rooms".
-        let named = |found: &Captures<'_>| {
-            let first = found.name("many").and_then(|many| many.as_str().split(' ').next()).unwrap_or_default().to_lowercase();
-            !["i", "we", "you", "they", "need", "want", "also", "would", "like", "to", "and", "or", "no", "not"].contains(&first.as_str())
-        };
-        // "check that guest and room are present" says it of all.
-        let present =
-            |found: &Captures<'_>| found.name("fields").is_some_and(|fields| PRESENT.iter().any(|said| fields.as_str().contains(said)));
-        // "The runners need a mobile backend"
-        let owned = |found: &Captures<'_>| {
-            let next = found.name("next").map(|next| next.as_str().to_lowercase()).unwrap_or_default();
-            ![
-                "mobile",
-                "backend",
-                "api",
-                "rest",
-                "web",
-                "simple",
-                "small",
-                "website",
-                "app",
-                "microservice",
-                "service",
-                "place",
-                "way",
-                "system",
-            ]
-            .contains(&next.as_str())
-        };
-        let plural = |found: &Captures<'_>| {
-            owned(found) && many(found, "many") && many(found, "other") && field(found) && named(found) && !present(found)
-        };
         let replaced = |found: &Captures<'_>| {
             let mut said = String::new();
-            match plural(found) {
+            match is_meant(found) {
                 true => found.expand(read, &mut said),
                 false => said += &found[0],
             }

@@ -2,7 +2,7 @@
 
 use super::resources::Read;
 use super::{Refusal, fields, refuse};
-use crate::{Block, Field, FieldType, Kind, Resource};
+use crate::{Field, FieldType, Kind, Resource};
 
 const OWNER: &str = "owner";
 
@@ -126,17 +126,10 @@ fn require_one(fields: &mut [Field], said: &[String], assumed: &mut Vec<String>)
     }
 }
 
-/// "recipes with a title and a photo": the photo is a file of each.
-pub(super) fn take_files(kind: Kind, resources: &mut [Resource], blocks: &mut Vec<Block>, assumed: &mut Vec<String>) {
-    for resource in resources {
-        if kind == Kind::DataPipeline || resource.fields.iter().all(fields::is_file) {
-            continue;
-        }
-        for file in resource.fields.extract_if(.., |field| fields::is_file(field)) {
-            assumed.push(format!("{} of {} is a file: it is uploaded to each of them", file.name, resource.plural));
-            if !blocks.contains(&Block::FileUpload) {
-                blocks.push(Block::FileUpload);
-            }
-        }
-    }
+/// Takes out what is a file of each. Whether there was one.
+pub(crate) fn take_files(kind: Kind, plural: &str, of: &mut Vec<Field>, assumed: &mut Vec<String>) -> bool {
+    let files = of.extract_if(.., |field| kind != Kind::DataPipeline && fields::is_file(field));
+    let files: Vec<String> = files.map(|file| format!("{} of {plural} is a file: it is uploaded to each of them", file.name)).collect();
+    assumed.extend_from_slice(&files);
+    !files.is_empty()
 }

@@ -46,9 +46,6 @@ pub(crate) const UNITS: &[&str] = &[
     "hectares",
     "tonnes",
     "pounds",
-    "millilitres",
-    "milliliters",
-    "tons",
 ];
 
 /// A type said in so many words.

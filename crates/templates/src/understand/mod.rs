@@ -20,7 +20,8 @@ mod words;
 use crate::render::is_template_name;
 use crate::{Block, Format, Kind, Resource, Understanding};
 use crate::{migrations, modify};
-use describe::{describe, take_files};
+use describe::describe;
+pub(crate) use describe::take_files;
 use resources::Read;
 
 /// Why a sentence is not built, and what would be.
@@ -82,7 +83,11 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     let read = resources::read(&sentence, whole)?;
     let (mut assumed, mut not_understood) = (Vec::new(), [read.rest.clone(), left].concat());
     let mut resources = describe(&read, &mut assumed, &mut not_understood)?;
-    take_files(kind, &mut resources, &mut blocks, &mut assumed);
+    // "recipes with a title and a photo"
+    let kept = resources.iter_mut().filter(|resource| !resource.fields.iter().all(fields::is_file));
+    let files =
+        kept.map(|resource| take_files(kind, &resource.plural, &mut resource.fields, &mut assumed)).fold(false, |any, one| any | one);
+    blocks.extend((files && !blocks.contains(&Block::FileUpload)).then_some(Block::FileUpload));
     if blocks.contains(&Block::Search) && !resources.iter().flat_map(|r| &r.fields).any(|field| field.field_type.is_text()) {
         return refuse("It asks for search, and no field is a text");
     }
@@ -111,16 +116,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
         assumed,
         not_understood,
     };
-    // "The email must be unique. Status is open or closed."
-    for clause in std::mem::take(&mut understanding.not_understood) {
-        if let Some(none) = without_any(&clause).and_then(|name| understanding.resources.iter().find(|r| r.plural == name)) {
-            return refuse(format!("The goal contradicts itself: it is with and without {}", none.plural));
-        }
-        match said_of_fields(&understanding, &clause) {
-            Some(read) => understanding = read,
-            None => understanding.not_understood.push(clause),
-        }
-    }
+    understanding = say_more(understanding)?;
     // Something is to be kept, and not a word of what it has was understood.
     let nothing =
         understanding.assumed.iter().filter(|said| said.contains("No fields were named")).count() == understanding.resources.len();
@@ -148,17 +144,17 @@ const PLACES: &[(&str, Option<Block>)] = &[
 
 /// What was said and is nowhere, neither in what is built nor in what is said not to be understood.
 fn list_lost(sentence: &str, of: &mut Understanding) {
-    let mut known: Vec<&str> = of.resources.iter().flat_map(|one| [one.singular.as_str(), one.plural.as_str()]).collect();
-    known.extend(
-        of.resources
-            .iter()
-            .flat_map(|one| &one.fields)
-            .flat_map(|field| field.choices.iter().map(String::as_str).chain([field.name.as_str()])),
-    );
-    known.extend(of.assumed.iter().chain(&of.not_understood).map(String::as_str));
+    let every = of.every_s.map(|every_s| format!("{every_s} {} {}", every_s / 60, every_s / HOUR_S)).unwrap_or_default();
     let (kind, blocks) = (of.kind.to_string(), account::of_blocks(&of.blocks));
-    known.extend([kind.as_str(), &blocks, &of.template]);
-    known.extend(field_type::UNITS);
+    let fields = account::of_fields(of.resources.iter().flat_map(|one| &one.fields));
+    let known: Vec<&str> = of
+        .resources
+        .iter()
+        .flat_map(|one| [one.singular.as_str(), one.plural.as_str()])
+        .chain(of.assumed.iter().chain(&of.not_understood).map(String::as_str))
+        .chain([fields.as_str(), &every, &kind, &blocks, &of.template])
+        .chain(field_type::UNITS.iter().copied())
+        .collect();
     let lost = account::lost(sentence, &known.join(" "));
     if !lost.is_empty() {
         of.not_understood.push(format!("the word{} {}", if lost.len() > 1 { "s" } else { "" }, lost.join(", ")));
@@ -183,6 +179,20 @@ pub(crate) fn fits(of: &Understanding) -> Result<(), Refusal> {
     let Some(block) = of.blocks.iter().find(without) else { return Ok(()) };
     let whole = if of.kind == Kind::DataPipeline { "data pipelines" } else { "APIs in FastAPI" };
     refuse(format!("It asks for {block}, which {whole} do not have"))
+}
+
+/// "The email must be unique. Status is open or closed.": what was not understood for itself may be said of a field.
+fn say_more(mut of: Understanding) -> Result<Understanding, Refusal> {
+    for clause in std::mem::take(&mut of.not_understood) {
+        if let Some(none) = without_any(&clause).and_then(|name| of.resources.iter().find(|r| r.plural == name)) {
+            return refuse(format!("The goal contradicts itself: it is with and without {}", none.plural));
+        }
+        match said_of_fields(&of, &clause) {
+            Some(read) => of = read,
+            None => of.not_understood.push(clause),
+        }
+    }
+    Ok(of)
 }
 
 /// "but no posts"
@@ -409,10 +419,10 @@ mod tests {
         }
         for (sentence, left) in [
             ("Build a REST API for people with a name and an age of 18 or older", "an age of 18 or older"),
-            ("Build a REST API for posts with a title and up to 5 tags", "tags"),
+            ("Build a REST API for posts with a title and up to 5 tags", "tags; the word 5"),
         ] {
             let u = understand(sentence).unwrap();
-            assert_eq!((u.not_understood, u.resources[0].fields.len()), (vec![left.to_owned()], 1), "{sentence}");
+            assert_eq!((u.not_understood.join("; "), u.resources[0].fields.len()), (left.to_owned(), 1), "{sentence}");
         }
         for sentence in [
             "Build a REST API for notes with a text, with login so that everyone can see items",
@@ -583,6 +593,8 @@ mod tests {
             ("API for parcels with a weight. Couriers add a scan date.", "scan date"),
             ("API for cities with a name, and search cities by mayor", "mayor"),
             ("API for boats with a name, and print a harbour map", "harbour"),
+            ("API for ferries with a name. Results by pages of 50", "50"),
+            ("A data pipeline that loads tides from a csv file with a harbour and a height every day at 2", "2"),
         ] {
             let listed = understand(sentence).map_or("refused".to_owned(), |read| read.not_understood.join("; "));
             assert!(listed.contains(part), "{sentence}: {listed}");

@@ -419,9 +419,12 @@ pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>, Vec<String>) {
     (tidy(&several(&apart(&text))), blocks, left)
 }
 
-static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"\b(?:no|not|without|never|nobody|neither|nor|none|nothing|don't|doesn't|won't|needn't|can't|cannot)\b[^.;:,]*$")
-});
+/// Each turns what comes behind it round.
+pub(super) const DENYING: &[&str] = &[
+    "no", "not", "without", "never", "nobody", "neither", "nor", "none", "nothing", "don't", "doesn't", "won't", "needn't", "can't",
+    "cannot",
+];
+static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(&format!(r"\b(?:{})\b[^.;:,]*$", DENYING.join("|"))));
 
 /// Whether what comes behind is said not to be, or what is said.
 pub(super) fn denied(before: &str) -> bool {

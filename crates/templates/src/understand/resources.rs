@@ -398,13 +398,7 @@ impl Read {
 
     fn find(&self, singular: &str) -> Option<usize> {
         let identifier = singular.replace([' ', '-'], "_");
-        let place = |is: &dyn Fn(&str) -> bool| {
-            let places: Vec<usize> = (0..self.resources.len()).filter(|at| is(&self.resources[*at].resource.identifier)).collect();
-            places.first().copied().filter(|_| places.len() == 1)
-        };
-        // "each job" is a repair job, where no other jobs are.
-        let ending = format!("_{identifier}");
-        place(&|name| name == identifier).or_else(|| place(&|name| name.ends_with(&ending)))
+        position(self.resources.iter().map(|described| &described.resource), &identifier)
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -613,6 +607,17 @@ fn subject_of(said: &str) -> Option<String> {
     let length = (1..=NAME_WORDS).find(|length| lower.get(determined + length..).and_then(verb_at).is_some())?;
     let name = words[determined..determined + length].join(" ");
     (resource(&name).is_ok() && !["it", "they", "one"].contains(&name.as_str())).then_some(name)
+}
+
+/// Where the one of this name is: "each job" is a repair job, where no other jobs are.
+pub(crate) fn position<'a>(resources: impl IntoIterator<Item = &'a Resource>, identifier: &str) -> Option<usize> {
+    let names: Vec<&str> = resources.into_iter().map(|resource| resource.identifier.as_str()).collect();
+    let only = |is: &dyn Fn(&str) -> bool| {
+        let mut places = names.iter().enumerate().filter(|(_, name)| is(name)).map(|(at, _)| at);
+        places.next().filter(|_| places.next().is_none())
+    };
+    let ending = format!("_{identifier}");
+    only(&|name| name == identifier).or_else(|| only(&|name| name.ends_with(&ending)))
 }
 
 fn container(phrase: &str) -> Option<&'static str> {
