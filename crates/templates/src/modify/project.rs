@@ -151,7 +151,7 @@ impl Project {
                 ));
             }
             if let Some(default) = &default {
-                field.default = Some(value_of(&field, default)?);
+                field.default = Some(fields::value_of(&field, default)?);
             } else if field.required && field.field_type != FieldType::Boolean {
                 let name = &field.name;
                 return refuse(format!("{plural} that are there have no {name}: say \"with a default of …\", or let it be optional"));
@@ -511,25 +511,6 @@ fn take_default(text: &str) -> (String, Option<String>) {
         }
     }
     (text.to_owned(), None)
-}
-
-fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
-    let wrong = || Refusal { reason: format!("The default {text:?} cannot be a {} of {}", field.field_type, field.name) };
-    let value = match field.field_type {
-        FieldType::Integer => text.parse::<i64>().map_err(|_| wrong())?.into(),
-        FieldType::Number => text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(wrong)?.into(),
-        FieldType::Boolean if ["yes", "true", "on", "no", "false", "off"].contains(&text) => {
-            i32::from(["yes", "true", "on"].contains(&text)).into()
-        }
-        FieldType::Text => serde_json::Value::from(text),
-        // Whether it is a date, an address or a URL is not checked here.
-        _ => return Err(wrong()),
-    };
-    #[expect(clippy::cast_precision_loss, reason = "the length of a sentence at the most")]
-    let size = value.as_f64().unwrap_or(text.chars().count() as f64);
-    let bounds = field.least.is_none_or(|least| size >= least) && field.most.is_none_or(|most| size <= most);
-    let fits = (field.choices.is_empty() || field.choices.iter().any(|choice| choice == text)) && bounds && !field.unique;
-    if fits { Ok(value) } else { Err(wrong()) }
 }
 
 /// The field with what is said of it.

@@ -217,7 +217,11 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     let (mut found, mut item, mut last): (Vec<String>, Vec<&str>, bool) = (Vec::new(), Vec::new(), false);
     loop {
         let token = tokens.get(at).map_or("", String::as_str);
-        let ends = token.is_empty() || token == ")" || token.starts_with(MARK) || (!parenthesis && ["and", "plus"].contains(&token));
+        let ends = token.is_empty()
+            || token == ")"
+            || (token == "(" && !item.is_empty())
+            || token.starts_with(MARK)
+            || (!parenthesis && ["and", "plus"].contains(&token) && tokens.get(at + 1).is_none_or(|next| next != "or"));
         let parts = [",", "or", "/"].contains(&token);
         if ends || parts {
             if !item.is_empty() {
@@ -252,7 +256,8 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
         let (first, rest) = part.split_once(' ').unwrap_or((part, ""));
         ["older", "younger", "more", "less", "never"].contains(&first) || (first == "in" && super::field_type::UNITS.contains(&rest))
     };
-    if found.iter().any(speaks) || found.iter().all(|part| part.starts_with(|c: char| c.is_ascii_digit())) {
+    let few = found.len() < 3 && found.iter().all(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+    if found.iter().any(speaks) || few {
         return None;
     }
     // "active (yes/no)" is a flag.

@@ -18,7 +18,8 @@ pub(super) fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &
             if let Some(part) = parsed.not_understood.first().filter(|_| parsed.fields.is_empty()) {
                 return refuse(format!("\"{part}\" is not understood as a field of {}", resource.plural));
             }
-            if parsed.fields.is_empty() {
+            let links = read.relations.iter().filter(|(one, _)| *one == resources.len()).count() > 1;
+            if parsed.fields.is_empty() && !links {
                 said.push("No fields were named: each gets a name".to_owned());
                 parsed.fields.push(fields::text("name", true));
             }
@@ -47,8 +48,8 @@ pub(super) fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &
             field.name = format!("{}_{OWNER}", resource.identifier);
             assumed.push(format!("{OWNER} of {} is called {}", resource.plural, field.name));
         }
-        // What has nothing but what it belongs to has a name.
-        if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
+        // What has nothing but what it belongs to has a name, unless it links several.
+        if resource.fields.len() < 2 && resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {
             resource.fields.insert(0, fields::text("name", true));
         }
     }

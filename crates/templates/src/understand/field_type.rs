@@ -46,6 +46,11 @@ pub(crate) const UNITS: &[&str] = &[
     "hectares",
     "tonnes",
     "pounds",
+    "milligrams",
+    "mg",
+    "square kilometres",
+    "kw",
+    "kwh",
 ];
 
 /// A type said in so many words.
@@ -162,6 +167,13 @@ pub(super) const NUMBERS: &[&str] = &[
     "meters",
     "miles",
     "hectares",
+    "value",
+    "conductivity",
+    "tonnes",
+    "tons",
+    "magnitude",
+    "milligrams",
+    "ph",
 ];
 const TEXTS: &[&str] = &[
     "title",
@@ -257,6 +269,18 @@ const NUMBERED: &[&str] = &[
     "batch",
     "locker",
     "reference",
+    "patient",
+    "insurance",
+    "mobile",
+    "telephone",
+    "driving",
+    "identity",
+    "employee",
+    "student",
+    "customer",
+    "lot",
+    "unit",
+    "meter",
 ];
 
 /// The type, and whether the words say it. Takes words off that only name the type.

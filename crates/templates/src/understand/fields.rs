@@ -104,7 +104,7 @@ struct Read {
 /// What it is where nobody says: "(bool, default false)", "open by default".
 static DEFAULT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)(?:, )?(?:with )?(?:a )?\bdefault(?:s|ing)?(?: value)?(?: to| of| is| :| =)? (?P<value>[\w.-]+)|(?:, )?\b(?P<first>[\w-]+) (?:by default|unless specified|unless told otherwise|at first)\b",
+        r"(?i)(?:, )?(?:with )?(?:a )?\bdefault(?:s|ing)?(?: value)?(?: to| of| is| :| =)? (?P<value>[\w.-]+)|(?:, )?\b(?P<first>[\w-]+) (?:by default|unless (?:set|specified|stated|told otherwise)|at first|initially)\b",
     )
     .ok()
 });
@@ -156,17 +156,48 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     let (marks, phrase): (Vec<&str>, Vec<&str>) = phrase.split_whitespace().partition(marked);
     let said: Vec<&Constraint> = marks.into_iter().filter_map(|mark| limits.get(constraints::marked(mark)?)).collect();
     let Some(mut read) = read_words(&phrase.join(" "), &said)? else { return Ok(None) };
-    // That a flag is off is so anyway.
-    let off = |value: &String| read.field.field_type == FieldType::Boolean && ["false", "no", "off", "0"].contains(&value.as_str());
-    read.left = default.filter(|value| !off(value)).map(|value| format!("{value} as the default of {}", read.field.name));
+    // "clicks, 0 by default" are counted.
+    if let Some(value) = default.as_deref().filter(|_| !read.sure && read.field.choices.is_empty()) {
+        let counted = value.parse::<i64>().ok().map(|_| FieldType::Integer);
+        let flag = ["true", "false", "yes", "no"].contains(&value).then_some(FieldType::Boolean);
+        read.field.field_type = counted.or(flag).unwrap_or(read.field.field_type);
+        read.sure |= counted.or(flag).is_some();
+    }
+    match default.map(|value| value_of(&read.field, &value).map_err(|_| format!("{value} as the default of {}", read.field.name))) {
+        // That a flag is off is so anyway.
+        Some(Ok(value)) => read.field.default = Some(value).filter(|value| read.field.field_type != FieldType::Boolean || *value != 0),
+        Some(Err(left)) => read.left = Some(left),
+        None => {}
+    }
     Ok(Some(read))
+}
+
+/// What is said to be its value where nobody says any.
+pub(crate) fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
+    let wrong = || Refusal { reason: format!("The default {text:?} cannot be a {} of {}", field.field_type, field.name) };
+    let value: serde_json::Value = match field.field_type {
+        FieldType::Integer => text.parse::<i64>().map_err(|_| wrong())?.into(),
+        FieldType::Number => text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(wrong)?.into(),
+        FieldType::Boolean if ["yes", "true", "on", "no", "false", "off"].contains(&text) => {
+            i32::from(["yes", "true", "on"].contains(&text)).into()
+        }
+        FieldType::Text => field.choices.iter().find(|choice| choice.eq_ignore_ascii_case(text)).map_or(text, String::as_str).into(),
+        // Whether it is a date, an address or a URL is not checked here.
+        _ => return Err(wrong()),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "the length of a sentence at the most")]
+    let size = value.as_f64().unwrap_or(text.chars().count() as f64);
+    let bounds = field.least.is_none_or(|least| size >= least) && field.most.is_none_or(|most| size <= most);
+    let fits =
+        (field.choices.is_empty() || field.choices.iter().any(|choice| choice.eq_ignore_ascii_case(text))) && bounds && !field.unique;
+    if fits { Ok(value) } else { Err(wrong()) }
 }
 
 fn without_default(phrase: &str) -> (String, Option<String>) {
     let found = DEFAULT.as_ref().and_then(|pattern| {
         let found = pattern.captures(phrase)?;
         let value = found.name("value").or(found.name("first"))?.as_str().to_lowercase();
-        Some((pattern.replace(phrase, "").replace("( )", "").replace("(, ", "(").trim().to_owned(), Some(value)))
+        Some((pattern.replace(phrase, "").replace("( )", "").replace("()", "").replace("(, ", "(").trim().to_owned(), Some(value)))
     });
     found.unwrap_or((phrase.to_owned(), None))
 }

@@ -75,6 +75,10 @@ const OTHERS: &[&str] = &[
     "websocket api",
     "machine learning",
     "blockchain",
+    "extension",
+    "browser extension",
+    "plugin",
+    "platformer",
 ];
 
 /// What is built where no kind is named: people see something at once, and programs have the same under /api.
@@ -236,7 +240,63 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
     refuse("The goal is not understood: it names nothing that could be kept, such as \"todos with a title\"")
 }
 
-fn refuse_others(sentence: &str) -> Result<(), Refusal> {
+/// What it names the project, wherever that stands; "app" where it names no kind.
+pub(super) fn named(sentence: &str) -> &'static str {
+    let padded = format!(" {sentence} ");
+    let says = |words: &[&str]| words.iter().any(|word| whole(&padded, word).is_some());
+    let phones = says(&["mobile", "phone", "phones", "ios", "android"]);
+    match () {
+        () if says(&["pipeline", "etl"]) => "data pipeline",
+        () if says(&["microservice", "micro service", "micro-service"]) => "microservice",
+        () if phones && says(&["backend", "back end", "server", "server part", "server side", "mobile api"]) => "mobile backend",
+        () if says(&["fastapi", "fast api"]) => "FastAPI REST API",
+        () if says(&[
+            "web app",
+            "webapp",
+            "web site",
+            "web application",
+            "web page",
+            "on the web",
+            "web thing",
+            "application web",
+            "app in web",
+        ]) =>
+        {
+            "web app"
+        }
+        // It may be a field.
+        () if whole(&padded[..scope::first_of(&padded, scope::BEFORE_FIELDS).map_or(padded.len(), |(at, _)| at)], "website").is_some() => {
+            "web app"
+        }
+        () if says(&["api", "rest", "crud"]) => "REST API",
+        () if says(&["backend", "back end"]) => "REST API",
+        () => "app",
+    }
+}
+
+/// Whether it speaks of something that is to be built, or of what is to be kept.
+pub(super) fn names_whole(sentence: &str) -> bool {
+    let padded = format!(" {sentence} ");
+    [
+        "app",
+        "application",
+        "tool",
+        "system",
+        "database",
+        "tracker",
+        "platform",
+        "software",
+        "keep track",
+        "track",
+        "record",
+        "store",
+        "manage",
+    ]
+    .iter()
+    .any(|word| whole(&padded, word).is_some())
+}
+
+pub(super) fn refuse_others(sentence: &str) -> Result<(), Refusal> {
     // What is said later of a game is not what is to be built.
     let ends = scope::first_of(sentence, scope::BEFORE_FIELDS).map_or(sentence.len(), |(at, _)| at);
     let ends = ends.min(find(sentence, ". ").unwrap_or(ends));
@@ -244,8 +304,24 @@ fn refuse_others(sentence: &str) -> Result<(), Refusal> {
     // "a library API" and "a game database" are of these.
     let of = |kind: &str, at: usize| {
         let next = text[at + kind.len()..].split_whitespace().next().unwrap_or_default().to_lowercase();
-        ["api", "app", "management", "system", "database", "backend", "catalog", "catalogue", "collection", "tracker", "shop"]
-            .contains(&next.as_str())
+        [
+            "api",
+            "app",
+            "management",
+            "system",
+            "database",
+            "backend",
+            "catalog",
+            "catalogue",
+            "collection",
+            "tracker",
+            "shop",
+            "night",
+            "nights",
+            "evening",
+            "evenings",
+        ]
+        .contains(&next.as_str())
             && ["library", "game", "script"].contains(&kind)
     };
     // "a tool library", not "a library" or "a Python library"

@@ -15,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod sections;
+mod statements;
 mod words;
 
 use crate::render::is_template_name;
@@ -58,8 +59,64 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     if sentence.chars().count() > LONGEST {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
-    let said_at_first = sentence.clone();
-    let (sentence, template) = template(politely(&sentence));
+    let first = read_as(&sentence, &sentence);
+    let left = |read: &Result<(Understanding, bool), Refusal>| read.as_ref().map_or(usize::MAX, |(read, _)| doubts(read, &sentence));
+    // Of what names no project only what was understood is understood better.
+    let named = kinds::named(&sentence);
+    let fits = first.is_ok() || named != "app" || kinds::names_whole(&sentence);
+    if left(&first) == 0
+        || !fits
+        || kinds::refuse_others(&sentence).is_err()
+        || (phrasing::fastapi(&sentence).1 && !named.ends_with("REST API"))
+    {
+        return first;
+    }
+    let (said, template) = template(politely(&sentence));
+    let Some((again, linked)) = statements::again(said) else { return first };
+    let again = template.map_or(again.clone(), |template| format!("{again}, using the template {template}"));
+    let second = read_as(&again, &sentence);
+    let beyond = |read: &Understanding| scope::is_beyond(&sentence, read.kind, &read.blocks);
+    let lost = first.as_ref().map_or(0, |(first, _)| second.as_ref().map_or(0, |(second, _)| lost_things(first, second)));
+    // What is only left out in other words is left out as it was said.
+    let same = first
+        .as_ref()
+        .is_ok_and(|(one, _)| second.as_ref().is_ok_and(|(other, _)| one.resources == other.resources && one.kind == other.kind));
+    let better = (!same || left(&second) == 0)
+        && left(&second).saturating_add(6 * lost) < left(&first)
+        && second.as_ref().is_ok_and(|(read, _)| !beyond(read));
+    if !better {
+        return first;
+    }
+    second.map(|(mut read, named)| {
+        read.assumed.extend(linked);
+        (read, named)
+    })
+}
+
+/// How many things of the one that something is said of the other has not.
+fn lost_things(first: &Understanding, second: &Understanding) -> usize {
+    let says = |of: &&Resource| {
+        of.fields.len() > 1 || first.resources.iter().flat_map(|one| &one.fields).any(|field| field.references.as_ref() == Some(&of.path))
+    };
+    let ends = |one: &Resource, other: &Resource| one.singular.rsplit(' ').next() == other.singular.rsplit(' ').next();
+    first.resources.iter().filter(says).filter(|one| !second.resources.iter().any(|other| ends(one, other))).count()
+}
+
+/// How much of it is left out, or is hardly what was meant.
+fn doubts(of: &Understanding, sentence: &str) -> usize {
+    let left: usize = of.not_understood.iter().map(|left| left.split(' ').count()).sum();
+    let named = sentence.to_lowercase();
+    let unsaid =
+        of.resources.iter().filter(|one| one.fields.len() == 1 && one.fields[0].name == "name" && !named.contains(&one.plural)).count();
+    let long = of.resources.iter().flat_map(|one| &one.fields).filter(|field| field.name.split('_').count() > 3).count();
+    let named = kinds::named(sentence);
+    let other = named != "app" && !named.contains(&of.kind.to_string());
+    left + 4 * unsaid + 3 * long + if other { 5 } else { 0 }
+}
+
+/// What it says, said as in `sentence`.
+fn read_as(sentence: &str, said_at_first: &str) -> Result<(Understanding, bool), Refusal> {
+    let (sentence, template) = template(politely(sentence));
     let (sentence, fastapi) = phrasing::fastapi(sentence);
     let (sentence, said, left) = phrasing::plain(&sentence);
     let kinds::Asked { sentence, mut kind, whole } = kinds::take(&sentence)?;
@@ -126,7 +183,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     understanding.migrations = vec![migrations::create(&understanding.resources)];
     understanding.title = title(kind, &understanding.things());
     fits(&understanding)?;
-    list_lost(&said_at_first, &mut understanding);
+    list_lost(said_at_first, &mut understanding);
     Ok((understanding, named))
 }
 
@@ -588,7 +645,6 @@ mod tests {
             ("API for letters with a text, one of private, business, other.", "private"),
             ("API for tickets with a title. Agents see the password of each ticket.", "refused"),
             ("We run a hotel and need rooms with a number and guests with a name", "refused"),
-            ("API for trips with a name and hotels for each trip, with a city and a price", "refused"),
             ("API for plants with a name. Plants live in the sun.", "sun"),
             ("API for parcels with a weight. Couriers add a scan date.", "scan date"),
             ("API for cities with a name, and search cities by mayor", "mayor"),

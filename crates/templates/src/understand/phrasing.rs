@@ -375,6 +375,13 @@ pub(super) fn compiled<T: Copy>(said: &[(&str, T)], words: &[(&str, &str)]) -> V
     said.iter().filter_map(|(said, with)| Some((with_words(said, words)?, *with))).collect()
 }
 
+/// Defaults behind what may be a list of values.
+const DEFAULTS: &[(&str, &str)] = &[
+    (r",? with (?:a )?default(?: value)?(?: of|:)? (?P<value>[\w.-]+)", " (default $value)"),
+    (r",? (?:which is |that is |being )?(?P<value>on|off|true|false|yes|no|\d+) by default\b", " (default $value)"),
+];
+static DEFAULT: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(DEFAULTS, WORDS));
+
 static ALIKE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(PEOPLE_ALIKE, WORDS));
 static PARTS: LazyLock<Vec<(Regex, Block)>> = LazyLock::new(|| compiled(BLOCKS, WORDS));
 static REST: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(SAYINGS, WORDS));
@@ -394,7 +401,8 @@ pub(crate) fn change(sentence: &str) -> String {
 /// The sentence as the rest reads it, what it asks for beside fields, and what is left of sentences that asked for that.
 pub(crate) fn plain(sentence: &str) -> (String, Vec<Block>, Vec<String>) {
     let text = sentence.replace(['“', '”'], "\"").replace('’', "'").replace(" & ", " and ").replace(" w/ ", " with ");
-    let text = clauses::plain(&first(&text));
+    let text = DEFAULT.iter().fold(first(&text), |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned());
+    let text = clauses::plain(&text);
     let (text, mut blocks, left) = asides::take(&text, None);
     let mut text = sections::plain(&apart(&sections::dashed(&text)));
     for (pattern, read) in ALIKE.iter() {
@@ -505,8 +513,9 @@ mod tests {
 
     #[test]
     fn what_people_say_is_said_alike() {
-        let compiled = (ALIKE.len(), PARTS.len(), REST.len(), CHANGED.len(), EARLIER.len());
-        assert_eq!(compiled, (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len(), CHANGES.len(), FIRST.len()), "each is a pattern");
+        let compiled = (ALIKE.len(), PARTS.len(), REST.len(), CHANGED.len(), EARLIER.len(), DEFAULT.len());
+        let patterns = (PEOPLE_ALIKE.len(), BLOCKS.len(), SAYINGS.len(), CHANGES.len(), FIRST.len(), DEFAULTS.len());
+        assert_eq!(compiled, patterns, "each is a pattern");
         assert!(LIVE.is_some() && SLASHES.is_some() && SEVERAL.is_some() && WITH_FASTAPI.is_some() && A_FASTAPI.is_some());
         for (said, read, blocks) in [
             ("a todo app where each user can log in", "a todo app", &[Block::Authentication][..]),

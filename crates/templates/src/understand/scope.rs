@@ -1,7 +1,7 @@
 //! What is beyond the templates, and the clauses of a sentence.
 
 use super::{Refusal, refuse};
-use crate::Kind;
+use crate::{Block, Kind};
 
 /// Features a REST API could have and ours does not; leaving them out silently would be a lie.
 const FEATURES: &[(&str, &str)] = &[
@@ -87,6 +87,41 @@ const FEATURES: &[(&str, &str)] = &[
 
 /// Refuses what is recognised as beyond the templates.
 pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
+    let Some(name) = feature(sentence, kind) else { return Ok(()) };
+    // What projects can have is there to be asked for.
+    let Some(part) = part(name) else { return refuse(format!("It asks for {name}, which the templates do not have")) };
+    if kind == Kind::DataPipeline {
+        return refuse(format!("It asks for {name}, which data pipelines do not have"));
+    }
+    refuse(format!("What it says of {name} is not understood: end the goal \"with {part}\""))
+}
+
+/// Whether it asks for more than these parts.
+pub(super) fn is_beyond(sentence: &str, kind: Kind, blocks: &[Block]) -> bool {
+    let there = |part: &str| {
+        blocks.contains(match part {
+            "login" => &Block::Authentication,
+            "file upload" => &Block::FileUpload,
+            "live updates" => &Block::Websocket,
+            _ => &Block::Payment,
+        })
+    };
+    feature(sentence, kind).is_some_and(|name| !part(name).is_some_and(there))
+}
+
+/// What projects can have, as it is asked for.
+fn part(feature: &str) -> Option<&'static str> {
+    Some(match feature {
+        "authentication" | "login" | "sign-up" | "passwords" | "user accounts" => "login",
+        "file upload" | "attachments" => "file upload",
+        "WebSocket" | "live updates" => "live updates",
+        "payments" => "card payments",
+        _ => return None,
+    })
+}
+
+/// What it asks for beside what it is about.
+fn feature(sentence: &str, kind: Kind) -> Option<&'static str> {
     let text = padded(sentence);
     // "file uploads" is "file upload"; what follows "without" is not asked for.
     let asked = text.split(" without ").next().unwrap_or(&text);
@@ -101,20 +136,7 @@ pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
         (phrase.starts_with("payment") && (kind == Kind::DataPipeline || kept("payments") || kept("payment")))
             || (phrase == "notifications" && kept(phrase))
     };
-    let found = FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase) && !thing(phrase));
-    let Some((_, name)) = found else { return Ok(()) };
-    // What projects can have is there to be asked for.
-    let part = match *name {
-        "authentication" | "login" | "sign-up" | "passwords" | "user accounts" => "login",
-        "file upload" | "attachments" => "file upload",
-        "WebSocket" | "live updates" => "live updates",
-        "payments" => "card payments",
-        _ => return refuse(format!("It asks for {name}, which the templates do not have")),
-    };
-    if kind == Kind::DataPipeline {
-        return refuse(format!("It asks for {name}, which data pipelines do not have"));
-    }
-    refuse(format!("What it says of {name} is not understood: end the goal \"with {part}\""))
+    FEATURES.iter().find(|(phrase, _)| asks(phrase) && !loads(phrase) && !thing(phrase)).map(|(_, name)| *name)
 }
 
 /// Lower case, words apart by single blanks, with one at each end.

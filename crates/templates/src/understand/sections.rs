@@ -170,7 +170,7 @@ fn many(name: &str) -> String {
 }
 
 /// Fields, and neither the values that one has nor what is said of one.
-fn are_fields(list: &[&str]) -> bool {
+pub(super) fn are_fields(list: &[&str]) -> bool {
     let about = |part: &&str| type_named(&part.to_lowercase()).is_some() || fields::is_about(part);
     let sure = |part: &&str| {
         let mut guessed = Vec::new();

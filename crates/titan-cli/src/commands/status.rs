@@ -81,13 +81,29 @@ fn show(all: &[Value], json: bool) {
         println!("{}", json!({ "deployments": all }));
         return;
     }
-    let headings =
-        ["PROJECT", "ENVIRONMENT", "HEALTH", "UPTIME 24H", "REQ/S", "ERRORS", "P50", "P95", "CPU", "MEMORY", "RESTARTS", "COMMIT", "URL"];
+    let headings = [
+        "PROJECT",
+        "ENVIRONMENT",
+        "HEALTH",
+        "UPTIME 24H",
+        "REQ/S",
+        "ERRORS",
+        "P50",
+        "P95",
+        "CPU",
+        "MEMORY",
+        "DISK",
+        "IN 24H",
+        "OUT 24H",
+        "RESTARTS",
+        "COMMIT",
+        "URL",
+    ];
     table::show(headings, all.iter().map(row));
 }
 
-fn row(d: &Value) -> [String; 13] {
-    let (health, recent) = (&d["health"], &d["health"]["recent"]);
+fn row(d: &Value) -> [String; 16] {
+    let (health, recent, day) = (&d["health"], &d["health"]["recent"], &d["health"]["day"]);
     let figure = |of: &Value, factor: f64, digits: usize, unit: &str| {
         of.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{:.digits$}{unit}", value * factor))
     };
@@ -98,7 +114,8 @@ fn row(d: &Value) -> [String; 13] {
     };
     let probed = if health["probes"].as_u64() > Some(0) { &health["uptime"] } else { &Value::Null };
     // Of a process that was not looked at yet nothing is known.
-    let memory = if recent["memory_bytes"].as_u64() > Some(0) { &recent["memory_bytes"] } else { &Value::Null };
+    let known = |what: &str| if recent["memory_bytes"].as_u64() > Some(0) { &recent[what] } else { &Value::Null };
+    let mib = |of: &Value, digits: usize| figure(of, 1.0 / 1_048_576.0, digits, " MiB");
     let of_requests = if recent["requests"].as_u64() > Some(0) { &recent["error_rate"] } else { &Value::Null };
     [
         text(d, "project"),
@@ -110,7 +127,10 @@ fn row(d: &Value) -> [String; 13] {
         figure(&recent["latency_p50_ms"], 1.0, 1, " ms"),
         figure(&recent["latency_p95_ms"], 1.0, 1, " ms"),
         figure(&recent["cpu_cores"], 100.0, 1, " %"),
-        figure(memory, 1.0 / 1_048_576.0, 0, " MiB"),
+        mib(known("memory_bytes"), 0),
+        mib(known("disk_bytes"), 1),
+        mib(&day["received_bytes"], 1),
+        mib(&day["sent_bytes"], 1),
         text(d, "restarts"),
         short(&text(d, "commit"), 9),
         text(d, "url"),

@@ -6,12 +6,12 @@ use futures::future::join_all;
 use titan_error::{Code, Error, Result};
 use titan_ids::{DeploymentId, OrgId};
 use titan_proto::deployment::proxy_service_client::ProxyServiceClient;
-use titan_proto::deployment::{GetTrafficRequest, GetTrafficResponse, SettleRequest};
+use titan_proto::deployment::{GetTrafficRequest, GetTrafficResponse, SettleRequest, Traffic};
 use titan_proto::latency::quantile_ms;
 use tonic::transport::{Channel, Endpoint};
 
 use super::App;
-use crate::domain::rollout::Did;
+use crate::domain::rollout::{Did, REQUESTS_LEAST};
 use crate::proxy::routes::IDLE_WITHIN;
 use crate::store::proxies;
 
@@ -94,14 +94,17 @@ impl App {
             }
         }
         let up = answers.iter().map(|answer| Duration::from_millis(answer.up_ms)).min();
-        Ok(up.map(|up| (up, [did(&answers, 0), did(&answers, 1)])))
+        // It may have done otherwise before, at another hour, unless nearly nothing came to it since.
+        let beside = did(answers.iter().filter_map(|answer| answer.beside.as_ref()));
+        let nth = |n: usize| did(answers.iter().filter_map(|answer| answer.traffic.get(n)));
+        Ok(up.map(|up| (up, [if beside.requests < REQUESTS_LEAST { nth(0) } else { beside }, nth(1)])))
     }
 }
 
-/// Of the `n`th deployment that was asked for, from what the proxies say.
-fn did(answers: &[GetTrafficResponse], n: usize) -> Did {
+/// What the proxies say, as one.
+fn did<'a>(said: impl Iterator<Item = &'a Traffic>) -> Did {
     let (mut did, mut latencies) = (Did::default(), Vec::new());
-    for traffic in answers.iter().filter_map(|answer| answer.traffic.get(n)) {
+    for traffic in said {
         did = Did { requests: did.requests + traffic.requests, errors: did.errors + traffic.errors, ..did };
         latencies.resize(latencies.len().max(traffic.latencies.len()), 0);
         latencies.iter_mut().zip(&traffic.latencies).for_each(|(sum, count)| *sum += count);

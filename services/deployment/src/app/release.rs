@@ -28,6 +28,10 @@ impl App {
         self.apps.dir.join("releases").join(row.id.to_string())
     }
 
+    pub(super) fn data_dir(&self, row: &Row) -> PathBuf {
+        self.apps.dir.join("data").join(format!("{}-{}", row.project_id, row.environment))
+    }
+
     pub(super) fn log_file(&self, row: &Row) -> PathBuf {
         self.apps.dir.join("logs").join(format!("{}.log", row.id))
     }
@@ -44,7 +48,7 @@ impl App {
             tree.reset_to(&CommitId::from_str(&row.commit)?).await?;
             tokio::fs::rename(&aside, &dir).await.map_err(broken("the release"))?;
         }
-        let data = self.apps.dir.join("data").join(format!("{}-{}", row.project_id, row.environment));
+        let data = self.data_dir(row);
         tokio::fs::create_dir_all(&data).await.map_err(broken("the data directory"))?;
         let log = self.log_file(row);
         if let Some(parent) = log.parent() {

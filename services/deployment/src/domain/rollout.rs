@@ -31,7 +31,7 @@ const ERRORS_LEAST: u64 = 3;
 const ERROR_RATE_MORE: f64 = 0.01;
 const ERROR_RATE_UNKNOWN: f64 = 0.05;
 /// Latencies of few requests say nothing.
-const REQUESTS_LEAST: u64 = 50;
+pub(crate) const REQUESTS_LEAST: u64 = 50;
 /// Its 95th percentile is so many times as long, and so much longer.
 const LATENCY_TIMES: f64 = 1.5;
 const LATENCY_MORE_MS: f64 = 20.0;

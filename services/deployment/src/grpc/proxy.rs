@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use titan_error::Error;
 use titan_identity::{Principal, Signer, authenticate};
+use titan_ids::DeploymentId;
 use titan_proto::deployment::proxy_service_server::{ProxyService, ProxyServiceServer};
 use titan_proto::deployment::{GetTrafficRequest, GetTrafficResponse, SettleRequest, SettleResponse, Traffic};
 use tonic::service::Routes;
@@ -33,12 +34,18 @@ impl ProxyService for Api {
 
     async fn get_traffic(&self, request: Request<GetTrafficRequest>) -> Result<Response<GetTrafficResponse>, Status> {
         Principal::of(&request)?.require_service()?;
-        let traffic = |text: &String| {
-            let meter::Traffic { requests, errors, latencies } = self.door.counted(id(text)?);
-            Ok(Traffic { requests, errors, latencies: latencies.to_vec() })
+        let told = |meter::Traffic { requests, errors, latencies, .. }: meter::Traffic| Traffic {
+            requests,
+            errors,
+            latencies: latencies.to_vec(),
         };
-        let traffic = request.get_ref().deployment_ids.iter().map(traffic).collect::<Result<_, Error>>()?;
+        let ids = request.get_ref().deployment_ids.iter().map(|text| id(text)).collect::<Result<Vec<DeploymentId>, Error>>()?;
+        let beside = match ids.as_slice() {
+            [serving, tried_out] => Some(told(self.door.beside(*serving, *tried_out))),
+            _ => None,
+        };
+        let traffic = ids.into_iter().map(|id| told(self.door.counted(id))).collect();
         let up_ms = u64::try_from(self.door.up().as_millis()).unwrap_or(u64::MAX);
-        Ok(Response::new(GetTrafficResponse { up_ms, traffic }))
+        Ok(Response::new(GetTrafficResponse { up_ms, traffic, beside }))
     }
 }

@@ -9,11 +9,12 @@ pub(crate) mod routes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{Response, header};
 use axum::response::{IntoResponse as _, Redirect};
@@ -80,7 +81,11 @@ impl Door {
         let _reading = self.reading.lock().await;
         let rows = deployments::routes(&self.db, &self.host).await?;
         if !self.routes.load().same(&rows) {
-            self.routes.store(Arc::new(Routes::new(rows, &self.routes.load())));
+            let routes = Routes::new(rows, &self.routes.load());
+            for (org, serving, tried_out) in routes.tried_out() {
+                self.meter.try_out(org, serving, tried_out);
+            }
+            self.routes.store(Arc::new(routes));
             self.changed.send_replace(());
         }
         Ok(())
@@ -99,6 +104,11 @@ impl Door {
         self.meter.of(deployment)
     }
 
+    /// What came to what serves since another one is tried out beside it.
+    pub(crate) fn beside(&self, serving: DeploymentId, tried_out: DeploymentId) -> Traffic {
+        self.meter.beside(serving, tried_out)
+    }
+
     pub(crate) fn up(&self) -> Duration {
         self.started.elapsed()
     }
@@ -107,9 +117,10 @@ impl Door {
     pub(crate) fn usages(&self) -> BTreeMap<OrgId, Vec<Usage>> {
         let mut usages: BTreeMap<OrgId, Vec<Usage>> = BTreeMap::new();
         for (org, deployment, traffic) in self.meter.take(&self.routes.load().deployments()) {
-            let Traffic { requests, errors, latencies } = traffic;
+            let Traffic { requests, errors, latencies, received: received_bytes, sent: sent_bytes } = traffic;
             let (deployment_id, latencies) = (deployment.to_string(), latencies.to_vec());
-            usages.entry(org).or_default().push(Usage { deployment_id, requests, errors, latencies, ..Usage::default() });
+            let usage = Usage { deployment_id, requests, errors, latencies, received_bytes, sent_bytes, ..Usage::default() };
+            usages.entry(org).or_default().push(usage);
         }
         usages
     }
@@ -190,17 +201,39 @@ async fn forward(State(door): State<Arc<Door>>, mut request: Request) -> Respons
     }
     let probe = request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == titan_proto::PROBE_AGENT);
     let asked = (!probe).then(|| door.meter.ask(way.org, way.deployment));
+    let passed = (!probe).then(|| Arc::new(door.meter.pass(way.org, way.deployment)));
+    if let Some(passed) = passed.clone() {
+        request = request.map(|body| {
+            counted(body, move |bytes| {
+                passed.received.fetch_add(bytes, Relaxed);
+            })
+        });
+    }
     let Ok(response) = way.proxy.proxy_request(request).await;
     if let Some(asked) = asked {
         asked.answered(response.status().is_server_error());
     }
     // It is on its way until its last byte.
     response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
+        counted(body, move |bytes| {
             let _ = &on_its_way;
-            frame
-        }))
+            if let Some(passed) = &passed {
+                passed.sent.fetch_add(bytes, Relaxed);
+            }
+        })
     })
+}
+
+/// The body, whose bytes are told as they pass.
+fn counted<B>(body: B, pass: impl Fn(u64) + Send + 'static) -> Body
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    Body::new(body.map_frame(move |frame| {
+        pass(frame.data_ref().map_or(0, |data| data.len() as u64));
+        frame
+    }))
 }
 
 fn unknown(name: &str) -> Response<Body> {

@@ -115,6 +115,14 @@ impl Routes {
         self.rows.iter().map(|row| row.id).collect()
     }
 
+    /// What serves, and what is tried out beside it.
+    pub(super) fn tried_out(&self) -> impl Iterator<Item = (OrgId, DeploymentId, DeploymentId)> {
+        self.by_name.values().filter_map(|place| {
+            let (serving, (tried_out, _)) = (place.serving.as_ref()?, place.tried_out.as_ref()?);
+            Some((serving.org, serving.deployment, tried_out.deployment))
+        })
+    }
+
     pub(super) fn same(&self, rows: &[Route]) -> bool {
         self.rows == rows
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult, QueryResult};
+use sea_orm::{ActiveEnum as _, ConnectionTrait, FromQueryResult};
 use titan_error::{Error, Result};
 use titan_ids::{ChangeId, DeploymentId, OrgId, ProjectId};
 use titan_store::{Page, sql};
@@ -289,16 +289,10 @@ pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, envir
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).one(db).await?)
 }
 
-/// The processes that the owner supervises.
-pub(crate) async fn processes(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<(OrgId, DeploymentId, Process)>> {
-    let select =
-        "SELECT org_id, id, pid, pid_started FROM deployment WHERE host = $1 AND port IS NOT NULL AND owner = $2 AND pid IS NOT NULL";
-    let rows = db.query_all_raw(sql(select, [host.into(), owner.into()])).await?;
-    let process = |row: &QueryResult| {
-        let process = Process { pid: row.try_get("", "pid")?, started: row.try_get("", "pid_started")? };
-        Ok((row.try_get("", "org_id")?, row.try_get("", "id")?, process))
-    };
-    rows.iter().map(process).collect()
+/// Those whose processes the owner supervises.
+pub(crate) async fn with_processes(db: &impl ConnectionTrait, host: &str, owner: &str) -> Result<Vec<Row>> {
+    let select = format!("{SELECT} WHERE host = $1 AND port IS NOT NULL AND owner = $2 AND pid IS NOT NULL");
+    Ok(Row::find_by_statement(sql(&select, [host.into(), owner.into()])).all(db).await?)
 }
 
 /// Where traffic goes.

@@ -92,13 +92,30 @@ struct TrafficOut {
     cpu_cores: f64,
     /// Resident, the most at a time.
     memory_bytes: u64,
+    /// Kept in files, the most at a time.
+    disk_bytes: u64,
+    /// Bodies of requests, and of answers.
+    received_bytes: u64,
+    sent_bytes: u64,
 }
 
 impl From<Option<Traffic>> for TrafficOut {
     fn from(traffic: Option<Traffic>) -> Self {
-        let Traffic { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, cpu_cores, memory_bytes } =
-            traffic.unwrap_or_default();
-        Self { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, cpu_cores, memory_bytes }
+        let Traffic { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, .. } = traffic.unwrap_or_default();
+        let Traffic { cpu_cores, memory_bytes, disk_bytes, received_bytes, sent_bytes, .. } = traffic.unwrap_or_default();
+        Self {
+            requests,
+            errors,
+            requests_per_s,
+            error_rate,
+            latency_p50_ms,
+            latency_p95_ms,
+            cpu_cores,
+            memory_bytes,
+            disk_bytes,
+            received_bytes,
+            sent_bytes,
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct Traffic {
     pub(crate) latency_p95_ms: Option<f64>,
     pub(crate) cpu_cores: f64,
     pub(crate) memory_bytes: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
 }
 
 const RECENT_MIN: i32 = 5;
@@ -44,6 +47,9 @@ impl From<&Counted> for Traffic {
             latency_p95_ms: quantile_ms(&latencies, 0.95),
             cpu_cores: per(counted.cpu_ms, counted.span_ms),
             memory_bytes: count(counted.memory_bytes),
+            disk_bytes: count(counted.disk_bytes),
+            received_bytes: count(counted.received_bytes),
+            sent_bytes: count(counted.sent_bytes),
         }
     }
 }
@@ -93,7 +99,15 @@ mod tests {
 
     #[test]
     fn rates_are_of_the_time_that_was_measured() {
-        let counted = Counted { requests: 300, errors: 3, span_ms: 10_000, cpu_ms: 2_500, memory_bytes: 7, latencies: vec![300] };
+        let counted = Counted {
+            requests: 300,
+            errors: 3,
+            span_ms: 10_000,
+            cpu_ms: 2_500,
+            memory_bytes: 7,
+            latencies: vec![300],
+            ..Counted::default()
+        };
         let traffic = Traffic::from(&counted);
         assert_eq!((traffic.requests_per_s, traffic.error_rate, traffic.cpu_cores, traffic.memory_bytes), (30.0, 0.01, 0.25, 7));
         assert_eq!((traffic.latency_p50_ms, traffic.latency_p95_ms), (Some(0.5), Some(0.95)));

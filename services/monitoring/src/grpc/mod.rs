@@ -58,7 +58,8 @@ fn id(field: &str, text: &str) -> titan_error::Result<DeploymentId> {
 }
 
 fn usage(i: usize, given: proto::Usage) -> titan_error::Result<Usage> {
-    let proto::Usage { deployment_id, requests, errors, latencies, cpu_ms, span_ms, memory_bytes } = given;
+    let proto::Usage { deployment_id, requests, errors, latencies, cpu_ms, span_ms, memory_bytes, disk_bytes, received_bytes, sent_bytes } =
+        given;
     let field = |name: &str| format!("usages[{i}].{name}");
     if latencies.len() != BUCKETS {
         return Err(Error::invalid(field("latencies"), format!("must be {BUCKETS} counts")));
@@ -72,6 +73,9 @@ fn usage(i: usize, given: proto::Usage) -> titan_error::Result<Usage> {
         cpu_ms: count("cpu_ms", cpu_ms)?,
         span_ms: count("span_ms", span_ms)?,
         memory_bytes: count("memory_bytes", memory_bytes)?,
+        disk_bytes: count("disk_bytes", disk_bytes)?,
+        received_bytes: count("received_bytes", received_bytes)?,
+        sent_bytes: count("sent_bytes", sent_bytes)?,
     })
 }
 
@@ -86,8 +90,19 @@ fn hour(hour: &Hour) -> proto::Hour {
 }
 
 fn traffic(of: Traffic) -> proto::Traffic {
-    let Traffic { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, cpu_cores, memory_bytes } = of;
-    proto::Traffic { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, cpu_cores, memory_bytes }
+    proto::Traffic {
+        requests: of.requests,
+        errors: of.errors,
+        requests_per_s: of.requests_per_s,
+        error_rate: of.error_rate,
+        latency_p50_ms: of.latency_p50_ms,
+        latency_p95_ms: of.latency_p95_ms,
+        cpu_cores: of.cpu_cores,
+        memory_bytes: of.memory_bytes,
+        disk_bytes: of.disk_bytes,
+        received_bytes: of.received_bytes,
+        sent_bytes: of.sent_bytes,
+    }
 }
 
 fn convert((status, recent, day): (targets::Status, Traffic, Traffic)) -> TargetStatus {

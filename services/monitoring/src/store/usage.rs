@@ -19,6 +19,9 @@ pub(crate) struct Usage {
     pub(crate) cpu_ms: i64,
     pub(crate) span_ms: i64,
     pub(crate) memory_bytes: i64,
+    pub(crate) disk_bytes: i64,
+    pub(crate) received_bytes: i64,
+    pub(crate) sent_bytes: i64,
 }
 
 /// False when this report was there before.
@@ -28,6 +31,7 @@ pub(crate) async fn is_new(db: &impl ConnectionTrait, source: Uuid, sequence: i6
     Ok(db.execute_raw(sql(upsert, [source.into(), sequence.into()])).await?.rows_affected() == 1)
 }
 
+const COUNTED: &str = "requests, errors, latencies, cpu_ms, span_ms, memory_bytes, disk_bytes, received_bytes, sent_bytes";
 const ADDED: &str =
     "ARRAY(SELECT coalesce(a, 0) + coalesce(b, 0) FROM unnest(h.latencies, excluded.latencies) WITH ORDINALITY AS x(a, b, n) ORDER BY n)";
 
@@ -36,14 +40,15 @@ pub(crate) async fn record(db: &impl ConnectionTrait, usages: &[Usage], at: Date
     let json = serde_json::to_value(usages).map_err(titan_error::Error::internal)?;
     let upsert = format!(
         "WITH u AS (SELECT u.* FROM jsonb_to_recordset($1) AS u(deployment uuid, requests bigint, errors bigint, latencies bigint[], cpu_ms bigint,
-                span_ms bigint, memory_bytes bigint) ORDER BY u.deployment),
-            kept AS (INSERT INTO usage (deployment_id, at, requests, errors, latencies, cpu_ms, span_ms, memory_bytes)
-                SELECT deployment, $2, requests, errors, latencies, cpu_ms, span_ms, memory_bytes FROM u)
-        INSERT INTO hour AS h (deployment_id, begins_at, requests, errors, latencies, cpu_ms, span_ms, memory_bytes)
-            SELECT deployment, date_trunc('hour', $2::timestamptz, 'UTC'), requests, errors, latencies, cpu_ms, span_ms, memory_bytes FROM u
+                span_ms bigint, memory_bytes bigint, disk_bytes bigint, received_bytes bigint, sent_bytes bigint) ORDER BY u.deployment),
+            kept AS (INSERT INTO usage (deployment_id, at, {COUNTED})
+                SELECT deployment, $2, {COUNTED} FROM u)
+        INSERT INTO hour AS h (deployment_id, begins_at, {COUNTED})
+            SELECT deployment, date_trunc('hour', $2::timestamptz, 'UTC'), {COUNTED} FROM u
         ON CONFLICT (deployment_id, begins_at) DO UPDATE SET requests = h.requests + excluded.requests, errors = h.errors + excluded.errors,
             latencies = {ADDED}, cpu_ms = h.cpu_ms + excluded.cpu_ms, span_ms = h.span_ms + excluded.span_ms,
-            memory_bytes = greatest(h.memory_bytes, excluded.memory_bytes)"
+            memory_bytes = greatest(h.memory_bytes, excluded.memory_bytes), disk_bytes = greatest(h.disk_bytes, excluded.disk_bytes),
+            received_bytes = h.received_bytes + excluded.received_bytes, sent_bytes = h.sent_bytes + excluded.sent_bytes"
     );
     db.execute_raw(sql(&upsert, [json.into(), at.into()])).await?;
     Ok(())
@@ -67,6 +72,9 @@ pub(crate) struct Counted {
     pub(crate) cpu_ms: i64,
     pub(crate) span_ms: i64,
     pub(crate) memory_bytes: i64,
+    pub(crate) disk_bytes: i64,
+    pub(crate) received_bytes: i64,
+    pub(crate) sent_bytes: i64,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -93,7 +101,8 @@ pub(crate) async fn over(db: &impl ConnectionTrait, grain: Grain, ids: &[Uuid], 
     let select = format!(
         "WITH r AS MATERIALIZED (SELECT * FROM {table} WHERE deployment_id = ANY($1) AND {at} > now() - $2 * interval '1 minute')
         SELECT deployment_id, sum(requests)::bigint AS requests, sum(errors)::bigint AS errors, sum(cpu_ms)::bigint AS cpu_ms,
-            sum(span_ms)::bigint AS span_ms, max(memory_bytes) AS memory_bytes,
+            sum(span_ms)::bigint AS span_ms, max(memory_bytes) AS memory_bytes, max(disk_bytes) AS disk_bytes,
+            sum(received_bytes)::bigint AS received_bytes, sum(sent_bytes)::bigint AS sent_bytes,
             ARRAY(SELECT sum(x.count)::bigint FROM r o, unnest(o.latencies) WITH ORDINALITY AS x(count, n) WHERE o.deployment_id = r.deployment_id
                 GROUP BY x.n ORDER BY x.n) AS latencies
         FROM r GROUP BY deployment_id"
@@ -111,10 +120,11 @@ pub(crate) struct Hour {
 }
 
 pub(crate) async fn hours(db: &impl ConnectionTrait, org: OrgId, deployment: DeploymentId, hours: i32) -> Result<Vec<Hour>> {
-    let select = "SELECT h.begins_at, h.probes, h.up, h.requests, h.errors, h.latencies, h.cpu_ms, h.span_ms, h.memory_bytes
-        FROM hour h JOIN target t ON t.deployment_id = h.deployment_id
-        WHERE t.org_id = $1 AND h.deployment_id = $2 AND h.begins_at > now() - $3 * interval '1 hour' ORDER BY h.begins_at";
-    Ok(Hour::find_by_statement(sql(select, [org.into(), deployment.into(), hours.into()])).all(db).await?)
+    let select = format!(
+        "SELECT begins_at, probes, up, {COUNTED} FROM hour WHERE deployment_id = (SELECT deployment_id FROM target WHERE org_id = $1 AND deployment_id = $2)
+            AND begins_at > now() - $3 * interval '1 hour' ORDER BY begins_at"
+    );
+    Ok(Hour::find_by_statement(sql(&select, [org.into(), deployment.into(), hours.into()])).all(db).await?)
 }
 
 /// Hours that are too old, and sources that are gone.

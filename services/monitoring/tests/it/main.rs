@@ -128,6 +128,9 @@ async fn what_apps_did_is_counted_once_and_added_up_by_the_hour() {
             cpu_ms: 500,
             span_ms: 10_000,
             memory_bytes: requests << 20,
+            disk_bytes: requests << 10,
+            received_bytes: requests,
+            sent_bytes: requests * 3,
         };
         RecordUsageRequest {
             source: source.clone(),
@@ -143,7 +146,8 @@ async fn what_apps_did_is_counted_once_and_added_up_by_the_hour() {
     let status = fixture.status(OrgId::DEFAULT).await.unwrap();
     let recent = status.recent.unwrap();
     assert_eq!((recent.requests, recent.errors, recent.requests_per_s, recent.error_rate), (100, 5, 5.0, 0.05));
-    assert_eq!((recent.cpu_cores, recent.memory_bytes), (0.05, 90 << 20));
+    assert_eq!((recent.cpu_cores, recent.memory_bytes, recent.disk_bytes), (0.05, 90 << 20, 90 << 10));
+    assert_eq!((recent.received_bytes, recent.sent_bytes), (100, 300));
     assert!(recent.latency_p50_ms.unwrap() <= 1.0 && recent.latency_p95_ms.unwrap() <= 1.0, "{recent:?}");
     assert_eq!(status.day, Some(recent), "all of it was within the day");
 

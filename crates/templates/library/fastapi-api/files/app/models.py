@@ -43,9 +43,7 @@ def given(model):
 
 def missing(field):
     """What a field is that was not given; an ellipsis: it must be."""
-    if field.required:
-        return ...
-    return False if field.type == "boolean" else None
+    return ... if field.asked else field.initial
 
 
 class Models:

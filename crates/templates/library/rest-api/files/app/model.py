@@ -17,6 +17,18 @@ class Field:
     most: "int | float | None" = None
     # Path of the resource it is the id of.
     references: "str | None" = None
+    # Of a new one that says nothing of it.
+    default: "str | int | float | bool | None" = None
+
+    @property
+    def asked(self):
+        """Whether a new one must say it."""
+        return self.required and self.default is None
+
+    @property
+    def initial(self):
+        """What it is in one that says nothing of it."""
+        return False if self.type == "boolean" and self.default is None else self.default
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def document():
 def describe(result, resource):
     name = "".join(part.title() for part in resource.table.split("_"))
     fields = {field.name: nullable(field) for field in resource.fields}
-    required = [field.name for field in resource.fields if field.required]
+    required = [field.name for field in resource.fields if field.asked]
     times = {name: {"type": "string", "format": "date-time"} for name in ("created_at", "updated_at")}
     page = {"items": {"type": "array", "items": ref(name)}, "next": {"type": ["integer", "null"]}}
     schemas = result["components"]["schemas"]

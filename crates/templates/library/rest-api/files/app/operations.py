@@ -27,6 +27,8 @@ def nullable(field):
         schema["description"] = f"id of one of /{field.references}"
     if not field.required:
         schema["type"] = [schema["type"], "null"]
+    if field.default is not None:
+        schema["default"] = field.default
     return schema
 
 

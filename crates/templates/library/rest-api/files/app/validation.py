@@ -147,9 +147,9 @@ def check(body, fields, partial=False):
         if field.name not in body:
             if partial:
                 continue
-            if field.required:
+            if field.asked:
                 problems[field.name] = "is required"
-            values[field.name] = False if field.type == "boolean" else None
+            values[field.name] = field.initial
         elif body[field.name] is None:
             if field.required:
                 problems[field.name] = "must not be null"

@@ -36,6 +36,14 @@ class ValidationTest(unittest.TestCase):
         self.assertEqual(raised.exception.fields, {"a": "must not be null"})
         self.assertEqual(check({"a": "x"}, fields), {"a": "x", "b": None, "c": False})
 
+    def test_what_is_not_said_has_its_default(self):
+        fields = (Field("a", "text", required=True, default="x"), Field("b", "boolean", default=True))
+        self.assertEqual(check({}, fields), {"a": "x", "b": True})
+        self.assertEqual(check({"a": "y", "b": False}, fields), {"a": "y", "b": False})
+        self.assertEqual(check({}, fields, partial=True), {})
+        with self.assertRaises(Invalid):
+            check({"a": None}, fields)
+
     def test_a_partial_item_gives_only_what_is_in_it(self):
         fields = (Field("a", "text", required=True), Field("b", "text"))
         self.assertEqual(check({"b": None}, fields, partial=True), {"b": None})

@@ -234,7 +234,7 @@ def of(application, resource):
 
     def blank(request, match, page, values=None, problems=None):
         title = f"New {resource.singular}"
-        return page.html(title, f"<h1>{esc(title)}</h1>" + form(application, request, resource, values or {}, problems or {}, "new", "Save"), 422 if problems else 200)
+        return page.html(title, f"<h1>{esc(title)}</h1>" + form(application, request, resource, values or {field.name: field.initial for field in resource.fields}, problems or {}, "new", "Save"), 422 if problems else 200)
 
     def create(request, match, page):
         values = typed(form_of(request))

@@ -1,0 +1,126 @@
+//! Names of things in a sentence.
+
+use super::tokens::PARTS;
+use crate::understand::{field_type, words};
+
+/// Words that are part of no thing's name.
+pub(super) const NO_NAME: &str = "a an the each every all any one some our my their its his her your this that these those which who whom whose what i we you they he \
+    she it me us them and or but nor so plus then also only just of for in on at by to from with without into onto over under per as than if when while where \
+    whether because since until about between through via is are was were be been being am has have had having do does did can could may might must shall should \
+    will would want wants need needs like love please let lets build create make write develop design set give get manage managing track tracking store storing \
+    keep keeping record recording register registering save saving log logging enter entering list listing hold holding handle handling serve serving collect \
+    collecting read reading load loading ingest ingesting import importing maintain maintaining take takes use uses using contain contains containing include \
+    includes including see show know note add help run runs organise organize plan first second third finally not no new simple small little basic named called \
+    there here two three four hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs count counts sum i.e e.g namely consisting concerning regarding both either";
+/// Such as these are the whole, or stand for what has something.
+pub(super) const NO_THINGS: &str = "api app application website site service microservice backend pipeline requirement user users people everybody everyone somebody someone staff \
+    stuff data information details field fields column columns attribute attributes property properties input resources entity entities model models rows lines extra extras \
+    features store stores stack need kind kinds type types example lists html web mobile rest crud fastapi python csv json sqlite something anything nothing nutshell short \
+    summary thing things two duplicate";
+/// Such as these are, unless it is said that one of them has something: "a tool has a name".
+pub(super) const WEAK: &str = "system tool project platform software program product person team company business startup club record row line list resource feature part shop clinic school";
+
+pub(super) fn is_in(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|one| one == word)
+}
+
+/// What may be done to things, and may be one: "companies post jobs", "posts".
+const DOING: &str = "post posts posted submit submits sell sells offer offers publish publishes share shares lend lends rent rents plan plans book books leave leaves write writes place places buy buys borrow borrows enter enters";
+pub(super) const LINKING: &str = "link links connect connects tie ties join joins combine combines";
+
+pub(super) const ARTICLES: &[&str] = &["a", "an", "the", "its", "their", "his", "her", "how", "which", "whether", "one", "this", "at"];
+
+/// The name that ends before `end`, in the singular, and where it begins with its article.
+pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
+    let mut from = end;
+    while from > 0 && end - from < 3 {
+        let word = said[from - 1].to_lowercase();
+        let plain = word.chars().all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_') && word.len() > 1;
+        let last = from == end;
+        if !plain
+            || is_in(NO_NAME, &word)
+            || (!last
+                && (is_in(NO_NAME, &words::singular(&word))
+                    || is_in(NO_THINGS, &word)
+                    || is_in(WEAK, &word)
+                    || is_in(LINKING, &word)
+                    || is_in(DOING, &word)))
+        {
+            break;
+        }
+        from -= 1;
+    }
+    let name: Vec<String> = said[from..end].iter().map(|word| word.to_lowercase().replace('_', " ")).collect();
+    let last = name.last().filter(|last| !is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && !last.ends_with("ly"))?;
+    let many = words::is_many(last);
+    let one = words::singular(last);
+    let name = [&name[..name.len() - 1], &[one]].concat().join(" ");
+    let article = from > 0
+        && ["a", "an", "each", "every", "the", "one", "any", "all", "our", "my", "their", "its"]
+            .contains(&said[from - 1].to_lowercase().as_str());
+    // It begins the clause.
+    let first = from == 0
+        || PARTS.contains(&said[from - 1].as_str())
+        || ["and", "where", "then", "first", "second", "third"].contains(&said[from - 1].to_lowercase().as_str());
+    (many || article || first).then_some((from - usize::from(article), name, many || article))
+}
+
+/// The name of what is named before a list in brackets or behind a colon: "the objects at the station" are objects.
+pub(super) fn listed_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
+    let (from, name, clear) = name_before(said, end)?;
+    let place = from > 1
+        && ["at", "in", "on", "for", "from"].contains(&said[from - 1].to_lowercase().as_str())
+        && !words::is_many(&said[end - 1].to_lowercase());
+    match name_before(said, from.saturating_sub(1)).filter(|_| place && words::is_many(&said[from - 2].to_lowercase())) {
+        Some((from, name, _)) => Some((from, name, true)),
+        None => Some((from, name, clear)),
+    }
+}
+
+/// The name that begins there, and where it ends.
+pub(super) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usize, String)> {
+    let from = (from..to).find(|at| {
+        !ARTICLES.contains(&said[*at].to_lowercase().as_str())
+            && !["each", "every", "and", "where", "then"].contains(&said[*at].to_lowercase().as_str())
+    })?;
+    let verb = |at: &usize| {
+        is_in(NO_NAME, &said[*at].to_lowercase()) || is_in(LINKING, &said[*at].to_lowercase()) || PARTS.contains(&said[*at].as_str())
+    };
+    let end = (from + 1..to.min(from + 4)).find(verb)?;
+    name_before(said, end).map(|(_, name, _)| (end, name))
+}
+
+pub(super) fn one(name: &str) -> String {
+    match name.rsplit_once(' ') {
+        Some((first, last)) => format!("{first} {}", words::singular(last)),
+        None => words::singular(name),
+    }
+}
+
+pub(super) fn many(name: &str) -> String {
+    match name.rsplit_once(' ') {
+        Some((first, last)) => format!("{first} {}", words::plural(last)),
+        None => words::plural(name),
+    }
+}
+
+/// What can be no thing's name though it is one more: "with names", "the dates".
+fn is_field(name: &str) -> bool {
+    field_type::type_of(&mut vec![name], None).is_none_or(|(_, sure)| sure)
+}
+
+/// Things that are named in the plural, and of which one is spoken of: "podcasts and episodes … belongs to a podcast".
+pub(super) fn named_only(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty()).collect();
+    let mut found: Vec<String> = Vec::new();
+    for many in words.iter().filter(|word| words::is_many(word) && word.len() > 3 && !is_in(NO_NAME, word) && !is_in(NO_THINGS, word)) {
+        let one = words::singular(many);
+        let spoken_of =
+            words.windows(2).any(|pair| pair[1] == one && ["a", "an", "one", "each", "every", "exactly", "single"].contains(&pair[0]));
+        if spoken_of && !is_in(NO_NAME, &one) && !is_in(NO_THINGS, &one) && !is_field(&one) && !found.contains(&one) {
+            found.push(one);
+        }
+    }
+    found
+}
