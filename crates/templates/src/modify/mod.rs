@@ -6,7 +6,7 @@ mod project;
 use anew::{anew, instead};
 use project::{Project, without_article};
 
-use crate::understand::{Refusal, account, asides, fits, phrasing, refuse, scope};
+use crate::understand::{Refusal, account, asides, fits, phrasing, refuse, scope, title};
 use crate::{Block, Field, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
@@ -81,6 +81,10 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
     after.assumed = assumed;
     after.not_understood = Vec::new();
     fits(&after)?;
+    // One that nobody gave it names what it keeps.
+    if before.title == title(before.kind, &before.things()) {
+        after.title = title(after.kind, &after.things());
+    }
     after.migrations.extend((!steps.is_empty()).then_some(steps));
     Ok(Modification { after, changes })
 }

@@ -15,6 +15,8 @@ pub(super) struct Project {
     pub(super) assumed: Vec<String>,
     /// What was asked for and is so.
     pub(super) already: Vec<String>,
+    /// Those that are new, by identifier.
+    fresh: Vec<String>,
     /// Those that are new and got a name because nothing was said of them yet, by identifier.
     pub(super) unsaid: Vec<String>,
 }
@@ -24,7 +26,15 @@ pub(super) type Place = (usize, usize);
 
 impl Project {
     pub(super) fn new(before: &Understanding) -> Self {
-        Self { after: before.clone(), steps: Vec::new(), changes: Vec::new(), assumed: Vec::new(), already: Vec::new(), unsaid: Vec::new() }
+        Self {
+            after: before.clone(),
+            steps: Vec::new(),
+            changes: Vec::new(),
+            assumed: Vec::new(),
+            already: Vec::new(),
+            fresh: Vec::new(),
+            unsaid: Vec::new(),
+        }
     }
 
     pub(super) fn restricted(&self, (one, n): Place, text: &str) -> Result<Field, Refusal> {
@@ -374,12 +384,13 @@ impl Project {
         }
         for new in read.iter().filter(|new| before.iter().all(|old| old.identifier != new.identifier)) {
             self.changes.push(format!("{} are kept, at /{}", new.plural, new.path));
+            self.fresh.push(new.identifier.clone());
         }
         let mut resources = read;
         for (old, new) in before.iter().zip(&mut resources) {
             for field in new.fields.iter_mut().filter(|field| old.field(&field.name).is_none()) {
-                // What is there belongs to nothing yet.
-                if old.fields.is_empty() {
+                // What is there belongs to nothing yet; of what is new nothing is there.
+                if old.fields.is_empty() || self.fresh.contains(&old.identifier) {
                     continue;
                 }
                 if field.required && field.references.is_none() {

@@ -17,7 +17,6 @@ pub(crate) struct Parsed {
     pub(crate) not_understood: Vec<String>,
 }
 
-const FIELDS_MOST: usize = 40;
 const WORDS_MOST: usize = 4;
 
 pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Refusal> {
@@ -52,9 +51,6 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
             parsed.said_required.push(name.clone());
         }
         parsed.fields.push(Field { required: required.unwrap_or(false), ..field });
-    }
-    if parsed.fields.len() > FIELDS_MOST {
-        return refuse(format!("It names {} fields; the templates take {FIELDS_MOST}", parsed.fields.len()));
     }
     Ok(parsed)
 }

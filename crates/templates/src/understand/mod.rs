@@ -12,6 +12,7 @@ mod items;
 mod kinds;
 pub(crate) mod phrasing;
 pub(crate) mod plan;
+mod readings;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod sections;
@@ -47,11 +48,17 @@ const LONGEST: usize = 2_000;
 /// # Errors
 /// It asks for something the templates do not build, contradicts itself, or is not understood.
 pub fn understand(sentence: &str) -> Result<Understanding, Refusal> {
-    read(sentence).map(|(understanding, _)| understanding)
+    readings::best(&whole(sentence)?)
 }
 
-/// And whether it names its kind.
+/// One reading of it, and whether it names its kind.
 pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
+    let sentence = whole(sentence)?;
+    read_as(&sentence, &sentence)
+}
+
+/// With single blanks.
+fn whole(sentence: &str) -> Result<String, Refusal> {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     if sentence.is_empty() {
         return refuse("The goal is empty");
@@ -59,59 +66,7 @@ pub(crate) fn read(sentence: &str) -> Result<(Understanding, bool), Refusal> {
     if sentence.chars().count() > LONGEST {
         return refuse(format!("The goal is longer than {LONGEST} characters"));
     }
-    let first = read_as(&sentence, &sentence);
-    let left = |read: &Result<(Understanding, bool), Refusal>| read.as_ref().map_or(usize::MAX, |(read, _)| doubts(read, &sentence));
-    // Of what names no project only what was understood is understood better.
-    let named = kinds::named(&sentence);
-    let fits = first.is_ok() || named != "app" || kinds::names_whole(&sentence);
-    if left(&first) == 0
-        || !fits
-        || kinds::refuse_others(&sentence).is_err()
-        || (phrasing::fastapi(&sentence).1 && !named.ends_with("REST API"))
-    {
-        return first;
-    }
-    let (said, template) = template(politely(&sentence));
-    let Some((again, linked)) = statements::again(said) else { return first };
-    let again = template.map_or(again.clone(), |template| format!("{again}, using the template {template}"));
-    let second = read_as(&again, &sentence);
-    let beyond = |read: &Understanding| scope::is_beyond(&sentence, read.kind, &read.blocks);
-    let lost = first.as_ref().map_or(0, |(first, _)| second.as_ref().map_or(0, |(second, _)| lost_things(first, second)));
-    // What is only left out in other words is left out as it was said.
-    let same = first
-        .as_ref()
-        .is_ok_and(|(one, _)| second.as_ref().is_ok_and(|(other, _)| one.resources == other.resources && one.kind == other.kind));
-    let better = (!same || left(&second) == 0)
-        && left(&second).saturating_add(6 * lost) < left(&first)
-        && second.as_ref().is_ok_and(|(read, _)| !beyond(read));
-    if !better {
-        return first;
-    }
-    second.map(|(mut read, named)| {
-        read.assumed.extend(linked);
-        (read, named)
-    })
-}
-
-/// How many things of the one that something is said of the other has not.
-fn lost_things(first: &Understanding, second: &Understanding) -> usize {
-    let says = |of: &&Resource| {
-        of.fields.len() > 1 || first.resources.iter().flat_map(|one| &one.fields).any(|field| field.references.as_ref() == Some(&of.path))
-    };
-    let ends = |one: &Resource, other: &Resource| one.singular.rsplit(' ').next() == other.singular.rsplit(' ').next();
-    first.resources.iter().filter(says).filter(|one| !second.resources.iter().any(|other| ends(one, other))).count()
-}
-
-/// How much of it is left out, or is hardly what was meant.
-fn doubts(of: &Understanding, sentence: &str) -> usize {
-    let left: usize = of.not_understood.iter().map(|left| left.split(' ').count()).sum();
-    let named = sentence.to_lowercase();
-    let unsaid =
-        of.resources.iter().filter(|one| one.fields.len() == 1 && one.fields[0].name == "name" && !named.contains(&one.plural)).count();
-    let long = of.resources.iter().flat_map(|one| &one.fields).filter(|field| field.name.split('_').count() > 3).count();
-    let named = kinds::named(sentence);
-    let other = named != "app" && !named.contains(&of.kind.to_string());
-    left + 4 * unsaid + 3 * long + if other { 5 } else { 0 }
+    Ok(sentence)
 }
 
 /// What it says, said as in `sentence`.
@@ -221,8 +176,17 @@ fn list_lost(sentence: &str, of: &mut Understanding) {
 /// The template of REST APIs that are built in it.
 const FASTAPI: &str = "fastapi-api";
 
-/// Whether its kind has what was asked for.
+const FIELDS_MOST: usize = 40;
+const RESOURCES_MOST: usize = 20;
+
+/// Whether its kind has what was asked for, and no more of it than the templates take.
 pub(crate) fn fits(of: &Understanding) -> Result<(), Refusal> {
+    if of.resources.len() > RESOURCES_MOST {
+        return refuse(format!("It names {} kinds of thing; the templates take {RESOURCES_MOST}", of.resources.len()));
+    }
+    if let Some(resource) = of.resources.iter().find(|resource| resource.fields.len() > FIELDS_MOST) {
+        return refuse(format!("It names {} fields of {}; the templates take {FIELDS_MOST}", resource.fields.len(), resource.plural));
+    }
     let without = |block: &&Block| match of.kind {
         Kind::DataPipeline => !matches!(block, Block::Search | Block::Pagination),
         _ => of.template == FASTAPI && **block == Block::Websocket,
@@ -347,7 +311,7 @@ fn of_kind(kind: Kind, blocks: &[Block], plan: &plan::Plan) -> Vec<&'static str>
 }
 
 /// `Products and warehouses API`
-fn title(kind: Kind, things: &str) -> String {
+pub(crate) fn title(kind: Kind, things: &str) -> String {
     let mut letters = things.chars();
     let capitalised = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default();
     match kind {

@@ -29,7 +29,6 @@ pub(super) struct Described {
     implied: bool,
 }
 
-const RESOURCES_MOST: usize = 20;
 const NAME_WORDS: usize = 3;
 
 /// What a thing holds that is named instead of it: "a guest book" is for entries.
@@ -101,9 +100,6 @@ pub(super) fn read(sentence: &str, whole: Option<&str>) -> Result<Read, Refusal>
         } else {
             named
         });
-    }
-    if read.resources.len() > RESOURCES_MOST {
-        return refuse(format!("It names {} kinds of thing; the templates take {RESOURCES_MOST}", read.resources.len()));
     }
     Ok(read)
 }

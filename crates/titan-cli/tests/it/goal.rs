@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use titan_testkit::eventually;
 
 use crate::stack::{Stack, processes, read};
 
@@ -19,12 +20,13 @@ async fn a_sentence_becomes_a_living_app() {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     for part in
-        ["Understood  rest-api for todos: title (text, required)", "53 passed", "0 finding(s)", "Write todos as a REST API", "qa@dev"]
+        ["Understood  rest-api for todos: title (text, required)", "54 passed", "0 finding(s)", "Write todos as a REST API", "qa@dev"]
     {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
     the_app_works(&stack).await;
     a_second_release_takes_over_with_the_data(&stack).await;
+    what_it_uses_is_told(&stack).await;
     the_code_can_be_cloned_but_not_pushed(&stack);
     evidence_and_reasons_are_shown(&stack);
     refusals_are_clear(&stack);
@@ -61,6 +63,18 @@ async fn a_second_release_takes_over_with_the_data(stack: &Stack) {
     assert_eq!((status, &made["id"]), (201, &json!(2)), "{made}");
 }
 
+async fn what_it_uses_is_told(stack: &Stack) {
+    let used = |of: &str| {
+        let deployments = stack.titan_json(&["deployments"]);
+        deployments["items"].as_array().unwrap().iter().filter_map(|d| d["health"]["day"][of].as_u64()).sum::<u64>()
+    };
+    // Of the three items that were sent, and the answers.
+    let told = async || (used("received_bytes") > 60 && used("sent_bytes") > 300 && used("disk_bytes") > 4_096).then_some(());
+    eventually("disk and network", told).await;
+    let status = text(&stack.titan(&["status"]).stdout);
+    assert!(status.contains("DISK") && status.contains("OUT 24H"), "{status}");
+}
+
 fn the_code_can_be_cloned_but_not_pushed(stack: &Stack) {
     let project = stack.titan_json(&["projects"])["items"][0].clone();
     let url = format!("{}{}", stack.url, project["repository"].as_str().unwrap());
@@ -85,7 +99,7 @@ fn evidence_and_reasons_are_shown(stack: &Stack) {
     let tasks = stack.titan_json(&["tasks"]);
     let verify = tasks["items"].as_array().unwrap().iter().find(|t| t["kind"] == "verify").unwrap();
     let shown = text(&stack.titan(&["task", verify["id"].as_str().unwrap(), "--output"]).stdout);
-    for part in ["in_progress", "best of 1 with a score of", "tests", "security", "own uid", "Ran 53 tests"] {
+    for part in ["in_progress", "best of 1 with a score of", "tests", "security", "own uid", "Ran 54 tests"] {
         assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
     }
 }
@@ -127,7 +141,7 @@ fn the_demo_shows_the_whole_way_and_leaves_nothing_behind() {
     let output = crate::stack::titan().arg("demo").env("TITAN_HOME", home.path()).output().unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    for part in ["Understood", "53 passed", "0 finding(s)", "git clone", "Duration", "201 {", "422 {", "Everything it started is stopped."]
+    for part in ["Understood", "54 passed", "0 finding(s)", "git clone", "Duration", "201 {", "422 {", "Everything it started is stopped."]
     {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
