@@ -254,7 +254,10 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     // "an age of 18 or older", "a break of 15 or 30 minutes", "(in euros, never negative)": no lists of texts.
     let speaks = |part: &String| {
         let (first, rest) = part.split_once(' ').unwrap_or((part, ""));
-        ["older", "younger", "more", "less", "never"].contains(&first) || (first == "in" && super::field_type::UNITS.contains(&rest))
+        let lower = part.to_lowercase();
+        [" by default", " at most", "starts at "].iter().any(|said| lower.contains(said))
+            || ["older", "younger", "more", "less", "never"].contains(&first)
+            || (first == "in" && super::field_type::UNITS.contains(&rest))
     };
     let few = found.len() < 3 && found.iter().all(|part| part.starts_with(|c: char| c.is_ascii_digit()));
     if found.iter().any(speaks) || few {

@@ -56,7 +56,7 @@ pub(crate) const UNITS: &[&str] = &[
 /// A type said in so many words.
 pub(crate) fn type_named(word: &str) -> Option<FieldType> {
     Some(match word {
-        "text" | "string" => FieldType::Text,
+        "text" | "string" | "str" => FieldType::Text,
         "integer" | "int" | "whole number" => FieldType::Integer,
         "number" | "decimal" | "decimal number" | "float" | "money" => FieldType::Number,
         "boolean" | "bool" | "flag" | "yes/no" | "y/n" | "yes or no" | "true/false" => FieldType::Boolean,
@@ -281,6 +281,9 @@ const NUMBERED: &[&str] = &[
     "lot",
     "unit",
     "meter",
+    "imo",
+    "norad",
+    "microchip",
 ];
 
 /// The type, and whether the words say it. Takes words off that only name the type.

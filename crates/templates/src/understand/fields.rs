@@ -116,6 +116,8 @@ fn take_one<'a>(words: &mut [&'a str], one: &'a str) {
 /// Whether it is a file by its name: "a photo", "the signed scan".
 pub(crate) fn is_file(field: &Field) -> bool {
     const NAMES: &[&str] = &[
+        "snapshot",
+        "sketch",
         "photo",
         "photos",
         "picture",
@@ -318,7 +320,7 @@ impl About {
         given.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| {
             match part.trim_start_matches("must be ") {
                 "required" | "mandatory" => self.required = Some(true),
-                "optional" | "nullable" | "not required" | "not mandatory" => self.required = Some(false),
+                "optional" | "opt" | "nullable" | "not required" | "not mandatory" => self.required = Some(false),
                 "unique" => self.unique = true,
                 part => match type_named(part) {
                     Some(named) => self.named = Some(named),

@@ -81,6 +81,25 @@ const OTHERS: &[&str] = &[
     "platformer",
 ];
 
+/// What is written, and no program.
+const DOCUMENTS: &[&str] = &[
+    "policy",
+    "essay",
+    "article",
+    "poem",
+    "letter",
+    "report",
+    "documentation",
+    "document",
+    "story",
+    "blog post",
+    "email",
+    "speech",
+    "song",
+    "manual",
+    "press release",
+];
+
 /// What is built where no kind is named: people see something at once, and programs have the same under /api.
 const UNNAMED: Kind = Kind::WebApp;
 /// Nouns for the whole, where no kind is named: "a todo app", "an inventory system", "something to keep track of plants".
@@ -333,9 +352,24 @@ pub(super) fn refuse_others(sentence: &str) -> Result<(), Refusal> {
     // "for each game" it is kept.
     let kept = |at: usize| ["each", "every"].iter().any(|word| text[..at].trim_end().to_lowercase().ends_with(word));
     let asks = |kind: &&&str| whole(&text, kind).is_some_and(|at| at <= ends && !of(kind, at) && !kept(at) && !lent(kind, at));
-    let Some(kind) = OTHERS.iter().find(asks) else { return Ok(()) };
+    // "a mobile app, whose backend you should build"
+    let backend = named(sentence) == "mobile backend";
+    let app = |kind: &&&str| backend && ["mobile app", "android app", "ios app"].contains(*kind);
+    let found = OTHERS.iter().filter(asks).find(|kind| !app(kind)).copied().or_else(|| document(&text, ends));
+    let Some(kind) = found.as_ref() else { return Ok(()) };
     let shown = if *kind == "graphql" { "GraphQL" } else { kind };
-    refuse(format!("A {shown} is not something the templates build"))
+    let article = if shown.starts_with(['a', 'e', 'i', 'o']) { "An" } else { "A" };
+    refuse(format!("{article} {shown} is not something the templates build"))
+}
+
+/// "Write a privacy policy for an app": a text is asked for.
+fn document(text: &str, ends: usize) -> Option<&'static str> {
+    let first = text.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let found = DOCUMENTS
+        .iter()
+        .find(|kind| ["write", "draft", "compose"].contains(&first.as_str()) && whole(text, kind).is_some_and(|at| at <= ends));
+    let api = ["api", "app", "backend", "service", "microservice", "pipeline", "website"].iter().filter_map(|word| whole(text, word)).min();
+    found.filter(|kind| api.is_none_or(|api| whole(text, kind).is_some_and(|at| at < api))).copied()
 }
 
 /// Where the phrase stands as words of its own.

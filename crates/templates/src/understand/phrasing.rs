@@ -76,6 +76,8 @@ const BLOCKS: &[(&str, Block)] = &[
 
 /// Before anything else, for lists come after it.
 const FIRST: &[(&str, &str)] = &[
+    (r",? please(?P<end>[!.,;])", "$end"),
+    (r"\b(?P<who>they|we|it|each|who|which|i)(?:'ve|'s| have| has) got\b", "$who have"),
     (
         r"^(?:please )?(?:load|import|read|ingest|take) (?P<what>[\w-]+)\.(?P<format>csv|jsonl?)(?P<when>(?: \w+){0,3}): ",
         "A data pipeline that loads $what from a $format file$when. $what have ",
@@ -378,6 +380,10 @@ pub(super) fn compiled<T: Copy>(said: &[(&str, T)], words: &[(&str, &str)]) -> V
 /// Defaults behind what may be a list of values.
 const DEFAULTS: &[(&str, &str)] = &[
     (r",? with (?:a )?default(?: value)?(?: of|:)? (?P<value>[\w.-]+)", " (default $value)"),
+    (
+        r",? which (?:is|starts) (?:at )?(?P<value>true|false|on|off|\d+) (?:to begin with|at first|initially|from the start)\b",
+        " (default $value)",
+    ),
     (r",? (?:which is |that is |being )?(?P<value>on|off|true|false|yes|no|\d+) by default\b", " (default $value)"),
 ];
 static DEFAULT: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(DEFAULTS, WORDS));

@@ -157,7 +157,7 @@ fn no_words_break_the_reader() {
     let held_out =
         ["2", "3", "4", "5", "6"].into_iter().flat_map(|set| ["goals", "changes"].map(|file| format!("held-out/{set}/{file}.txt")));
     let mut sentences: Vec<Vec<String>> = Vec::new();
-    for file in held_out.chain(["development/1/goals.txt".to_owned()]) {
+    for file in held_out.chain(["development/1/goals.txt", "development/2/goals.txt"].map(str::to_owned)) {
         let text = std::fs::read_to_string(evaluation.join(file)).unwrap();
         sentences.extend(text.lines().map(|line| line.split(' ').skip(1).map(str::to_owned).collect()));
     }

@@ -149,6 +149,10 @@ pub(super) fn understood(understanding: &Value) -> Vec<String> {
         says.extend((!choices.is_empty()).then(|| format!("one of {}", choices.join(" | "))));
         let bounds = [("least", "at least"), ("most", "at most")].into_iter().filter(|(bound, _)| !f[*bound].is_null());
         says.extend(bounds.map(|(bound, words)| format!("{words} {}", f[bound].as_f64().unwrap_or(0.0))));
+        says.extend((!f["default"].is_null()).then(|| match f["type"].as_str() {
+            Some("boolean") => format!("default {}", f["default"] != 0),
+            _ => format!("default {}", text(f, "default")),
+        }));
         if let Some(path) = f["references"].as_str() {
             says[0] = format!("one of the {path}");
         }

@@ -35,6 +35,8 @@ use crate::store::{deployments, proxies};
 const HELD_MOST: Duration = Duration::from_secs(45);
 /// The routes are read so often, should nobody ask for it.
 const EVERY: Duration = Duration::from_secs(1);
+/// For a name that is not known they are read anew when they are older.
+const FRESH: Duration = Duration::from_millis(100);
 
 pub(crate) struct Door {
     db: DatabaseConnection,
@@ -43,8 +45,8 @@ pub(crate) struct Door {
     url: String,
     routes: ArcSwap<Routes>,
     changed: watch::Sender<()>,
-    /// What was read first is used first.
-    reading: Mutex<()>,
+    /// What was read first is used first. When that was.
+    reading: Mutex<Option<Instant>>,
     in_flight: InFlight,
     meter: Meter,
     started: Instant,
@@ -78,7 +80,21 @@ impl Door {
 
     /// Reads the routes; requests go by them from now on.
     async fn read(&self) -> Result<()> {
-        let _reading = self.reading.lock().await;
+        self.read_when_older(Duration::ZERO).await
+    }
+
+    async fn read_when_older(&self, than: Duration) -> Result<()> {
+        let mut read_at = self.reading.lock().await;
+        if read_at.is_some_and(|at| at.elapsed() < than) {
+            return Ok(());
+        }
+        let read = self.read_rows().await;
+        // Tried or read: whoever waited meanwhile need not ask once more.
+        *read_at = Some(Instant::now());
+        read
+    }
+
+    async fn read_rows(&self) -> Result<()> {
         let rows = deployments::routes(&self.db, &self.host).await?;
         if !self.routes.load().same(&rows) {
             let routes = Routes::new(rows, &self.routes.load());
@@ -89,6 +105,17 @@ impl Door {
             self.changed.send_replace(());
         }
         Ok(())
+    }
+
+    /// Whether there is an app of this name. Who was told of one may ask before this one is.
+    async fn knows(&self, name: &str) -> bool {
+        if self.routes.load().knows(name) {
+            return true;
+        }
+        if let Err(error) = self.read_when_older(FRESH).await {
+            tracing::warn!(%error, "the routes are as they were");
+        }
+        self.routes.load().knows(name)
     }
 
     /// Requests go by the routes as they are now. Whether nothing is on its way to `port` any more, after a while at the most.
@@ -183,10 +210,12 @@ pub(crate) fn route_name(project_slug: &str, environment: &str) -> String {
 async fn forward(State(door): State<Arc<Door>>, mut request: Request) -> Response<Body> {
     let path = request.uri().path();
     let (name, rest) = path.trim_start_matches('/').split_once('/').map_or((path.trim_start_matches('/'), None), |(n, r)| (n, Some(r)));
+    if !door.knows(name).await {
+        return unknown(name);
+    }
     if rest.is_none() {
         // Relative links of the app need the slash.
-        let known = door.routes.load().knows(name);
-        return if known { Redirect::permanent(&format!("/{name}/")).into_response() } else { unknown(name) };
+        return Redirect::permanent(&format!("/{name}/")).into_response();
     }
     let Some((way, on_its_way)) = door.way(name).await else { return unknown(name) };
     if way.held {

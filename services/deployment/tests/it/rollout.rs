@@ -328,6 +328,10 @@ async fn apps_are_reached_while_the_service_is_away_and_a_trial_goes_on_when_it_
     assert_eq!(begun, 1, "it was not begun anew: {failed:?}");
     two.service.stop().await;
     assert_eq!(body(&format!("{url}/boxes/")).await.as_deref(), Some("version 1"), "nobody but the proxy is there");
+    // Who asks for a name that it does not know yet is not sent away before it has looked.
+    fixture.database.execute("UPDATE deployment.deployment SET project_slug = 'crates' WHERE state = 'running'").await;
+    assert_eq!(body(&format!("{url}/crates/")).await.as_deref(), Some("version 1"));
+    assert_eq!(reqwest::get(format!("{url}/nobody/")).await.unwrap().status(), 404);
     proxy.stop().await;
     assert_eq!(fixture.database.count("SELECT count(*) FROM deployment.proxy").await, 0);
 }

@@ -227,7 +227,8 @@ impl Said<'_> {
             end -= 1;
         }
         let with = ["with", "having"].contains(&verb.as_str());
-        let listed = end > 1 && said[end - 1] == "," && (end < at || (with && words::is_many(&self.lower(end - 2))));
+        let alone = with || ["identified", "described", "defined"].contains(&verb.as_str());
+        let listed = end > 1 && said[end - 1] == "," && (end < at || (alone && words::is_many(&self.lower(end - 2))));
         end -= usize::from(listed);
         let sure = with || ["has", "have"].contains(&verb.as_str()) || verb.contains(' ');
         // "implemented with"
@@ -275,10 +276,22 @@ impl Said<'_> {
             let (list, name) = ((at + 5).min(self.words.len()), words::singular(&self.lower(at + 2)));
             return Some((Some(Head { from: at, list, ends: None, name }), list));
         }
+        let most = self.words.len();
+        // "For a bridge, its name and its span shall be stored"
+        if self.is(at, &["for"]) && self.is(at + 1, &["a", "an", "each", "every", "the"]) {
+            let ends = (at + 4..most.saturating_sub(1))
+                .find(|end| self.is(*end, &["be", "are", "is"]) && self.is(end + 1, &["stored", "recorded", "kept", "saved"]));
+            let list = (at + 3..most.min(at + 6)).find(|list| self.words[*list] == ",");
+            if let (Some(ends), Some(list)) = (ends, list)
+                && let Some((_, name, _)) = name_before(self.words, list)
+            {
+                let modal = usize::from(self.is(ends - 1, &["shall", "must", "should", "will"]));
+                return Some((Some(Head { from: at, list: list + 1, ends: Some((ends - modal).max(list + 1)), name }), ends + 2));
+            }
+        }
         if !self.is(at, &["for", "of"]) || !self.is(at + 1, &["each", "every"]) {
             return None;
         }
-        let most = self.words.len();
         let end = (at + 3..most.min(at + 5)).find(|end| self.words[*end] == "," || is_in(NO_NAME, &self.lower(*end)))?;
         let verb = (end..most.min(end + 7)).rev().find(|verb| self.is(*verb, KNOWING))?;
         let (_, name, _) = name_before(self.words, end)?;

@@ -41,11 +41,11 @@ const ASKED: &[(&str, Block)] = &[
         Block::FileUpload,
     ),
     (
-        r"\blive updates?\b|\breal-?time\b|\b(?:see|changes?|updates?) [\w ]*\blive\b|\brefresh(?:es)? by itself\b|\bwebsockets?\b",
+        r"\blive updates?\b|\breal-?time\b|\b(?:see|changes?|updates?) [\w ]*\blive\b|\brefresh(?:es)? by itself\b|\b(?:arrive|appear|show up|be|come) live\b|\bwebsockets?\b",
         Block::Websocket,
     ),
     (
-        r"\b(?:card|online) payments?\b|\bpay (?:by card|online|in advance)\b|\bonline payment\b|\bwith payments?\b|: [^.]*\bpayments\b",
+        r"\b(?:card|online) payments?\b|\b(?:pay|paid) (?:by card|online|in advance)\b|\bonline payment\b|\bwith payments?\b|: [^.]*\bpayments\b",
         Block::Payment,
     ),
 ];
@@ -80,7 +80,14 @@ static BETWEEN_DASHES: LazyLock<Option<Regex>> =
 /// The text with what is parted by dashes, arrows and the like said in words.
 fn plain(sentence: &str) -> String {
     let text = sentence.replace(['“', '”', '"'], "").replace('’', "'").replace(" & ", " and ").replace(" w/ ", " with ");
-    let text = text.replace(" -> ", ": ").replace(" = ", ": ").replace("...", ". ").replace(", i.e. ", ": ").replace("e.g. ", "");
+    let text = text
+        .replace(" --> ", ". ")
+        .replace(", of course,", ",")
+        .replace(" -> ", ": ")
+        .replace(" = ", ": ")
+        .replace("...", ". ")
+        .replace(", i.e. ", ": ")
+        .replace("e.g. ", "");
     let text = FROM_FILES.as_ref().map_or(text.clone(), |from| from.replace_all(&text, "").into_owned());
     let replaced = |text: String, pattern: &Option<Regex>, read: &str| match pattern {
         Some(pattern) => pattern.replace_all(&text, read).into_owned(),
@@ -157,10 +164,8 @@ impl Read {
         for (n, head) in heads.iter().enumerate() {
             let next = heads.get(n + 1).map_or(said.len(), |next| next.from);
             let ends = head.ends.unwrap_or(next).min(next).max(head.list);
-            let mut list = match head.ends {
-                Some(_) => bracket(&said[head.list]).and_then(|of| inside.get(of)).cloned().unwrap_or_default(),
-                None => joined(&said[head.list..ends]),
-            };
+            let inside = head.ends.and_then(|_| inside.get(bracket(said.get(head.list)?)?));
+            let mut list = inside.cloned().unwrap_or_else(|| joined(&said[head.list..ends]));
             // "…, and belongs to a podcast with a title"
             if let (Some(next), Some(tail)) = (heads.get(n + 1), LEADING.as_ref().and_then(|leading| leading.find(&list))) {
                 let to = next.name.clone();
@@ -305,7 +310,7 @@ fn trimmed(text: &str) -> &str {
     loop {
         let before = text;
         text = text.trim_matches([',', ';', '.', ':', ' ']);
-        for word in [" and", " where", " so", " plus", " for", " the", " each", " with"] {
+        for word in [" and", " where", " so", " plus", " for", " the", " each", " with", " whereas", " while", " then"] {
             text = text.strip_suffix(word).unwrap_or(text);
         }
         for word in [
