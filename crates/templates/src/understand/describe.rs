@@ -23,7 +23,9 @@ pub(super) fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &
                 said.push("No fields were named: each gets a name".to_owned());
                 parsed.fields.push(fields::text("name", true));
             }
-            require_one(&mut parsed.fields, &parsed.said_required, &mut said);
+            if !parsed.fields.is_empty() {
+                require_one(&mut parsed.fields, &parsed.said_required, &mut said);
+            }
             let about = |assumption: String| if several { format!("{}: {assumption}", resource.plural) } else { assumption };
             assumed.extend(said.into_iter().map(about));
         } else if let Some(twice) = parsed.fields.iter().find(|field| resource.field(&field.name).is_some()) {
