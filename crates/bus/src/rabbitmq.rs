@@ -184,11 +184,18 @@ impl Transport for RabbitMq {
         let send = async {
             let properties = BasicProperties::default().with_delivery_mode(2).with_content_type("application/x-protobuf".into());
             let channel = self.publisher().await?;
-            channel.basic_publish(self.exchange().into(), name.into(), BasicPublishOptions::default(), batch, properties).await?.await
+            // What no queue takes comes back, and is not thought of as kept.
+            let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+            channel.basic_publish(self.exchange().into(), name.into(), options, batch, properties).await?.await
         };
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send).await;
         match outcome {
-            Ok(Ok(Confirmation::Ack(_))) => Ok(()),
+            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
+            Ok(Ok(Confirmation::Ack(Some(_)))) => {
+                // The next connection declares the queues anew.
+                self.publisher.lock().await.take();
+                Err(PublishError::Unavailable("no queue of the broker took it".into()))
+            }
             Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => {
                 Err(PublishError::Unavailable("the broker did not take it".into()))
             }

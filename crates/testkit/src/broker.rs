@@ -18,6 +18,14 @@ impl Broker {
         let (_connection, channel) = connect().await;
         take(&channel, &self.prefix).await
     }
+
+    /// As if the broker had lost them.
+    pub async fn lose_queues(&self) {
+        let (_connection, channel) = connect().await;
+        for queue in titan_bus::QUEUES {
+            channel.queue_delete(format!("{}.{}", self.prefix, queue.name).into(), QueueDeleteOptions::default()).await.unwrap();
+        }
+    }
 }
 
 impl Drop for Broker {

@@ -193,6 +193,21 @@ async fn rabbitmq_keeps_what_was_published_before_the_first_start_of_a_consumer(
 }
 
 #[tokio::test]
+async fn rabbitmq_takes_nothing_for_kept_that_no_queue_took() {
+    titan_testkit::install_tls();
+    let broker = Broker::default();
+    let bus: Bus = Arc::new(RabbitMq::new(&amqp_url(), &broker.prefix));
+    publish(&bus, "task.completed", &["1"]).await.unwrap();
+    broker.lose_queues().await;
+    assert!(matches!(publish(&bus, "task.completed", &["2"]).await, Err(PublishError::Unavailable(_))));
+    publish(&bus, "task.completed", &["2"]).await.unwrap();
+    let all = Recorder::answering(vec![]);
+    let consumer = consume(&bus, &GATEWAY_EVENTS, &all).await;
+    all.wait_for(&["2"]).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn rabbitmq_sends_what_is_rejected_to_the_dead_letters() {
     titan_testkit::install_tls();
     let broker = Broker::default();

@@ -9,7 +9,7 @@ use super::phrasing::{self, compiled};
 use super::{asides, sections, words};
 
 /// Words that name what has a few values.
-const FEW: &str = "status|state|action|zone|level|size|type|kind|category|grade|stage|phase|severity|condition|difficulty|role|gender|priority|mood|shift|result|outcome|tier|plan";
+const FEW: &str = "status|state|action|form|family|channel|method|zone|level|size|type|kind|category|grade|stage|phase|severity|condition|difficulty|role|gender|priority|mood|shift|result|outcome|tier|plan";
 const READ: &str = "ingests?|loads?|imports?|reads?|takes?|process(?:es)?|fetch(?:es)?|pulls?(?: in)?|picks? up|consumes?|parses?";
 const KEPT: &str = "assigned|let|rented|lent|given|sold|linked|tied|attached|allocated|booked|owned|run|led|managed|handled|taught|hosted|kept|\
     stored|located|placed|done|supervised|written|made|created|taken|reported|logged|recorded|filed|raised|grown|planted|housed|served|working|employed|based|enrolled|registered|stationed|organised|organized";

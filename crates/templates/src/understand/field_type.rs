@@ -168,6 +168,11 @@ pub(super) const NUMBERS: &[&str] = &[
     "miles",
     "hectares",
     "value",
+    "surcharge",
+    "charge",
+    "bonus",
+    "commission",
+    "penalty",
     "conductivity",
     "tonnes",
     "tons",
@@ -319,7 +324,9 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
         words.remove(0);
         return Some((named, true));
     }
-    if ["email", "e-mail"].iter().any(|email| last.ends_with(email)) || (last == "address" && words.iter().any(|w| w.contains("mail"))) {
+    if ["email", "e-mail"].iter().any(|email| last.ends_with(email))
+        || (words.iter().any(|w| w.contains("mail")) && (last == "address" || words.contains(&"address")))
+    {
         return Some((FieldType::Email, true));
     }
     if ["number", "phone", "plate"].contains(&last) && (last != "number" || NUMBERED.iter().any(|w| words.contains(w))) {

@@ -220,6 +220,8 @@ fn read_words(phrase: &str, said: &[&Constraint]) -> Result<Option<Read>, Refusa
     });
     // "a duration in minutes", "a cooking time in minutes": a number, whatever else the word is.
     let counted = words.len() > 2 && words[words.len() - 2] == "in" && UNITS.contains(&words[words.len() - 1]);
+    // "a size in mm" has parts of one; "a duration in minutes" is counted.
+    let measured = counted && MEASURES.contains(&words[words.len() - 1]);
     if counted {
         words.truncate(words.len() - 2);
     }
@@ -259,7 +261,8 @@ fn read_words(phrase: &str, said: &[&Constraint]) -> Result<Option<Read>, Refusa
     take_one(&mut words, &one);
     let Some((field_type, sure)) = type_of(&mut words, typed) else { return Ok(None) };
     // "a mass in grams"
-    let (field_type, sure) = if counted && !sure { (FieldType::Number, true) } else { (field_type, sure) };
+    let number = counted && (!sure || (measured && field_type == FieldType::Integer));
+    let (field_type, sure) = if number { (FieldType::Number, true) } else { (field_type, sure) };
     if words.is_empty()
         || words.len() > WORDS_MOST
         || words.iter().all(|word| ["to", "of", "in", "from", "with", "for", "by", "on"].contains(word))
@@ -336,6 +339,9 @@ impl About {
 const BESIDE: &[&str] = &["required", "mandatory", "optional", "unique", "and", "is", "that", "which", "must", "be", "it", "field", ","];
 const PROSE: &[&str] =
     &["title", "name", "description", "content", "body", "text", "note", "notes", "comment", "message", "summary", "address", "author"];
+/// What is measured more finely than by ones.
+const MEASURES: &[&str] =
+    &["mm", "cm", "m", "km", "m2", "kg", "g", "grams", "ml", "litres", "liters", "tonnes", "tons", "hectares", "metres", "meters"];
 /// Verbs that say something of another thing.
 const VERBS: &[&str] = &["has", "have", "belong", "belongs", "contain", "contains"];
 /// Words that say something and are part of no name.

@@ -194,8 +194,10 @@ fn bracketed(sentence: &str, behind: &mut String) -> String {
         let before = place.filter(|at| !before[at + 8..].contains(' ')).map_or(before, |at| &before[..at]);
         let list = parted(inside, |c| ",;".contains(c));
         // "a status (waiting, in progress, done)"
-        let values =
-            |name: &str| clauses::has_few(name) && list.iter().all(|part| part.split(' ').count() < 4 && !part.contains(['(', ':']));
+        let values = |name: &str| {
+            (clauses::has_few(name) || (inside.contains(" or ") && !words::is_many(&name.to_lowercase())))
+                && list.iter().all(|part| part.split(' ').count() < 4 && !part.contains(['(', ':']))
+        };
         match name_at_end(before).filter(|(_, name)| are_fields(&list) && !values(name)) {
             Some((at, name)) => {
                 let name = many(&name);

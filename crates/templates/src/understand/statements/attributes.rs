@@ -52,6 +52,7 @@ const ITEMS: &[(&str, &str)] = &[
     ),
     (r"\bhow much (?:it|they|that) costs?\b", "price"),
     (r"\bthe (?:moment|time) (?:it|they|he|she|that) (?:was |were )?(?P<did>[a-z]+)(?: (?:to|on|at))?\b", "$did at (datetime)"),
+    (r"\bthe (?:day|date) (?:on|from) which (?:it|they|he|she) (?:was |were |is |are )?(?P<did>[a-z]+)\b", "$did on (date)"),
     (r"\bthe (?:day|date) (?:it|they|he|she|that) (?:was |were )?(?P<did>[a-z]+)(?: (?:to|on|at))?\b", "$did on (date)"),
     (
         r"\bthe (?P<what>[a-z]+) (?:they|it|which it|that it) (?:is |are )?(?:sits?|kept|stored|lives?|stands?|belongs?)(?: (?:in|on|at|to))?\b",

@@ -313,7 +313,9 @@ impl Said<'_> {
         let fields = self.inside.get(of).is_some_and(|inside| sections::are_fields(&items::parted(inside, |c| ",;".contains(c))));
         // "a status (open, closed)"
         let within = last.is_some_and(|head| head.ends.is_none()) && !words::is_many(&before);
-        let named = listed_before(self.words, at).filter(|(.., clear)| *clear && fields && !within && !clauses::has_few(&before));
+        let values =
+            clauses::has_few(&before) || (self.inside.get(of).is_some_and(|inside| inside.contains(" or ")) && !words::is_many(&before));
+        let named = listed_before(self.words, at).filter(|(.., clear)| *clear && fields && !within && !values);
         Some((named.map(|(from, name, _)| Head { from, list: at, ends: Some(at + 1), name }), at + 1))
     }
 

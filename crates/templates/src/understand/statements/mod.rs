@@ -51,17 +51,6 @@ const ASKED: &[(&str, Block)] = &[
 ];
 static ASKS: LazyLock<Vec<(Regex, Block)>> = LazyLock::new(|| compiled(ASKED, &[]));
 
-fn block_said(block: Block) -> &'static str {
-    match block {
-        Block::Authentication => "login",
-        Block::Search => "search",
-        Block::Pagination => "pagination",
-        Block::FileUpload => "file upload",
-        Block::Websocket => "live updates",
-        Block::Payment => "card payments",
-    }
-}
-
 /// "resource: episode, fields: title"
 static RESOURCE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:resource|entity|model|table): (?P<name>[\w ]+), (?:fields|columns|attributes): ").ok());
@@ -351,15 +340,14 @@ fn said(sentence: &str, things: &[Thing], relations: &[Relation]) -> String {
         said += &plan.every_s.map(|every_s| format!(", every {} minutes", every_s / 60)).unwrap_or_default();
     }
     let padded = format!(" {} ", sentence.to_lowercase());
-    let asked: Vec<&str> = ASKS
+    let asked = ASKS
         .iter()
         .filter(|_| kind != "data pipeline")
         .filter(|(pattern, _)| pattern.find(&padded).is_some_and(|found| !denied(&padded[..found.start()])))
-        .map(|(_, block)| block_said(*block))
-        .collect();
-    let (files, parts): (Vec<&str>, Vec<&str>) = asked.into_iter().partition(|part| *part == "file upload");
+        .map(|(_, block)| *block);
+    let (files, parts): (Vec<Block>, Vec<Block>) = asked.partition(|block| *block == Block::FileUpload);
     if !parts.is_empty() {
-        said += &format!(", with {}", parts.join(" and "));
+        said += &format!(", with {}", parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "));
     }
     if !files.is_empty() {
         said += ". Users can upload files";

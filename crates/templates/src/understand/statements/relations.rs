@@ -114,14 +114,14 @@ fn of_any(all: &str) -> Vec<String> {
     let article = "(?:(?:an?|the|one|each|every|all|some|many|several) )?";
     let having = HAVING.join("|");
     let belongs = format!(
-        r"(?:{BELONGING} )+(?:to|in|at|by|on|for|of|with|from|under|inside|within) (?:(?:exactly |only |at most )?(?:an?|the|one|its|their|a single) )?(?P<to>{all})\b"
+        r"(?:{BELONGING} )+(?:always |only )?(?:to|in|at|by|on|for|of|with|from|under|inside|within) (?:(?:exactly |only |at most )?(?:an?|the|one|its|their|a single) )?(?P<to>{all})\b"
     );
     vec![
         // "Enrolments link a student to a course"
         format!(
             r"\b(?P<one>[a-z]+s|{all}) (?:links?|connects?|ties?|joins?|linking|connecting|is between|are between|between) {article}(?P<to>{all}) (?:to|with|and) {article}(?P<too>{all})\b"
         ),
-        format!(r"\b(?P<one>{all}) (?:(?:can|may|will|is|are|must) )?{belongs}"),
+        format!(r"\b(?P<one>{all}) (?:(?:can|may|will|is|are|must|always|only) )*{belongs}"),
         format!(r"\b(?P<one>{all}) [^,;.]* and (?:is|are|must be) {belongs}"),
         format!(r"\b(?P<one>{all}) (?:live|sit|stand|grow|are kept|are stored) (?:in|on|at) (?P<to>[a-z]+s)(?:$|,|;)"),
         format!(
