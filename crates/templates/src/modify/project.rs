@@ -162,7 +162,7 @@ impl Project {
             }
             if let Some(default) = &default {
                 field.default = Some(fields::value_of(&field, default)?);
-            } else if field.required && field.field_type != FieldType::Boolean {
+            } else if field.required && field.default.is_none() && field.field_type != FieldType::Boolean {
                 let name = &field.name;
                 return refuse(format!("{plural} that are there have no {name}: say \"with a default of …\", or let it be optional"));
             }
@@ -393,7 +393,7 @@ impl Project {
                 if old.fields.is_empty() || self.fresh.contains(&old.identifier) {
                     continue;
                 }
-                if field.required && field.references.is_none() {
+                if field.required && field.default.is_none() && field.references.is_none() {
                     return refuse(format!(
                         "{} that are there have no {}: let it be optional, or add it with a default",
                         old.plural, field.name
@@ -578,6 +578,18 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
     }
     if field.unique && (field.field_type == FieldType::Boolean || !field.choices.is_empty()) {
         return refuse(format!("{} is unique and would have a few values only", was.name));
+    }
+    // New items would have what they may not.
+    if field.field_type != was.field_type {
+        field.default = None;
+    } else if let Some(default) = &field.default {
+        let said = match default {
+            serde_json::Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        if fields::value_of(&field, &said).is_err() {
+            return refuse(format!("Its default of {said} is none of what {} would hold", was.name));
+        }
     }
     Ok(field)
 }

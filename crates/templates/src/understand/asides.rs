@@ -10,20 +10,26 @@ use crate::Block;
 
 const ASKING: &[(&str, Block)] = &[
     (
-        r"\b(?:log(?:s|ged|ging)?|sign(?:s|ed|ing)?)[ -]?(?:in|on|up)\b|\blogins?\b|\bsign-?ups?\b|\b(?:(?:user|own|with an) accounts?|accounts (?:and|with)|and accounts)\b|\bwith (?:an? )?(?:e-?mail and )?passwords?\b",
+        r"\b(?:log(?:s|ged|ging)?|sign(?:s|ed|ing)?)[ -]?(?:in|on|up)\b|\blogins?\b|\bsign-?ups?\b|\b(?:(?:user|own|with an) accounts?|accounts (?:and|with)|and accounts)\b|\bwith (?:an? )?(?:e-?mail and )?passwords?\b|\bauthenticat(?:e|ed|ion)\b",
         Block::Authentication,
     ),
     (r"\bsearch(?:able|ing|es)?\b", Block::Search),
-    (r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:per|a) page\b|\bpage by page\b", Block::Pagination),
     (
-        r"\b(?:upload\w*|attach\w*)(?:\W+\w+){0,3}?\W+(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b",
+        r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpaged\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:per|a) page\b|\bpage by page\b",
+        Block::Pagination,
+    ),
+    (
+        r"\b(?:upload\w*|attach\w*)(?:\W+\w+){0,3}?\W+(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b|\b(?:image|audio|pdf) files?\b|\b(?:photos?|pictures?) of (?:each|every)\b",
         Block::FileUpload,
     ),
     (
-        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:updat\w+|chang\w+|refresh\w*|show\w*|appear\w*|notif\w+)\b.*\b(?:instantly|immediately|right away|as (?:it|they) happens?|without (?:reloading|refreshing))\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b",
+        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:updat\w+|chang\w+|refresh\w*|show\w*|appear\w*|notif\w+)\b.*\b(?:instantly|immediately|right away|as (?:it|they) happens?|without (?:reloading|refreshing))\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b|\b(?:see|arrive|appear|show up|come) (?:\w+ ){0,3}live\b",
         Block::Websocket,
     ),
-    (r"\bpay\w*\b.*\b(?:online|card)\b|\b(?:online|card) payments?\b", Block::Payment),
+    (
+        r"\b(?:pay\w*|paid)\b.*\b(?:online|card)\b|\b(?:online|card) payments?\b|\bpay in advance\b|\bwith payments?\b|^ ?payments? ?$",
+        Block::Payment,
+    ),
 ];
 
 /// What such sentences are made of, beside the names of what is kept.
@@ -53,6 +59,12 @@ static ASKED: LazyLock<Vec<(Regex, Block)>> = LazyLock::new(|| phrasing::compile
 /// Whether it asks for a part that projects have.
 pub(super) fn asks(text: &str) -> bool {
     ASKED.iter().any(|(asking, _)| asking.is_match(text))
+}
+
+/// What it asks for, and does not say is not to be.
+pub(super) fn asked(text: &str) -> impl Iterator<Item = Block> {
+    let wanted = |pattern: &Regex| pattern.find_iter(text).any(|found| !phrasing::denied(&text[..found.start()]));
+    ASKED.iter().filter(move |(pattern, _)| wanted(pattern)).map(|(_, block)| *block)
 }
 
 /// The text without them, what they ask for, and what else they say. `known`: the names of what is there, where it is all about that.

@@ -249,8 +249,10 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     }
     // Without an "or" it may be "the date of birth, a name": only parentheses, and slashes, make a list of it.
     let listed = last || parenthesis;
-    let about_the_field =
-        |part: &String| ["required", "optional", "unique"].contains(&part.as_str()) || super::field_type::type_named(part).is_some();
+    // "(email, sms or push)" are values, "(date or datetime)" are none.
+    let types = found.iter().filter(|part| super::field_type::type_named(part).is_some()).count();
+    let typed = types > 0 && (types == found.len() || !last);
+    let about_the_field = |part: &String| ["required", "optional", "unique"].contains(&part.as_str());
     // "an age of 18 or older", "a break of 15 or 30 minutes", "(in euros, never negative)": no lists of texts.
     let speaks = |part: &String| {
         let (first, rest) = part.split_once(' ').unwrap_or((part, ""));
@@ -265,7 +267,7 @@ fn choices(tokens: &[String]) -> Option<(Constraint, usize)> {
     }
     // "active (yes/no)" is a flag.
     let flag = found.iter().all(|part| ["yes", "no", "y", "n", "true", "false"].contains(&part.to_lowercase().as_str()));
-    if flag || !listed || found.len() < 2 || found.len() > CHOICES_MOST || found.iter().any(about_the_field) {
+    if flag || !listed || found.len() < 2 || found.len() > CHOICES_MOST || typed || found.iter().any(about_the_field) {
         return None;
     }
     let mut choices: Vec<String> = Vec::new();

@@ -37,7 +37,7 @@ pub(crate) fn parse(text: &str, assumed: &mut Vec<String>) -> Result<Parsed, Ref
         }
         if let Some(twice) = parsed.fields.iter().find(|f| f.name == name) {
             if twice.field_type == field_type {
-                if field.unique != twice.unique || required.is_some() || field.most.or(field.least).is_some() {
+                if field.unique != twice.unique || required.is_some() || field.most.or(field.least).is_some() || field.default.is_some() {
                     parsed.not_understood.push(phrase.to_owned());
                 }
                 continue;
@@ -157,9 +157,9 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     // "clicks, 0 by default" are counted.
     if let Some(value) = default.as_deref().filter(|_| !read.sure && read.field.choices.is_empty()) {
         let counted = value.parse::<i64>().ok().map(|_| FieldType::Integer);
-        let flag = ["true", "false", "yes", "no"].contains(&value).then_some(FieldType::Boolean);
-        read.field.field_type = counted.or(flag).unwrap_or(read.field.field_type);
-        read.sure |= counted.or(flag).is_some();
+        let typed = counted.or(flag(value).map(|_| FieldType::Boolean));
+        read.field.field_type = typed.unwrap_or(read.field.field_type);
+        read.sure |= typed.is_some();
     }
     match default.map(|value| value_of(&read.field, &value).map_err(|_| format!("{value} as the default of {}", read.field.name))) {
         // That a flag is off is so anyway.
@@ -170,15 +170,22 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
     Ok(Some(read))
 }
 
+/// "on" and "off", however they are said.
+fn flag(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Some(true),
+        "no" | "false" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 /// What is said to be its value where nobody says any.
 pub(crate) fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, Refusal> {
     let wrong = || Refusal { reason: format!("The default {text:?} cannot be a {} of {}", field.field_type, field.name) };
     let value: serde_json::Value = match field.field_type {
         FieldType::Integer => text.parse::<i64>().map_err(|_| wrong())?.into(),
         FieldType::Number => text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(wrong)?.into(),
-        FieldType::Boolean if ["yes", "true", "on", "no", "false", "off"].contains(&text) => {
-            i32::from(["yes", "true", "on"].contains(&text)).into()
-        }
+        FieldType::Boolean => i32::from(flag(text).ok_or_else(wrong)?).into(),
         FieldType::Text => field.choices.iter().find(|choice| choice.eq_ignore_ascii_case(text)).map_or(text, String::as_str).into(),
         // Whether it is a date, an address or a URL is not checked here.
         _ => return Err(wrong()),
@@ -194,7 +201,7 @@ pub(crate) fn value_of(field: &Field, text: &str) -> Result<serde_json::Value, R
 fn without_default(phrase: &str) -> (String, Option<String>) {
     let found = DEFAULT.as_ref().and_then(|pattern| {
         let found = pattern.captures(phrase)?;
-        let value = found.name("value").or(found.name("first"))?.as_str().to_lowercase();
+        let value = found.name("value").or(found.name("first"))?.as_str().to_owned();
         Some((pattern.replace(phrase, "").replace("( )", "").replace("()", "").replace("(, ", "(").trim().to_owned(), Some(value)))
     });
     found.unwrap_or((phrase.to_owned(), None))

@@ -1,5 +1,9 @@
 //! What kind of project is asked for. What is not built is refused by name.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::scope::{self, find};
 use super::{Refusal, refuse, resources};
 use crate::Kind;
@@ -259,15 +263,16 @@ fn unnamed(sentence: &str, padded: &str, ends: usize) -> Result<Asked, Refusal> 
     refuse("The goal is not understood: it names nothing that could be kept, such as \"todos with a title\"")
 }
 
-/// What it names the project, wherever that stands; "app" where it names no kind.
+/// What it names the project, wherever that stands, and not as a field; "app" where it names no kind.
 pub(super) fn named(sentence: &str) -> &'static str {
     let padded = format!(" {sentence} ");
     let says = |words: &[&str]| words.iter().any(|word| whole(&padded, word).is_some());
-    let phones = says(&["mobile", "phone", "phones", "ios", "android"]);
+    let matches = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(&padded));
+    let fields = scope::first_of(&padded, scope::BEFORE_FIELDS).map_or(padded.len(), |(at, _)| at);
     match () {
-        () if says(&["pipeline", "etl"]) => "data pipeline",
+        () if matches(&PIPELINE) => "data pipeline",
         () if says(&["microservice", "micro service", "micro-service"]) => "microservice",
-        () if phones && says(&["backend", "back end", "server", "server part", "server side", "mobile api"]) => "mobile backend",
+        () if matches(&PHONES) && says(&["backend", "back end", "server"]) => "mobile backend",
         () if says(&["fastapi", "fast api"]) => "FastAPI REST API",
         () if says(&[
             "web app",
@@ -283,36 +288,28 @@ pub(super) fn named(sentence: &str) -> &'static str {
         {
             "web app"
         }
-        // It may be a field.
-        () if whole(&padded[..scope::first_of(&padded, scope::BEFORE_FIELDS).map_or(padded.len(), |(at, _)| at)], "website").is_some() => {
-            "web app"
-        }
-        () if says(&["api", "rest", "crud"]) => "REST API",
-        () if says(&["backend", "back end"]) => "REST API",
+        () if whole(&padded[..fields], "website").is_some() => "web app",
+        () if says(&["api", "rest", "crud", "backend", "back end"]) => "REST API",
         () => "app",
     }
 }
 
+/// "a backend for phones", "a mobile API"; not "a name and a phone", "a mobile number".
+static PHONES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)\b(?:mobile|phone|android|ios|iphone)(?:'s|s')? (?:apps?|application|backend|api|clients?|marketplace|shop|store|platform|service)\b|\b(?:on|from|for) (?:(?:a|the|my|our|their|your) )?(?:mobiles?|phones?|android|ios)\b|[.,:] ?mobile ?[.,:]|\bserver (?:side|part) (?:of|for) (?:\w+ ){0,3}app\b",
+    )
+    .ok()
+});
+/// Not "a pipeline stage".
+static PIPELINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\betl\b|\bpipeline(?:[^\w ]| (?:[^\sa-z]|that|which|for|to|with|where|should|must|of|from|in|on|please|and|named|called|takes?|reads?|loads?|-)|\s*$)").ok()
+});
+
 /// Whether it speaks of something that is to be built, or of what is to be kept.
 pub(super) fn names_whole(sentence: &str) -> bool {
     let padded = format!(" {sentence} ");
-    [
-        "app",
-        "application",
-        "tool",
-        "system",
-        "database",
-        "tracker",
-        "platform",
-        "software",
-        "keep track",
-        "track",
-        "record",
-        "store",
-        "manage",
-    ]
-    .iter()
-    .any(|word| whole(&padded, word).is_some())
+    WHOLES.iter().chain(&["keep track", "track", "record", "manage"]).any(|word| whole(&padded, word).is_some())
 }
 
 pub(super) fn refuse_others(sentence: &str) -> Result<(), Refusal> {
@@ -368,8 +365,9 @@ fn document(text: &str, ends: usize) -> Option<&'static str> {
     let found = DOCUMENTS
         .iter()
         .find(|kind| ["write", "draft", "compose"].contains(&first.as_str()) && whole(text, kind).is_some_and(|at| at <= ends));
-    let api = ["api", "app", "backend", "service", "microservice", "pipeline", "website"].iter().filter_map(|word| whole(text, word)).min();
-    found.filter(|kind| api.is_none_or(|api| whole(text, kind).is_some_and(|at| at < api))).copied()
+    let programs = KINDS.iter().map(|(kind, _)| kind).chain(WHOLES).chain(&["api"]);
+    let program = programs.filter_map(|word| whole(text, word)).min();
+    found.filter(|kind| program.is_none_or(|program| whole(text, kind).is_some_and(|at| at < program))).copied()
 }
 
 /// Where the phrase stands as words of its own.

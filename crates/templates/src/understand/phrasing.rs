@@ -119,6 +119,7 @@ const FIRST: &[(&str, &str)] = &[
         " is required",
     ),
     (r" (?:are|is) (?:mandatory|obligatory)\b", " is required"),
+    (r" (?:have|has|need|needs) to be ", " must be "),
     (r" who can be ", " of "),
     (r"\b(?P<lead>below|above|under|over|than|least|most) zero\b", "$lead 0"),
     (r"\b(?:backend|server) (?:for|of) (?:an?|the|my|our) mobile application\b", "mobile backend"),

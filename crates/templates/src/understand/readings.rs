@@ -14,19 +14,26 @@ const OTHER_KIND: usize = 5;
 const LOST: usize = 6;
 
 pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
-    let first = read_as(sentence, sentence).map(|(read, _)| read);
-    let doubted = |read: &Result<Understanding, Refusal>| read.as_ref().map_or(usize::MAX, |read| doubts(read, sentence));
-    if doubted(&first) == 0 || !may_be_read_again(sentence, first.is_ok()) {
+    let first = read_as(sentence, sentence);
+    // A kind that it has found is none that a field is called like.
+    let kind = match &first {
+        Ok((read, true)) if !phrasing::fastapi(sentence).1 => read.kind.to_string(),
+        _ => kinds::named(sentence).to_owned(),
+    };
+    let first = first.map(|(read, _)| read);
+    let doubted = first.as_ref().map_or(usize::MAX, |read| doubts(read, sentence, &kind));
+    if doubted == 0 || !may_be_read_again(sentence, &kind, first.is_ok()) {
         return first;
     }
-    let Some((second, linked)) = again(sentence).filter(|(second, _)| !scope::is_beyond(sentence, second.kind, &second.blocks)) else {
+    let Some((second, linked)) = again(sentence, &kind).filter(|(second, _)| !scope::is_beyond(sentence, second.kind, &second.blocks))
+    else {
         return first;
     };
     if let Ok(first) = &first {
         // What is only left out in other words is left out as it was said.
         let same = first.resources == second.resources && first.kind == second.kind;
-        let left = doubts(&second, sentence);
-        if (same && left > 0) || left + LOST * lost_things(first, &second) >= doubts(first, sentence) {
+        let left = doubts(&second, sentence, &kind);
+        if (same && left > 0) || left + LOST * lost_things(first, &second) >= doubted {
             return Ok(first.clone());
         }
     }
@@ -34,16 +41,15 @@ pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
 }
 
 /// Of what names no project only what was understood is understood better.
-fn may_be_read_again(sentence: &str, understood: bool) -> bool {
-    let named = kinds::named(sentence);
-    let fits = understood || named != "app" || kinds::names_whole(sentence);
-    fits && kinds::refuse_others(sentence).is_ok() && (!phrasing::fastapi(sentence).1 || named.ends_with("REST API"))
+fn may_be_read_again(sentence: &str, kind: &str, understood: bool) -> bool {
+    let fits = understood || kind != "app" || kinds::names_whole(sentence);
+    fits && kinds::refuse_others(sentence).is_ok() && (!phrasing::fastapi(sentence).1 || kind.ends_with("REST API"))
 }
 
 /// With what is assumed in that.
-fn again(sentence: &str) -> Option<(Understanding, Vec<String>)> {
+fn again(sentence: &str, kind: &str) -> Option<(Understanding, Vec<String>)> {
     let (said, template) = template(politely(sentence));
-    let (again, linked) = statements::again(said)?;
+    let (again, linked) = statements::again(said, kind)?;
     let again = template.map_or(again.clone(), |template| format!("{again}, using the template {template}"));
     Some((read_as(&again, sentence).ok()?.0, linked))
 }
@@ -58,13 +64,67 @@ fn lost_things(first: &Understanding, second: &Understanding) -> usize {
 }
 
 /// How much of it is left out, or is hardly what was meant.
-fn doubts(of: &Understanding, sentence: &str) -> usize {
+fn doubts(of: &Understanding, sentence: &str, kind: &str) -> usize {
     let left: usize = of.not_understood.iter().map(|left| left.split(' ').count()).sum();
     let named = sentence.to_lowercase();
     let unsaid =
         of.resources.iter().filter(|one| one.fields.len() == 1 && one.fields[0].name == "name" && !named.contains(&one.plural)).count();
     let long = of.resources.iter().flat_map(|one| &one.fields).filter(|field| field.name.split('_').count() > 3).count();
-    let named = kinds::named(sentence);
-    let other = named != "app" && !named.contains(&of.kind.to_string());
+    let other = kind != "app" && !kind.contains(&of.kind.to_string());
     left + UNSAID * unsaid + LONG * long + OTHER_KIND * usize::from(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(sentence: &str) -> String {
+        match best(sentence) {
+            Ok(read) => {
+                let things = read
+                    .resources
+                    .iter()
+                    .map(|one| format!("{}: {}", one.path, one.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(" ")));
+                format!("{} {}; {:?}", read.kind, things.collect::<Vec<_>>().join(", "), read.blocks)
+            }
+            Err(refusal) => refusal.reason,
+        }
+    }
+
+    #[test]
+    fn the_reading_that_leaves_less_out_is_taken() {
+        for (sentence, read) in [
+            // The first says it all, whatever a field is called like.
+            ("Backend for contacts with a name and a phone", "REST API contacts: name phone; []"),
+            ("Build a web app for deals with a title and a pipeline stage", "web app deals: title pipeline_stage; []"),
+            (
+                "Build a REST API for visitors with a name, a mobile number and an upload date",
+                "REST API visitors: name mobile_number upload_date; []",
+            ),
+            // The second names what the first does not understand.
+            (
+                "We run a kennel. Dogs with their name and breed, and walks for a dog on a given date. A backend for phones, staff should log in",
+                "mobile backend dogs: name breed, walks: date dog; [Authentication]",
+            ),
+            // It has not what the first has, and is not taken.
+            (
+                "API for books and authors with a name",
+                "It names several kinds of thing (\"books and authors\"), and does not say whose the fields are",
+            ),
+            // Nobody asked for these.
+            (
+                "Web app: notes are attached to a customer and have a text; a customer has a name and whether it was paid in advance",
+                "web app notes: text customer, customers: name paid_in_advance; []",
+            ),
+            ("An employee has a name and many employees. Web app", "web app employees: name; []"),
+            (
+                "Build a microservice in FastAPI for gift vouchers - code, amount",
+                "It asks for FastAPI, in which REST APIs are built and no microservice",
+            ),
+            ("Write a two-page privacy policy for an app that stores names", "A policy is not something the templates build"),
+            ("Write a tool for song requests with a title and an artist", "web app song-requests: title artist; []"),
+        ] {
+            assert_eq!(shown(sentence), read, "{sentence}");
+        }
+    }
 }

@@ -85,6 +85,9 @@ const FEATURES: &[(&str, &str)] = &[
     ("broadcast", "broadcasts"),
 ];
 
+/// What ends the name of a field that begins with a feature.
+const OF_FIELDS: &[&str] = &["date", "dates", "time", "day", "status", "count", "method", "amount", "number"];
+
 /// Refuses what is recognised as beyond the templates.
 pub(crate) fn check(sentence: &str, kind: Kind) -> Result<(), Refusal> {
     let Some(name) = feature(sentence, kind) else { return Ok(()) };
@@ -125,7 +128,10 @@ fn feature(sentence: &str, kind: Kind) -> Option<&'static str> {
     let text = padded(sentence);
     // "file uploads" is "file upload"; what follows "without" is not asked for.
     let asked = text.split(" without ").next().unwrap_or(&text);
-    let asks = |phrase: &str| asked.contains(&format!(" {phrase} ")) || asked.contains(&format!(" {phrase}s "));
+    // "An upload date" is a field.
+    let field = |behind: &str| OF_FIELDS.contains(&behind.split(' ').next().unwrap_or_default());
+    let says = |phrase: &str| asked.match_indices(phrase).any(|(at, _)| !field(&asked[at + phrase.len()..]));
+    let asks = |phrase: &str| says(&format!(" {phrase} ")) || says(&format!(" {phrase}s "));
     let loads = |phrase: &str| kind == Kind::DataPipeline && ["import", "export"].contains(&phrase);
     // "payments have an amount", "an API for payments": they are kept.
     let kept = |phrase: &str| {

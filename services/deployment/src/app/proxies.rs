@@ -11,7 +11,7 @@ use titan_proto::latency::quantile_ms;
 use tonic::transport::{Channel, Endpoint};
 
 use super::App;
-use crate::domain::rollout::{Did, REQUESTS_LEAST};
+use crate::domain::rollout::{Did, rival};
 use crate::proxy::routes::IDLE_WITHIN;
 use crate::store::proxies;
 
@@ -94,10 +94,9 @@ impl App {
             }
         }
         let up = answers.iter().map(|answer| Duration::from_millis(answer.up_ms)).min();
-        // It may have done otherwise before, at another hour, unless nearly nothing came to it since.
         let beside = did(answers.iter().filter_map(|answer| answer.beside.as_ref()));
         let nth = |n: usize| did(answers.iter().filter_map(|answer| answer.traffic.get(n)));
-        Ok(up.map(|up| (up, [if beside.requests < REQUESTS_LEAST { nth(0) } else { beside }, nth(1)])))
+        Ok(up.map(|up| (up, [rival(nth(0), beside), nth(1)])))
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the processes of apps use.
 
 use std::collections::HashMap;
-use std::fs::DirEntry;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -30,14 +29,21 @@ impl App {
                 Some((row, process, data))
             })
             .collect();
-        let looked_at = move || {
+        let look = move || {
             let used = process::used(&running.iter().map(|(_, process, _)| *process).collect::<Vec<_>>());
-            running
-                .into_iter()
-                .filter_map(|(row, process, data)| Some((row, process, *used.get(&process.pid)?, disk(&data))))
-                .collect::<Vec<_>>()
+            let at = Instant::now();
+            // Versions of one environment share their data.
+            let mut disks: HashMap<PathBuf, u64> = HashMap::new();
+            let mut looked_at = Vec::new();
+            for (row, process, data) in running {
+                if let Some(used) = used.get(&process.pid) {
+                    let disk_bytes = *disks.entry(data).or_insert_with_key(|data| disk(data));
+                    looked_at.push((row, process, *used, disk_bytes));
+                }
+            }
+            (at, looked_at)
         };
-        let looked_at = tokio::task::spawn_blocking(looked_at).await.map_err(Error::internal)?;
+        let (at, looked_at) = tokio::task::spawn_blocking(look).await.map_err(Error::internal)?;
         let (mut usages, mut now) = (Usages::new(), Seen::new());
         for (row, process, used, disk_bytes) in looked_at {
             // Of a process that is seen for the first time only what it uses from now on is known.
@@ -46,13 +52,13 @@ impl App {
                     deployment_id: row.id.to_string(),
                     latencies: vec![0; BUCKETS],
                     cpu_ms: used.cpu_ms.saturating_sub(*cpu_before),
-                    span_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    span_ms: u64::try_from(at.duration_since(*since).as_millis()).unwrap_or(u64::MAX),
                     memory_bytes: used.memory_bytes,
                     disk_bytes,
                     ..Usage::default()
                 });
             }
-            now.insert(row.id, (process, used.cpu_ms, Instant::now()));
+            now.insert(row.id, (process, used.cpu_ms, at));
         }
         *seen = now;
         Ok(usages)
@@ -61,12 +67,36 @@ impl App {
 
 /// What the files below use of the disk. What goes away meanwhile uses nothing.
 fn disk(dir: &Path) -> u64 {
-    let used = |entry: DirEntry| match entry.metadata() {
-        Ok(of) if of.is_dir() => disk(&entry.path()),
-        of => of.map_or(0, |of| of.blocks() * BLOCK),
-    };
-    std::fs::read_dir(dir).into_iter().flatten().flatten().map(used).sum()
+    // The app says how deep it goes.
+    let (mut bytes, mut next) = (0, vec![dir.to_owned()]);
+    while let Some(dir) = next.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(of) if of.is_dir() => next.push(entry.path()),
+                of => bytes += of.map_or(0, |of| of.blocks() * BLOCK),
+            }
+        }
+    }
+    bytes
 }
 
 /// What the system counts a file's blocks in.
 const BLOCK: u64 = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deep_is_counted_and_what_is_linked_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut deep = dir.path().to_owned();
+        deep.extend(std::iter::repeat_n("d", 1_000));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("file"), vec![1; 100_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
+        let bytes = disk(dir.path());
+        assert!((100_000..200_000).contains(&bytes), "{bytes}");
+        assert_eq!(disk(&dir.path().join("nothing")), 0);
+    }
+}

@@ -31,10 +31,15 @@ const ERRORS_LEAST: u64 = 3;
 const ERROR_RATE_MORE: f64 = 0.01;
 const ERROR_RATE_UNKNOWN: f64 = 0.05;
 /// Latencies of few requests say nothing.
-pub(crate) const REQUESTS_LEAST: u64 = 50;
+const REQUESTS_LEAST: u64 = 50;
 /// Its 95th percentile is so many times as long, and so much longer.
 const LATENCY_TIMES: f64 = 1.5;
 const LATENCY_MORE_MS: f64 = 20.0;
+
+/// What a version that is tried out is compared with: what came to the one before it meanwhile, or, of too few requests, `ever`.
+pub(crate) fn rival(ever: Did, meanwhile: Did) -> Did {
+    if meanwhile.requests < REQUESTS_LEAST { ever } else { meanwhile }
+}
 
 /// Why it does worse, in words.
 pub(crate) fn worse(before: Did, new: Did) -> Option<String> {
@@ -69,6 +74,13 @@ mod tests {
 
     fn did(well: u64, errors: u64, p95_ms: f64) -> Did {
         Did { requests: well + errors, errors, p95_ms: Some(p95_ms) }
+    }
+
+    #[test]
+    fn it_is_compared_with_the_same_time_where_enough_came() {
+        let (bad_before, now) = (did(1_000, 500, 900.0), did(60, 0, 5.0));
+        assert!(worse(rival(bad_before, now), did(90, 10, 5.0)).is_some(), "as before is not as meanwhile");
+        assert!(worse(rival(bad_before, did(49, 0, 5.0)), did(90, 10, 5.0)).is_none(), "too few to say");
     }
 
     #[test]

@@ -35,8 +35,8 @@ use crate::store::{deployments, proxies};
 const HELD_MOST: Duration = Duration::from_secs(45);
 /// The routes are read so often, should nobody ask for it.
 const EVERY: Duration = Duration::from_secs(1);
-/// For a name that is not known they are read anew when they are older.
-const FRESH: Duration = Duration::from_millis(100);
+/// Who asks for a name that is not known waits so long for the routes to be read anew.
+const LOOKED_FOR_MOST: Duration = Duration::from_secs(1);
 
 pub(crate) struct Door {
     db: DatabaseConnection,
@@ -45,7 +45,7 @@ pub(crate) struct Door {
     url: String,
     routes: ArcSwap<Routes>,
     changed: watch::Sender<()>,
-    /// What was read first is used first. When that was.
+    /// What was read first is used first. When the last reading began.
     reading: Mutex<Option<Instant>>,
     in_flight: InFlight,
     meter: Meter,
@@ -80,21 +80,13 @@ impl Door {
 
     /// Reads the routes; requests go by them from now on.
     async fn read(&self) -> Result<()> {
-        self.read_when_older(Duration::ZERO).await
-    }
-
-    async fn read_when_older(&self, than: Duration) -> Result<()> {
-        let mut read_at = self.reading.lock().await;
-        if read_at.is_some_and(|at| at.elapsed() < than) {
+        let asked = Instant::now();
+        let mut last_began = self.reading.lock().await;
+        // Begun by another one after this was asked for, it has all that this one is to see.
+        if last_began.is_some_and(|began| began >= asked) {
             return Ok(());
         }
-        let read = self.read_rows().await;
-        // Tried or read: whoever waited meanwhile need not ask once more.
-        *read_at = Some(Instant::now());
-        read
-    }
-
-    async fn read_rows(&self) -> Result<()> {
+        let began = Instant::now();
         let rows = deployments::routes(&self.db, &self.host).await?;
         if !self.routes.load().same(&rows) {
             let routes = Routes::new(rows, &self.routes.load());
@@ -104,6 +96,7 @@ impl Door {
             self.routes.store(Arc::new(routes));
             self.changed.send_replace(());
         }
+        *last_began = Some(began);
         Ok(())
     }
 
@@ -112,7 +105,8 @@ impl Door {
         if self.routes.load().knows(name) {
             return true;
         }
-        if let Err(error) = self.read_when_older(FRESH).await {
+        // It takes longer when the database is away.
+        if let Ok(Err(error)) = tokio::time::timeout(LOOKED_FOR_MOST, self.read()).await {
             tracing::warn!(%error, "the routes are as they were");
         }
         self.routes.load().knows(name)

@@ -101,8 +101,19 @@ struct TrafficOut {
 
 impl From<Option<Traffic>> for TrafficOut {
     fn from(traffic: Option<Traffic>) -> Self {
-        let Traffic { requests, errors, requests_per_s, error_rate, latency_p50_ms, latency_p95_ms, .. } = traffic.unwrap_or_default();
-        let Traffic { cpu_cores, memory_bytes, disk_bytes, received_bytes, sent_bytes, .. } = traffic.unwrap_or_default();
+        let Traffic {
+            requests,
+            errors,
+            requests_per_s,
+            error_rate,
+            latency_p50_ms,
+            latency_p95_ms,
+            cpu_cores,
+            memory_bytes,
+            disk_bytes,
+            received_bytes,
+            sent_bytes,
+        } = traffic.unwrap_or_default();
         Self {
             requests,
             errors,

@@ -90,18 +90,31 @@ fn hour(hour: &Hour) -> proto::Hour {
 }
 
 fn traffic(of: Traffic) -> proto::Traffic {
+    let Traffic {
+        requests,
+        errors,
+        requests_per_s,
+        error_rate,
+        latency_p50_ms,
+        latency_p95_ms,
+        cpu_cores,
+        memory_bytes,
+        disk_bytes,
+        received_bytes,
+        sent_bytes,
+    } = of;
     proto::Traffic {
-        requests: of.requests,
-        errors: of.errors,
-        requests_per_s: of.requests_per_s,
-        error_rate: of.error_rate,
-        latency_p50_ms: of.latency_p50_ms,
-        latency_p95_ms: of.latency_p95_ms,
-        cpu_cores: of.cpu_cores,
-        memory_bytes: of.memory_bytes,
-        disk_bytes: of.disk_bytes,
-        received_bytes: of.received_bytes,
-        sent_bytes: of.sent_bytes,
+        requests,
+        errors,
+        requests_per_s,
+        error_rate,
+        latency_p50_ms,
+        latency_p95_ms,
+        cpu_cores,
+        memory_bytes,
+        disk_bytes,
+        received_bytes,
+        sent_bytes,
     }
 }
 

@@ -106,10 +106,14 @@ pub(super) fn read(text: &str, inside: &[String]) -> String {
         }
     };
     let one = |inside: &String| {
+        let inside = ["one of ", "either "].iter().fold(inside.trim(), |inside, lead| inside.strip_prefix(lead).unwrap_or(inside));
         let parts: Vec<&str> = items::parted(inside, |c| ",|/;".contains(c)).into_iter().map(str::trim).collect();
+        // "(email, sms or push)" are values, "(text, short)" is none.
+        let types = parts.iter().filter(|part| field_type::type_named(&part.to_lowercase()).is_some()).count();
         let listed = parts.len() > 1
             && parts.iter().all(|part| part.split(' ').count() < 4 && !part.contains(['(', ':']))
-            && !parts.iter().any(is_said);
+            && !parts.iter().any(is_said)
+            && (types == 0 || types < parts.len() && inside.contains(" or "));
         match parts.split_last() {
             // "easy, medium or hard" says it already.
             Some(_) if listed && inside.contains(" or ") && !inside.contains('/') => format!("of {inside}"),
@@ -127,10 +131,9 @@ pub(super) fn read(text: &str, inside: &[String]) -> String {
 /// Says something of a field, and is no value.
 fn is_said(part: &&str) -> bool {
     let part = part.to_lowercase();
-    field_type::type_named(&part).is_some()
-        || ["unique", "default", "required", "optional", "mandatory", "not required", "date", "time", "and"]
-            .iter()
-            .any(|said| part.split(' ').any(|word| word == *said))
+    ["unique", "default", "required", "optional", "mandatory", "not required", "date", "time", "and"]
+        .iter()
+        .any(|said| part.split(' ').any(|word| word == *said))
         || part.chars().any(|c| c.is_ascii_digit())
 }
 

@@ -98,11 +98,12 @@ const BEFORE_HAS: &[&str] = &[
 /// Of these a plural is likelier, unless an article comes behind.
 const AMBIGUOUS: &[&str] =
     &["records", "record", "stores", "store", "tracks", "holds", "names", "covers", "cover", "gets", "get", "needs", "need", "keeps"];
+
+/// Of a project: what has that has no field.
 fn is_whole(word: &str) -> bool {
-    const PARTS: &[&str] = &["login", "authentication", "auth", "search", "pagination", "paging", "uploads", "payments"];
-    let word = word.to_lowercase();
-    ["api", "app", "application", "website", "backend", "microservice", "pipeline"].contains(&word.as_str())
-        || PARTS.contains(&word.as_str())
+    const WHOLE: &str =
+        "api app application website backend microservice pipeline login authentication auth search pagination paging uploads payments";
+    is_in(WHOLE, &word.to_lowercase())
 }
 
 /// "members by name and card number", not "search movies by title"
@@ -230,7 +231,7 @@ impl Said<'_> {
         let alone = with || ["identified", "described", "defined"].contains(&verb.as_str());
         let listed = end > 1 && said[end - 1] == "," && (end < at || (alone && words::is_many(&self.lower(end - 2))));
         end -= usize::from(listed);
-        let sure = with || ["has", "have"].contains(&verb.as_str()) || verb.contains(' ');
+        let sure = with || length > 1 || ["has", "have"].contains(&verb.as_str());
         // "implemented with"
         let participle = end > 0 && said[end - 1].ends_with("ed") && verb == "with";
         let one = end > 1 && self.is(end - 2, &["each", "every", "a", "an"]) && ["has", "have", "being"].contains(&verb.as_str());

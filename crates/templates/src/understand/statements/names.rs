@@ -11,12 +11,12 @@ pub(super) const NO_NAME: &str = "a an the each every all any one some our my th
     keep keeping record recording register registering save saving log logging enter entering list listing hold holding handle handling serve serving collect \
     collecting read reading load loading ingest ingesting import importing maintain maintaining take takes use uses using contain contains containing include \
     includes including see show know note add help run runs organise organize plan first second third finally not no new simple small little basic named called \
-    there here two three four along please none course otherwise whereas otherwise hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs count counts sum i.e e.g namely consisting concerning regarding both either";
+    there here two three four along none course otherwise whereas hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs count counts sum i.e e.g namely consisting concerning regarding both either";
 /// Such as these are the whole, or stand for what has something.
 pub(super) const NO_THINGS: &str = "api app application website site service microservice backend pipeline requirement user users people everybody everyone somebody someone staff \
     stuff data information details field fields column columns attribute attributes property properties input resources entity entities model models rows lines extra extras \
     features store stores stack need kind kinds type types example lists html web mobile rest crud fastapi python csv json sqlite something anything nothing nutshell short \
-    summary thing things two duplicate noun entity";
+    summary thing things two duplicate noun";
 /// Such as these are, unless it is said that one of them has something: "a tool has a name".
 pub(super) const WEAK: &str = "system tool project platform software program product person team company business startup club record row line list resource feature part shop clinic school";
 

@@ -48,7 +48,7 @@ impl<'a> Relations<'a> {
                     return found[0].to_owned();
                 }
                 if found.name("many").is_some() {
-                    read.many.push([of.to_owned(), one(&part("many").to_lowercase())]);
+                    read.has_many(of, &one(&part("many").to_lowercase()));
                 }
                 let optional = ["optional", "may not be", "at most"].iter().any(|said| found[0].contains(said));
                 for to in named {
@@ -71,12 +71,11 @@ impl<'a> Relations<'a> {
         for found in self.of_any.iter().flat_map(|pattern| pattern.captures_iter(sentence)) {
             let (of, said) = (one(&found["one"].to_lowercase()), &found[0]);
             if let Some(holder) = found.name("many") {
-                let pair = [one(&holder.as_str().to_lowercase()), of.clone()];
+                let holder = one(&holder.as_str().to_lowercase());
+                read.has_many(&holder, &of);
                 // "is given by one or more speakers", who give many.
-                let both = !HAVING.iter().any(|verb| said.contains(&format!(" {verb} ")));
-                let back = [of.clone(), pair[0].clone()];
-                for pair in std::iter::once(pair).chain(both.then_some(back)).filter(|pair| pair[0] != pair[1]) {
-                    read.many.push(pair);
+                if !HAVING.iter().any(|verb| said.contains(&format!(" {verb} "))) {
+                    read.has_many(&of, &holder);
                 }
             }
             for to in ["to", "too"].iter().filter_map(|part| found.name(part)) {

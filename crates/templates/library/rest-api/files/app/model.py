@@ -17,12 +17,12 @@ class Field:
     most: "int | float | None" = None
     # Path of the resource it is the id of.
     references: "str | None" = None
-    # Of a new one that says nothing of it.
+    # Of one that is made or replaced and says nothing of it.
     default: "str | int | float | bool | None" = None
 
     @property
     def asked(self):
-        """Whether a new one must say it."""
+        """Whether one that is made or replaced must say it."""
         return self.required and self.default is None
 
     @property
