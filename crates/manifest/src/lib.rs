@@ -24,6 +24,21 @@ pub struct Manifest {
     /// None: the data has one shape for ever.
     #[serde(default)]
     pub data: Option<Data>,
+    #[serde(default)]
+    pub hooks: Hooks,
+}
+
+/// Commands that are run in the project's directory, with the app's environment `DATA_DIR`, and `TITAN_APP_URL`, `TITAN_ENVIRONMENT`,
+/// `TITAN_COMMIT` and, where an earlier version was put back, `TITAN_BACK_FROM` set: the commit that served. Each has 120 s.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hooks {
+    /// Once a version is healthy, and before any request comes to it: exit code 0, or it fails and what serves goes on.
+    #[serde(default)]
+    pub verify: Vec<String>,
+    /// Once a version serves; what it printed when it failed is in the history. Run again when it was cut off.
+    #[serde(default)]
+    pub served: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

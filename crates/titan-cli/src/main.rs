@@ -74,6 +74,8 @@ enum Command {
     Status(commands::status::StatusArgs),
     /// The same, live, those that use the most processor time first.
     Top(commands::status::TopArgs),
+    /// What a project's running apps cost in the last 24 hours, and would in a month, by the prices of the monitoring service.
+    Costs(commands::status::CostsArgs),
     /// List deployments with their health.
     Deployments(commands::lists::Args),
     /// Submit tasks, one by its options or many from a JSON file.
@@ -173,6 +175,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,
         Command::Approve(args) => commands::environment::decide(&client()?, "approve", args, cli.json).await,
         Command::Reject(args) => commands::environment::decide(&client()?, "reject", args, cli.json).await,
+        Command::Costs(args) => commands::status::costs(&client()?, args, cli.json).await,
         Command::Status(args) => commands::status::run(&client()?, args, cli.json).await,
         Command::Top(args) => commands::status::top(&client()?, args, cli.json).await,
         Command::Deployments(args) => commands::lists::deployments(&client()?, args, cli.json).await,

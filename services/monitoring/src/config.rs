@@ -13,6 +13,29 @@ pub struct Config {
     #[serde(default)]
     pub telemetry: Telemetry,
     pub probes: Probes,
+    /// Absent: what apps use is shown, and not what it costs.
+    #[serde(default)]
+    pub prices: Option<Prices>,
+}
+
+/// What the cluster costs, as its operator says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// ISO 4217, such as `EUR`.
+    pub currency: String,
+    /// Of one processor for an hour.
+    #[serde(default)]
+    pub core_hour: f64,
+    /// Of a GiB of memory for an hour.
+    #[serde(default)]
+    pub memory_gib_hour: f64,
+    /// Of a GiB on disk for a month of 730 hours.
+    #[serde(default)]
+    pub disk_gib_month: f64,
+    /// Of a GiB that is sent.
+    #[serde(default)]
+    pub sent_gib: f64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -55,6 +78,17 @@ impl Settings for Config {
         }
         if !(1..=3_650).contains(&self.probes.keep_hours_days) {
             problems.push("probes.keep_hours_days: must be 1 to 3650".to_owned());
+        }
+        let Some(Prices { currency, core_hour, memory_gib_hour, disk_gib_month, sent_gib }) = &self.prices else { return };
+        if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
+            problems.push("prices.currency: must be three capital letters, such as EUR".to_owned());
+        }
+        for (name, price) in
+            [("core_hour", core_hour), ("memory_gib_hour", memory_gib_hour), ("disk_gib_month", disk_gib_month), ("sent_gib", sent_gib)]
+        {
+            if !(price.is_finite() && *price >= 0.0) {
+                problems.push(format!("prices.{name}: must be 0 or more"));
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use titan_bus::{Bus, MONITORING_DEPLOYMENTS};
 use titan_service::{Frame, Listeners, ServiceSettings as _, serve_grpc};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Probes};
+pub use config::{Config, Prices, Probes};
 
 /// The schema's migrations.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -30,7 +30,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// It could not start, or its listener failed.
 pub async fn run(config: Config, listeners: Listeners, bus: Bus, shutdown: CancellationToken) -> anyhow::Result<()> {
     let frame = Frame::start("monitoring", config.frame(), &MIGRATIONS, bus, listeners.admin, shutdown.clone()).await?;
-    let app = Arc::new(app::App::new(&frame, config.probes)?);
+    let app = Arc::new(app::App::new(&frame, config.probes, config.prices)?);
     let consumer = Arc::new(consumers::deployments(app.clone()));
     let (bus, consuming, stop) = (frame.bus.clone(), frame.health.check("events"), shutdown.clone());
     frame.tasks.spawn_loop("deployments", async move { bus.consume(&MONITORING_DEPLOYMENTS, consumer, consuming, stop).await });

@@ -22,6 +22,22 @@ pub(crate) struct DeployArgs {
     rollout: Rollout,
 }
 
+/// Of the way back of an environment.
+#[derive(clap::Args)]
+pub(crate) struct BackArgs {
+    /// dev, staging or production: only what serves there goes back, at once and without a goal; the project's main stays.
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
+    /// With --environment: without approval, also where that is configured; needs --reason.
+    #[arg(long, requires = "environment", requires = "reason")]
+    emergency: bool,
+    /// With --environment: for the history.
+    #[arg(long, default_value = "", requires = "environment")]
+    reason: String,
+    #[command(flatten)]
+    rollout: Rollout,
+}
+
 #[derive(clap::Args)]
 struct Rollout {
     /// rolling: all requests as soon as it is healthy; blue-green: and the version before it stays ready until it has proved itself; canary: a share of
@@ -94,6 +110,43 @@ pub(crate) async fn deploy(client: &Client, args: DeployArgs, json: bool) -> any
 pub(crate) async fn promote(client: &Client, args: PromoteArgs, json: bool) -> anyhow::Result<ExitCode> {
     let body = args.rollout.with(json!({ "from": args.from, "to": args.to }));
     follow(client, client.post(&format!("/projects/{}/promote", args.project), &body).await?, json).await
+}
+
+/// What serves an environment goes back to what served it before.
+pub(crate) async fn roll_back(
+    client: &Client,
+    project: &str,
+    to: &str,
+    plan: bool,
+    args: BackArgs,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let BackArgs { environment, emergency, reason, rollout } = args;
+    let path = format!("/projects/{project}/environments/{}/rollback", environment.unwrap_or_default());
+    if !plan {
+        let body = rollout.with(json!({ "to": to, "emergency": emergency, "reason": reason }));
+        return follow(client, client.post(&path, &body).await?, json).await;
+    }
+    let planned = client.get(&format!("{path}?to={to}")).await?;
+    let possible = planned["possible"] == true;
+    if json {
+        println!("{planned}");
+    } else {
+        println!("From        {}", text(&planned, "from"));
+        println!("To          {}, deployed {}", text(&planned, "to"), table::time(&planned, "deployed_at"));
+        let waits = "has another shape: requests wait while it is taken back, and the version is not tried out";
+        println!("Data        {}", if planned["data_changes"] == true { waits } else { "goes along as it is" });
+        println!("Rehearsed   {}", if possible { "on a copy of the data; it can be" } else { "it cannot be" });
+        for line in text(&planned, "message").lines() {
+            println!("            {line}");
+        }
+        println!("Traffic     {:.1} requests/s come to what serves", planned["requests_per_s"].as_f64().unwrap_or(0.0));
+        println!(
+            "Approval    {}",
+            if planned["needs_approval"] == true { "somebody has to approve it" } else { "nobody has to approve it" }
+        );
+    }
+    Ok(if possible { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 const LOOK: Duration = Duration::from_millis(200);

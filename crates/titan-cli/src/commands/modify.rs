@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{goal, watch};
+use super::{environment, goal, watch};
 use crate::client::Client;
 use crate::table::{self, short, text};
 
@@ -42,12 +42,14 @@ pub(crate) struct DiffArgs {
 pub(crate) struct RollbackArgs {
     /// Id or slug.
     project: String,
-    /// As shown by `titan history`; the version before the one that is, if not given.
+    /// As shown by `titan history`; the version before the one that is, if not given. With --environment one that served it.
     #[arg(long, default_value = "")]
     to: String,
     /// Only say what would change.
     #[arg(long)]
     plan: bool,
+    #[command(flatten)]
+    served: environment::BackArgs,
 }
 
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
@@ -57,7 +59,10 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
 }
 
 pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let RollbackArgs { project, to, plan } = args;
+    let RollbackArgs { project, to, plan, served } = args;
+    if served.environment.is_some() {
+        return environment::roll_back(client, &project, &to, plan, served, json).await;
+    }
     let begun = client.post(&format!("/projects/{project}/rollback"), &json!({ "to": to, "plan_only": plan })).await?;
     follow(client, &text(&begun, "id"), plan, json).await
 }

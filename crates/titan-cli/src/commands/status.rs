@@ -26,6 +26,35 @@ pub(crate) struct TopArgs {
     project: String,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct CostsArgs {
+    /// Id or slug.
+    project: String,
+}
+
+/// Of the last 24 hours, and of a month of the same.
+pub(crate) async fn costs(client: &Client, args: CostsArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let costs = client.get(&format!("/projects/{}/costs", args.project)).await?;
+    if json {
+        println!("{costs}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let currency = text(&costs, "currency");
+    let money = |of: &Value, digits: usize| of.as_f64().map_or_else(|| "-".to_owned(), |sum| format!("{sum:.digits$} {currency}"));
+    let row = |of: &Value| {
+        let cost = &of["cost"];
+        let [processor, memory, disk, network, total] =
+            ["processor", "memory", "disk", "network", "total"].map(|part| money(&cost[part], 4));
+        let hours = format!("{:.1}", of["hours"].as_f64().unwrap_or(0.0));
+        let (environment, month, advice) = (text(of, "environment"), money(&cost["month"], 2), text(of, "advice"));
+        [environment, hours, processor, memory, disk, network, total, month, advice]
+    };
+    let headings = ["ENVIRONMENT", "HOURS", "PROCESSOR", "MEMORY", "DISK", "NETWORK", "TOTAL", "MONTH", "ADVICE"];
+    table::show(headings, costs["items"].as_array().into_iter().flatten().map(row));
+    println!("A month of the same: {}", money(&costs["month"], 2));
+    Ok(ExitCode::SUCCESS)
+}
+
 const EVERY: Duration = Duration::from_secs(2);
 /// Clears the screen, and goes to its first line.
 const ANEW: &str = "\x1b[2J\x1b[H";

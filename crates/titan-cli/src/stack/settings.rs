@@ -112,7 +112,39 @@ pub(crate) fn settings(common: &Common<'_>, replica: &Replica<'_>) -> anyhow::Re
         _ => Vec::new(),
     };
     root.extend(own.into_iter().map(|(name, table)| (name.to_owned(), Value::Table(table))));
+    merge(&mut root, operators(common.home, replica.service)?);
     Ok(toml::to_string(&root)?)
+}
+
+/// Of the operator's file, where there is one: what it says of one service.
+fn operators(home: &Home, service: &str) -> anyhow::Result<Table> {
+    let file = home.join("settings.toml");
+    let text = match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
+        read => read.with_context(|| format!("{} cannot be read", file.display()))?,
+    };
+    let mut all: Table = text.parse().with_context(|| format!("{} is no TOML", file.display()))?;
+    if let Some(unknown) = all.keys().find(|name| !SERVICES.contains(&name.as_str())) {
+        anyhow::bail!("{}: {unknown} is no service; its tables are {}", file.display(), SERVICES.join(", "));
+    }
+    match all.remove(service) {
+        None => Ok(Table::new()),
+        Some(Value::Table(of)) => Ok(of),
+        Some(_) => anyhow::bail!("{}: {service} must be a table", file.display()),
+    }
+}
+
+const SERVICES: &[&str] = &["gateway", "orchestrator", "agent-worker", "deployment", "proxy", "monitoring"];
+
+fn merge(into: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(over)) => merge(into, over),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
 }
 
 fn address(url: &str) -> &str {
@@ -130,5 +162,27 @@ fn section<const N: usize>(entries: [(&str, &str); N]) -> Table {
 fn insert_some(table: &mut Table, key: &str, value: Option<&str>) {
     if let Some(value) = value {
         table.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_operator_says_of_a_service_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(dir.path().to_owned()));
+        assert!(operators(&home, "monitoring").unwrap().is_empty());
+        let file = home.join("settings.toml");
+        std::fs::write(&file, "[monitoring.probes]\ntimeout_ms = 9\n[deployment.apps]\napproval = ['production']\n").unwrap();
+        let mut settings = Table::from_iter([("probes".to_owned(), table([("interval_s", 10.into()), ("timeout_ms", 5.into())]).into())]);
+        merge(&mut settings, operators(&home, "monitoring").unwrap());
+        assert_eq!(settings.to_string(), "[probes]\ninterval_s = 10\ntimeout_ms = 9\n");
+        for (wrong, said) in [("[monitor]\n", "monitor is no service"), ("proxy = 1\n", "must be a table"), ("[", "is no TOML")] {
+            std::fs::write(&file, wrong).unwrap();
+            let refused = format!("{:#}", operators(&home, "proxy").unwrap_err());
+            assert!(refused.contains(said) && refused.contains("settings.toml"), "{refused}");
+        }
     }
 }

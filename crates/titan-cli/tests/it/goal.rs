@@ -73,6 +73,14 @@ async fn what_it_uses_is_told(stack: &Stack) {
     eventually("disk and network", told).await;
     let status = text(&stack.titan(&["status"]).stdout);
     assert!(status.contains("DISK") && status.contains("OUT 24H"), "{status}");
+    let projects = stack.titan_json(&["projects"]);
+    let project = projects["items"][0]["slug"].as_str().unwrap();
+    let costs = stack.titan_json(&["costs", project]);
+    let cost = &costs["items"][0]["cost"];
+    let sum: f64 = ["processor", "memory", "disk", "network"].iter().map(|part| cost[part].as_f64().unwrap()).sum();
+    assert!(costs["currency"] == "EUR" && sum > 0.0 && (sum - cost["total"].as_f64().unwrap()).abs() < 1e-12, "{costs}");
+    let shown = text(&stack.titan(&["costs", project]).stdout);
+    assert!(shown.contains("production") && shown.contains(" EUR"), "{shown}");
 }
 
 fn the_code_can_be_cloned_but_not_pushed(stack: &Stack) {

@@ -153,6 +153,26 @@ async fn an_operation_is_followed_and_cancelled(project: &Project) {
     assert!(project.items().await[0].get("shape").is_none());
 }
 
+/// `first` serves staging: another one does, and it comes back.
+fn back_to_what_served(project: &Project, first: &str) {
+    let (slug, back) = (project.slug.as_str(), ["rollback", project.slug.as_str(), "--environment", "staging"]);
+    let with = |more: &[&'static str]| [&back, more].concat();
+    let nothing = project.stack.titan(&with(&["--plan"]));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("no other version served staging"), "{nothing:?}");
+    let last = project.stack.titan_json(&["deploy", slug, "--to", "staging"]);
+    let plan = project.stack.titan_json(&with(&["--plan"]));
+    assert_eq!((&plan["from"], &plan["to"]), (&last["result"]["commit"], &json!(first)), "{plan}");
+    assert_eq!((&plan["possible"], &plan["data_changes"], &plan["needs_approval"]), (&json!(true), &json!(true), &json!(false)), "{plan}");
+    let shown = String::from_utf8_lossy(&project.stack.titan(&with(&["--plan"])).stdout).into_owned();
+    assert!(shown.contains("requests wait") && shown.contains("it can be") && shown.contains(first), "{shown}");
+    let hasty = project.stack.titan(&with(&["--emergency"]));
+    assert!(String::from_utf8_lossy(&hasty.stderr).contains("--reason"), "{hasty:?}");
+    let done = project.stack.titan_json(&with(&["--reason", "it looks odd"]));
+    assert_eq!((&done["state"], &done["result"]["commit"]), (&json!("done"), &json!(first)), "{done}");
+    let deployment = project.stack.titan_json(&["operation", done["id"].as_str().unwrap()]);
+    assert_eq!(deployment["state"], "done");
+}
+
 async fn a_version_goes_from_environment_to_environment(project: &Project) {
     let slug = &project.slug;
     let path = format!("/api/v1/projects/{slug}/environments/staging/variables");
@@ -174,6 +194,7 @@ async fn a_version_goes_from_environment_to_environment(project: &Project) {
     let running = crate::stack::processes(deployed["id"].as_str().unwrap()).join("\n");
     assert!(running.contains("GREETING") && running.contains("hello there") && !running.contains("OTHER"), "{running}");
 
+    back_to_what_served(project, &first);
     let promoted = project.stack.titan_json(&["promote", slug, "staging", "dev"]);
     assert_eq!((&promoted["state"], &promoted["result"]["commit"]), (&json!("done"), &json!(first)), "{promoted}");
     let nothing = project.stack.titan(&["promote", slug, "nowhere", "dev"]);

@@ -225,7 +225,11 @@ pub(crate) const PROCESSES: &[&str] =
     &["gateway", "orchestrator-1", "orchestrator-2", "worker-1", "worker-2", "deployment", "monitoring", "proxy"];
 
 fn home() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("titan-it-").tempdir().unwrap()
+    let home = tempfile::Builder::new().prefix("titan-it-").tempdir().unwrap();
+    let settings =
+        "[monitoring.prices]\ncurrency = 'EUR'\ncore_hour = 0.04\nmemory_gib_hour = 0.005\ndisk_gib_month = 0.1\nsent_gib = 0.09\n";
+    std::fs::write(home.path().join("settings.toml"), settings).unwrap();
+    home
 }
 
 pub(crate) async fn read(answer: reqwest::Response) -> (u16, Value) {

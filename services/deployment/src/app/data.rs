@@ -30,7 +30,7 @@ const REHEARSAL: &str = "rehearsal-";
 const STALE: Duration = Duration::from_secs(3_600);
 
 /// A command on data, in a sandbox as the app's own.
-struct Command<'a> {
+pub(super) struct Command<'a> {
     release: &'a Path,
     packages: Option<&'a Path>,
     data: &'a Path,
@@ -39,7 +39,7 @@ struct Command<'a> {
 }
 
 impl Release {
-    fn command<'a>(&'a self, command: &'a [String], uid: u32) -> Command<'a> {
+    pub(super) fn command<'a>(&'a self, command: &'a [String], uid: u32) -> Command<'a> {
         Command { release: &self.dir, packages: self.packages.as_deref(), data: &self.data, command, uid }
     }
 }
@@ -124,31 +124,38 @@ impl App {
         who.may_touch(project)?;
         check(environment, commit)?;
         self.verify(who, project, None, credential).await?;
-        let Some(serving) = deployments::serving(&self.db, project, environment).await? else {
+        let serving = deployments::serving(&self.db, project, environment).await?;
+        let Some(serving) = serving.filter(|serving| serving.org_id == who.org) else {
             return Ok(Ok("there is no data yet".to_owned()));
         };
-        let before = self.release(&serving).await?;
+        Ok(self.rehearsed(&serving, commit).await?.1)
+    }
+
+    /// Whether a version has data of another shape than what serves, and what came of starting it on a copy of that.
+    pub(super) async fn rehearsed(&self, serving: &Row, commit: &str) -> Result<(bool, std::result::Result<String, String>)> {
+        let before = self.release(serving).await?;
         let Some(data) = &before.manifest.data else {
-            return Ok(Ok("what serves does not say how its data is copied".to_owned()));
+            return Ok((false, Ok("what serves does not say how its data is copied".to_owned())));
         };
         forget_stale(&self.apps.dir, REHEARSAL).await?;
         let dir = tempfile::Builder::new().prefix(REHEARSAL).tempdir_in(&self.apps.dir).map_err(Error::internal)?;
         // The app's own user is to see through it.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(Error::internal)?;
         let (copy, release) = (dir.path().join("data"), dir.path().join("release"));
-        let remote = Remote { url: format!("{}/git/{project}.git", self.gateway), credential: self.signer.sign_service(serving.org_id)? };
+        let url = format!("{}/git/{}.git", self.gateway, serving.project_id);
+        let remote = Remote { url, credential: self.signer.sign_service(serving.org_id)? };
         let tree = WorkTree::clone(&remote, &release).await?;
         tree.reset_to(&CommitId::from_str(commit)?).await?;
         let (after, packages) = match self.manifest(&release).await {
-            Err(error) if error.code() == Code::InvalidArgument => return Ok(Err(error.message().to_owned())),
+            Err(error) if error.code() == Code::InvalidArgument => return Ok((false, Err(error.message().to_owned()))),
             read => read?,
         };
-        let Some(migrate) = after.data.map(|data| data.migrate) else {
-            return Ok(Err("the new version does not say how it takes the data over".to_owned()));
+        let Some(after) = after.data else {
+            return Ok((true, Err("that version does not say how it takes the data over".to_owned())));
         };
-        self.copy(&before.command(&data.copy, uid(&serving)), &copy).await?;
-        let migrate = Command { release: &release, packages: packages.as_deref(), data: &copy, command: &migrate, uid: uid(&serving) };
-        self.on_data(&migrate, &[]).await
+        self.copy(&before.command(&data.copy, uid(serving)), &copy).await?;
+        let migrate = Command { release: &release, packages: packages.as_deref(), data: &copy, command: &after.migrate, uid: uid(serving) };
+        Ok((after.version != data.version, self.on_data(&migrate, &[]).await?))
     }
 
     /// Whole or not at all.
@@ -177,7 +184,7 @@ impl App {
     }
 
     /// Runs it to its end; what it printed, or why it failed.
-    async fn on_data(&self, command: &Command<'_>, more: &[(String, String)]) -> Result<std::result::Result<String, String>> {
+    pub(super) async fn on_data(&self, command: &Command<'_>, more: &[(String, String)]) -> Result<std::result::Result<String, String>> {
         let log = tempfile::NamedTempFile::new_in(&self.apps.dir).map_err(Error::internal)?;
         let environment = [&[("DATA_DIR".to_owned(), "/data".to_owned())], more].concat();
         let app = titan_sandbox::App {

@@ -38,17 +38,36 @@ pub(crate) struct DeployIn {
     pub(crate) observe_s: u32,
 }
 
+/// Why it is asked for, and whether that needs somebody's approval.
+#[derive(Debug, Default)]
+pub(super) struct Why {
+    /// The task or the person.
+    pub(super) causation: String,
+    pub(super) awaits_approval: bool,
+    /// As of [`Row`].
+    pub(super) back_from: String,
+    /// More for the history.
+    pub(super) said: String,
+}
+
 impl App {
     /// Notes the deployment; the supervisor does the rest.
     pub(crate) async fn deploy(&self, who: &Principal, deploy: DeployIn, now: DateTime<Utc>) -> Result<Row> {
         who.may_touch(deploy.project)?;
-        let rollout = rollout(deploy.strategy, deploy.share, deploy.observe_s)?;
+        rollout(deploy.strategy, deploy.share, deploy.observe_s)?;
         check(&deploy.environment, &deploy.commit)?;
+        let causation = self.verify(who, deploy.project, Some(&deploy.project_slug), &deploy.attempt_credential).await?;
+        let awaits_approval = self.apps.approval.contains(&deploy.environment);
+        self.begin(who, deploy, Why { causation, awaits_approval, ..Why::default() }, now).await
+    }
+
+    /// With the key of another deployment, that one.
+    pub(super) async fn begin(&self, who: &Principal, deploy: DeployIn, why: Why, now: DateTime<Utc>) -> Result<Row> {
+        let rollout = rollout(deploy.strategy, deploy.share, deploy.observe_s)?;
         if deploy.idempotency_key.is_empty() {
             return Err(Error::invalid("idempotency_key", "is required: a deployment must not happen twice"));
         }
-        let causation = self.verify(who, deploy.project, Some(&deploy.project_slug), &deploy.attempt_credential).await?;
-        let awaits_approval = self.apps.approval.contains(&deploy.environment);
+        let Why { causation, awaits_approval, back_from, said } = why;
         let tx = self.db.begin().await?;
         let new = New {
             id: DeploymentId::generate(),
@@ -63,10 +82,11 @@ impl App {
             host: &self.apps.host,
             rollout,
             awaits_approval,
+            back_from: &back_from,
         };
         if deployments::insert(&tx, &new, now).await? {
-            let said = if awaits_approval { "asked for; it waits for somebody to approve it" } else { "asked for" };
-            deployments::record(&tx, new.id, State::Pending, said, now).await?;
+            let said = format!("asked for{said}{}", if awaits_approval { "; it waits for somebody to approve it" } else { "" });
+            deployments::record(&tx, new.id, State::Pending, &said, now).await?;
             let row = deployments::find(&tx, who.org, new.id).await?;
             let body = DeploymentStarted { environment: deploy.environment, commit: deploy.commit, provider: "process".to_owned() };
             outbox::append(&tx, &[outbox::event(about(&row, 1), Body::DeploymentStarted(body), now)]).await?;
@@ -134,9 +154,7 @@ impl App {
         if !matches!(who.id, PrincipalId::User(_)) {
             return Err(Error::new(Code::PermissionDenied, "people approve, not services and agents"));
         }
-        if reason.chars().count() > REASON_MOST {
-            return Err(Error::invalid("reason", format!("must be at most {REASON_MOST} characters")));
-        }
+        check_reason(reason)?;
         let (row, _) = self.deployment(who, id).await?;
         let said = format!("{} by {}", if approved { "approved" } else { "rejected" }, who.id);
         let said = if reason.is_empty() { said } else { format!("{said}: {reason}") };
@@ -188,6 +206,13 @@ impl App {
     pub(super) fn health_url(&self, row: &Row, path: &str) -> String {
         format!("{}/{}{path}", self.internal_url, crate::proxy::route_name(&row.project_slug, &row.environment))
     }
+}
+
+pub(super) fn check_reason(reason: &str) -> Result<()> {
+    if reason.chars().count() > REASON_MOST {
+        return Err(Error::invalid("reason", format!("must be at most {REASON_MOST} characters")));
+    }
+    Ok(())
 }
 
 fn rollout(strategy: Strategy, share: u32, observe_s: u32) -> Result<Rollout> {

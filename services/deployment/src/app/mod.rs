@@ -2,9 +2,11 @@
 
 mod data;
 mod deployments;
+mod hooks;
 mod logs;
 mod proxies;
 mod release;
+mod rollback;
 mod supervise;
 mod usage;
 mod variables;
@@ -28,6 +30,7 @@ use crate::config::{Apps, Config};
 use crate::provider::process::{self, Process};
 
 pub(crate) use deployments::{DeployIn, ENVIRONMENTS};
+pub(crate) use rollback::{Plan, RollBackIn};
 pub(crate) use supervise::Steps;
 pub(crate) use usage::Seen;
 

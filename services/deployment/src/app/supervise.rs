@@ -1,6 +1,6 @@
 //! What the supervisor does with one deployment, step by step; every step can be cut off and done again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,6 @@ use crate::domain::rollout::worse;
 use crate::domain::{Held, Seen, State, Step, Trial, pause, step};
 use crate::provider::process::{self, Process};
 use crate::store::deployments::{self, Row};
-use crate::store::variables::{self, Of};
 
 /// Several passes.
 const LEASE: Duration = Duration::from_secs(15);
@@ -69,7 +68,7 @@ impl App {
         // Who was killed holds nobody up.
         let gone = others.into_iter().filter(|owner| self.process_of(owner).is_some_and(|process| !process.alive())).collect();
         let rows = deployments::lease(&self.db, &self.apps.host, &self.owner, gone, LEASE).await?;
-        let quiet = |row: &Row| row.state == State::Running || row.awaits_approval || row.observed_for_s.is_some();
+        let quiet = |row: &Row| (row.state == State::Running && !row.hook_due) || row.awaits_approval || row.observed_for_s.is_some();
         let busy = !rows.iter().all(quiet);
         for row in rows {
             let (app, id) = (self.clone(), row.id);
@@ -96,6 +95,9 @@ impl App {
     }
 
     async fn advance(&self, row: &Row) -> Result<()> {
+        if row.state == State::Running && row.hook_due {
+            self.run_served_hook(row).await?;
+        }
         let process = self.adopt(row).await?;
         let held = match row.held_for {
             None => Held::No,
@@ -112,7 +114,11 @@ impl App {
         let (trial, why_worse) = self.trial(row).await?;
         let (alive, unapproved) = (process.is_some(), row.awaits_approval);
         let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, unapproved };
-        match step(seen) {
+        let next = step(seen);
+        if matches!(next, Step::TryOut | Step::Serve) && row.observed_for_s.is_none() && !self.verified(row).await? {
+            return Ok(());
+        }
+        match next {
             Step::Wait => {
                 let ended = process.is_none() && !matches!(row.state, State::Pending | State::Starting | State::Running);
                 if ended { self.clean_up(row).await } else { Ok(()) }
@@ -130,18 +136,11 @@ impl App {
             Step::TryOut => self.try_out(row).await,
             Step::Serve => self.serve(row).await,
             Step::Fail => {
-                if let Some(why) = why_worse {
-                    return self.fail(row, &format!("it did worse than the version before it, which goes on: {why}")).await;
-                }
-                let log = self.tail(row, LOG_LINES).await?.join("\n");
-                let why = if row.observed_for_s.is_some() {
-                    "it was not well any more while it was tried out; the version before it goes on".to_owned()
-                } else if too_late {
-                    format!("it was not healthy within {} s", self.apps.healthy_within_s)
-                } else {
-                    "it ended on its own before it was healthy".to_owned()
+                let why = match why_worse {
+                    Some(why) => format!("it did worse than the version before it, which goes on: {why}"),
+                    None => self.why_unwell(row, too_late).await?,
                 };
-                self.fail(row, &format!("{why}; its last output:\n{log}")).await
+                self.fail(row, &why).await
             }
             Step::Kill => {
                 // What came to it while it served is answered.
@@ -202,6 +201,18 @@ impl App {
         Ok((trial, worse))
     }
 
+    async fn why_unwell(&self, row: &Row, too_late: bool) -> Result<String> {
+        let log = self.tail(row, LOG_LINES).await?.join("\n");
+        let why = if row.observed_for_s.is_some() {
+            "it was not well any more while it was tried out; the version before it goes on".to_owned()
+        } else if too_late {
+            format!("it was not healthy within {} s", self.apps.healthy_within_s)
+        } else {
+            "it ended on its own before it was healthy".to_owned()
+        };
+        Ok(format!("{why}; its last output:\n{log}"))
+    }
+
     async fn try_out(&self, row: &Row) -> Result<()> {
         let tx = self.db.begin().await?;
         if deployments::try_out(&tx, row.id, &self.owner).await? {
@@ -257,6 +268,13 @@ impl App {
         if row.state != State::Running
             && let Some(serving) = self.data_of(row, release.manifest.data.as_ref()).await?
         {
+            // Whoever deploys a new version has rehearsed it; requests need not wait for what cannot be.
+            if !row.back_from.is_empty()
+                && serving.held_for.is_none()
+                && let (_, Err(why)) = self.rehearsed(&serving, &row.commit).await?
+            {
+                return Err(Error::invalid("data", format!("cannot go back: {why}")));
+            }
             self.take_over(row, &serving).await?;
         }
         let tx = self.db.begin().await?;
@@ -276,19 +294,8 @@ impl App {
             deployments::record(&self.db, row.id, State::Starting, &format!("starting on port {port}"), now()).await?;
         }
         titan_lifecycle::fault("deployment.before_spawn").await;
-        let of = Of { org: row.org_id, project: row.project_id, environment: &row.environment };
-        // The environment's own over what the project says for all.
-        let mut environment: BTreeMap<String, String> = release.manifest.app.environment.clone();
-        environment.extend(variables::all(&self.db, of).await?);
-        let mut environment: Vec<(String, String)> = environment.into_iter().collect();
-        for (name, value) in [
-            ("PORT", port.to_string()),
-            ("HOST", "127.0.0.1".to_owned()),
-            ("DATA_DIR", "/data".to_owned()),
-            ("TITAN_DEPLOYMENT", row.id.to_string()),
-        ] {
-            environment.push((name.to_owned(), value));
-        }
+        let ours = [("PORT", port.to_string()), ("HOST", "127.0.0.1".to_owned()), ("DATA_DIR", "/data".to_owned())];
+        let environment = self.environment(row, &release, &ours).await?;
         let app = titan_sandbox::App {
             release: &release.dir,
             data: &release.data,
@@ -349,7 +356,8 @@ impl App {
 
     /// Traffic moves to it: the one before it is replaced in the same transaction.
     async fn serve(&self, row: &Row) -> Result<()> {
-        let health = self.release(row).await?.manifest.app.health;
+        let manifest = self.release(row).await?.manifest;
+        let health = manifest.app.health;
         titan_lifecycle::fault("deployment.before_serve").await;
         let tx = self.db.begin().await?;
         if !deployments::lock_owned(&tx, row.id, &self.owner).await? {
@@ -372,6 +380,9 @@ impl App {
             return Ok(()); // stopped meanwhile
         }
         deployments::record(&tx, row.id, State::Running, "healthy", now).await?;
+        if !manifest.hooks.served.is_empty() {
+            deployments::set_hook_due(&tx, row.id, true).await?;
+        }
         let health_url = self.health_url(row, &health);
         let body = DeploymentSucceeded { environment: row.environment.clone(), commit: row.commit.clone(), url: self.url(row), health_url };
         events.push(outbox::event(about(row, 2), Body::DeploymentSucceeded(body), now));

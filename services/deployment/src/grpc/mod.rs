@@ -11,13 +11,14 @@ use titan_lifecycle::now;
 use titan_proto::deployment::deployment_service_server::{DeploymentService, DeploymentServiceServer};
 use titan_proto::deployment::{
     self as proto, DecideDeploymentRequest, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, GetVariablesRequest,
-    ListDeploymentsRequest, ListDeploymentsResponse, RehearseRequest, RehearseResponse, SetVariablesRequest, Variables,
+    ListDeploymentsRequest, ListDeploymentsResponse, PlanRollBackRequest, RehearseRequest, RehearseResponse, RollBackPlan, RollBackRequest,
+    SetVariablesRequest, Variables,
 };
 use titan_proto::time::to_proto;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, DeployIn};
+use crate::app::{App, DeployIn, Plan, RollBackIn};
 use crate::domain::State;
 use crate::domain::rollout::Strategy;
 use crate::store::deployments::{Change, Rollout, Row};
@@ -45,14 +46,8 @@ impl DeploymentService for Api {
         let who = Principal::of(&request)?;
         let DeployRequest { project_id, project_slug, environment, commit, idempotency_key, attempt_credential, rollout } =
             request.into_inner();
-        let rollout = rollout.unwrap_or_default();
-        let strategy = match rollout.strategy() {
-            proto::Strategy::Unspecified | proto::Strategy::Rolling => Strategy::Rolling,
-            proto::Strategy::BlueGreen => Strategy::BlueGreen,
-            proto::Strategy::Canary => Strategy::Canary,
-            proto::Strategy::Gradual => Strategy::Gradual,
-        };
-        let (project, proto::Rollout { share, observe_s, .. }) = (project(&project_id)?, rollout);
+        let (project, rollout) = (project(&project_id)?, rollout.unwrap_or_default());
+        let (strategy, proto::Rollout { share, observe_s, .. }) = (strategy(rollout), rollout);
         let deploy =
             DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, strategy, share, observe_s };
         let row = self.app.deploy(&who, deploy, now()).await?;
@@ -82,6 +77,36 @@ impl DeploymentService for Api {
         let who = Principal::of(&request)?;
         let GetLogsRequest { id: text, lines } = request.into_inner();
         Ok(Response::new(GetLogsResponse { lines: self.app.logs(&who, id(&text)?, lines).await? }))
+    }
+
+    async fn roll_back(&self, request: Request<RollBackRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let RollBackRequest { project_id, project_slug, environment, commit, idempotency_key, rollout, emergency, reason } =
+            request.into_inner();
+        let (project, rollout) = (project(&project_id)?, rollout.unwrap_or_default());
+        let (strategy, proto::Rollout { share, observe_s, .. }) = (strategy(rollout), rollout);
+        let back =
+            RollBackIn { project, project_slug, environment, commit, idempotency_key, strategy, share, observe_s, emergency, reason };
+        let row = self.app.roll_back(&who, back, now()).await?;
+        Ok(Response::new(self.convert(row, Vec::new())))
+    }
+
+    async fn plan_roll_back(&self, request: Request<PlanRollBackRequest>) -> Result<Response<RollBackPlan>, Status> {
+        let who = Principal::of(&request)?;
+        let PlanRollBackRequest { project_id, environment, commit } = request.into_inner();
+        let plan = self.app.plan_roll_back(&who, project(&project_id)?, &environment, &commit).await?;
+        let Plan { serving, to, data_changes, rehearsed, needs_approval } = plan;
+        let possible = rehearsed.is_ok();
+        Ok(Response::new(RollBackPlan {
+            from: serving.commit,
+            to: to.commit,
+            deployed_at: Some(to_proto(to.created_at)),
+            serving_id: serving.id.to_string(),
+            data_changes,
+            possible,
+            message: rehearsed.unwrap_or_else(|why| why),
+            needs_approval,
+        }))
     }
 
     async fn set_variables(&self, request: Request<SetVariablesRequest>) -> Result<Response<Variables>, Status> {
@@ -148,6 +173,8 @@ impl Api {
             rollout: Rollout { strategy, share, observe_s },
             observed_for_s,
             awaits_approval,
+            back_from,
+            hook_due: _,
         } = row;
         let shown = match row_state {
             State::Pending if awaits_approval => proto::DeploymentState::AwaitingApproval,
@@ -179,7 +206,17 @@ impl Api {
             finished_at: finished_at.map(to_proto),
             restarts,
             history: history.into_iter().map(change).collect(),
+            back_from,
         }
+    }
+}
+
+fn strategy(rollout: proto::Rollout) -> Strategy {
+    match rollout.strategy() {
+        proto::Strategy::Unspecified | proto::Strategy::Rolling => Strategy::Rolling,
+        proto::Strategy::BlueGreen => Strategy::BlueGreen,
+        proto::Strategy::Canary => Strategy::Canary,
+        proto::Strategy::Gradual => Strategy::Gradual,
     }
 }
 

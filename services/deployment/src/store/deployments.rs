@@ -40,12 +40,16 @@ pub(crate) struct Row {
     /// For how long it has been tried out.
     pub(crate) observed_for_s: Option<f64>,
     pub(crate) awaits_approval: bool,
+    /// The commit that served when its version was put back; empty: it is no way back.
+    pub(crate) back_from: String,
+    /// The project's hook for what serves is still to be run.
+    pub(crate) hook_due: bool,
 }
 
 const SELECT: &str = "SELECT id, org_id, project_id, project_slug, environment, commit, causation, traceparent, state, error, restarts, starts,
     port, pid, pid_started, start_after <= now() AS due, extract(epoch FROM now() - starting_since)::float8 AS starting_for_s, created_at, finished_at,
     held_for, coalesce((SELECT o.state NOT IN ('pending', 'starting', 'running') AND o.port IS NULL FROM deployment o WHERE o.id = deployment.held_for), false) AS holder_gone,
-    strategy, share, observe_s, extract(epoch FROM now() - observed_since)::float8 AS observed_for_s, awaits_approval
+    strategy, share, observe_s, extract(epoch FROM now() - observed_since)::float8 AS observed_for_s, awaits_approval, back_from, hook_due
     FROM deployment";
 
 impl Row {
@@ -102,6 +106,7 @@ pub(crate) struct New<'a> {
     pub(crate) host: &'a str,
     pub(crate) rollout: Rollout,
     pub(crate) awaits_approval: bool,
+    pub(crate) back_from: &'a str,
 }
 
 /// How traffic comes to it.
@@ -116,12 +121,12 @@ pub(crate) struct Rollout {
 
 /// False when the key is taken.
 pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTime<Utc>) -> Result<bool> {
-    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, host, rollout, awaits_approval } =
+    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, host, rollout, awaits_approval, back_from } =
         new.clone();
     let Rollout { strategy, share, observe_s } = rollout;
     let insert = "INSERT INTO deployment (id, org_id, project_id, project_slug, environment, commit, idempotency_key, causation, traceparent, state, host, created_at,
-            strategy, share, observe_s, awaits_approval)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14, $15) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
+            strategy, share, observe_s, awaits_approval, back_from)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
     let values = [
         id.into(),
         org.into(),
@@ -138,6 +143,7 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTi
         share.into(),
         observe_s.into(),
         awaits_approval.into(),
+        back_from.into(),
     ];
     Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
 }
@@ -287,6 +293,24 @@ pub(crate) async fn ending(db: &impl ConnectionTrait, project: ProjectId, enviro
 pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Option<Row>> {
     let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND state = 'running' FOR UPDATE");
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).one(db).await?)
+}
+
+/// The newest one that served the environment with another commit, of one that begins so, or before that commit came to serve it.
+pub(crate) async fn served(db: &impl ConnectionTrait, serving: &Row, commit: &str) -> Result<Option<Row>> {
+    let select = format!(
+        "{SELECT} WHERE project_id = $1 AND environment = $2 AND commit <> $3 AND starts_with(commit, $4)
+            AND EXISTS (SELECT FROM deployment_change c WHERE c.deployment_id = deployment.id AND c.to_state = 'running')
+            AND ($4 <> '' OR id < (SELECT o.id FROM deployment o WHERE o.project_id = $1 AND o.environment = $2 AND o.commit = $3 ORDER BY o.id LIMIT 1))
+        ORDER BY id DESC LIMIT 1"
+    );
+    let values = [serving.project_id.into(), serving.environment.as_str().into(), serving.commit.as_str().into(), commit.into()];
+    Ok(Row::find_by_statement(sql(&select, values)).one(db).await?)
+}
+
+/// Whether its hook is still to be run.
+pub(crate) async fn set_hook_due(db: &impl ConnectionTrait, id: DeploymentId, due: bool) -> Result<()> {
+    db.execute_raw(sql("UPDATE deployment SET hook_due = $2 WHERE id = $1", [id.into(), due.into()])).await?;
+    Ok(())
 }
 
 /// Those whose processes the owner supervises.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
 mod handover;
+mod rollback;
 mod rollout;
 mod source;
 
@@ -111,7 +112,11 @@ impl Fixture {
     }
 
     async fn until(&self, replica: &Replica, id: &str, state: DeploymentState) -> Deployment {
-        let look = async || Some(self.get(replica, id).await).filter(|d| d.state() == state);
+        let look = async || {
+            let seen = self.get(replica, id).await;
+            assert!(seen.state() != DeploymentState::Failed || state == DeploymentState::Failed, "{seen:?}");
+            Some(seen).filter(|d| d.state() == state)
+        };
         eventually(state.as_str_name(), look).await
     }
 

@@ -11,13 +11,14 @@ use titan_proto::deployment::{
     self as proto, DecideDeploymentRequest, DeploymentState, GetDeploymentRequest, GetLogsRequest, ListDeploymentsRequest,
 };
 use titan_proto::monitoring::monitoring_service_client::MonitoringServiceClient;
-use titan_proto::monitoring::{BatchGetStatusRequest, Hour, ListHoursRequest, TargetStatus, Traffic};
+use titan_proto::monitoring::{BatchGetStatusRequest, Hour, ListHoursRequest, ListHoursResponse, TargetStatus, Traffic};
 use titan_proto::orchestrator::GetProjectRequest;
 use titan_service::retrying;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::costs::CostOut;
 use super::extract::{Body, Caller, Query};
 use super::interventions::ActIn;
 use super::page::{PageIn, PageOut, short, time};
@@ -39,6 +40,8 @@ struct DeploymentOut {
     share: u32,
     /// For how many seconds it is tried out.
     observe_s: u32,
+    /// The commit that served when this version was put back; empty: it is no way back.
+    back_from: String,
     url: String,
     error: String,
     restarts: i32,
@@ -74,6 +77,8 @@ struct HealthOut {
     recent: TrafficOut,
     /// Of the last 24 hours.
     day: TrafficOut,
+    /// Of the costs; empty where nobody has set prices.
+    currency: String,
 }
 
 /// Of a span of time.
@@ -97,6 +102,10 @@ struct TrafficOut {
     /// Bodies of requests, and of answers.
     received_bytes: u64,
     sent_bytes: u64,
+    /// For how much of it the app's processes were looked at.
+    hours: f64,
+    /// What that cost; null where nobody has set prices (`prices` of the monitoring service).
+    cost: Option<CostOut>,
 }
 
 impl From<Option<Traffic>> for TrafficOut {
@@ -113,6 +122,8 @@ impl From<Option<Traffic>> for TrafficOut {
             disk_bytes,
             received_bytes,
             sent_bytes,
+            hours,
+            cost,
         } = traffic.unwrap_or_default();
         Self {
             requests,
@@ -126,6 +137,8 @@ impl From<Option<Traffic>> for TrafficOut {
             disk_bytes,
             received_bytes,
             sent_bytes,
+            hours,
+            cost: cost.map(|cost| CostOut::new(cost, hours)),
         }
     }
 }
@@ -154,9 +167,10 @@ impl From<TargetStatus> for HealthOut {
             interval_s,
             recent,
             day,
+            currency,
         } = status;
         let (last_probe_at, recent, day) = (time(last_probe_at), recent.into(), day.into());
-        Self { up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at, last_error, interval_s, recent, day }
+        Self { up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at, last_error, interval_s, recent, day, currency }
     }
 }
 
@@ -181,6 +195,7 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         restarts,
         history,
         rollout,
+        back_from,
     } = deployment;
     let rollout = rollout.unwrap_or_default();
     let change = |c: proto::DeploymentChange| ChangeOut { to: state_name(c.to()), at: time(c.at), reason: c.reason };
@@ -201,12 +216,13 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         created_at: time(created_at),
         finished_at: time(finished_at),
         history: history.into_iter().map(change).collect(),
+        back_from,
         health: health.map(HealthOut::from),
     }
 }
 
 /// How monitoring sees them; nothing when it does not answer, for that must not hide the deployments.
-async fn health(app: &App, who: &Principal, ids: Vec<String>) -> HashMap<String, TargetStatus> {
+pub(super) async fn health(app: &App, who: &Principal, ids: Vec<String>) -> HashMap<String, TargetStatus> {
     let Ok(request) = app.signer.request(who, BatchGetStatusRequest { deployment_ids: ids }) else { return HashMap::new() };
     match MonitoringServiceClient::new(app.monitoring.clone()).batch_get_status(request).await {
         Ok(answer) => answer.into_inner().statuses.into_iter().map(|s| (s.deployment_id.clone(), s)).collect(),
@@ -288,6 +304,8 @@ struct HoursIn {
 struct HoursOut {
     /// Oldest first; those in which nothing was seen are left out.
     hours: Vec<HourOut>,
+    /// Of the costs; empty where nobody has set prices.
+    currency: String,
 }
 
 /// Uptime, traffic and use of resources, hour by hour.
@@ -310,7 +328,8 @@ async fn hours(
     };
     let hour =
         |Hour { begins_at, probes, uptime, traffic }| HourOut { begins_at: time(begins_at), probes, uptime, traffic: traffic.into() };
-    Ok(Json(HoursOut { hours: retrying(list).await?.hours.into_iter().map(hour).collect() }))
+    let ListHoursResponse { hours, currency } = retrying(list).await?;
+    Ok(Json(HoursOut { hours: hours.into_iter().map(hour).collect(), currency }))
 }
 
 /// Approve a deployment that waits for it: it begins.

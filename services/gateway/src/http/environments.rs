@@ -13,16 +13,19 @@ use titan_identity::Principal;
 use titan_proto::common::PageRequest;
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
 use titan_proto::deployment::{
-    DeployRequest, DeploymentState, GetVariablesRequest, ListDeploymentsRequest, Rollout, SetVariablesRequest, Strategy,
+    DeployRequest, DeploymentState, GetVariablesRequest, ListDeploymentsRequest, PlanRollBackRequest, RollBackPlan, RollBackRequest,
+    Rollout, SetVariablesRequest, Strategy,
 };
 use titan_service::retrying;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Body, Caller};
+use super::deployments::health;
+use super::extract::{Body, Caller, Query};
 use super::idempotent::downstream_key;
 use super::operations::{self, OperationOut};
+use super::page::time;
 use super::versions::{commit, project_of};
 use crate::app::App;
 
@@ -144,11 +147,101 @@ async fn promote(
 }
 
 async fn begin(app: &App, who: &Principal, headers: &HeaderMap, request: DeployRequest) -> Result<Response> {
-    let key = Some(downstream_key(headers)).filter(|key| !key.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let request = DeployRequest { idempotency_key: key, ..request };
+    let request = DeployRequest { idempotency_key: key(headers), ..request };
     let deploy = async || DeploymentServiceClient::new(app.deployment.clone()).deploy(app.signer.request(who, request.clone())?).await;
     let deployment = retrying(deploy).await?;
     operations::accepted(&deployment.id.clone(), OperationOut::of_deployment(deployment))
+}
+
+/// The caller's, or one that makes what we ask again ourselves happen once.
+fn key(headers: &HeaderMap) -> String {
+    Some(downstream_key(headers)).filter(|key| !key.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct RollBackIn {
+    /// A commit that served the environment, or the beginning of its id; the one before what serves, if not given.
+    to: String,
+    /// As of a deployment.
+    strategy: String,
+    /// As of a deployment.
+    share: u32,
+    /// As of a deployment.
+    observe_s: u32,
+    /// Begins without approval, also where that is configured; needs a reason.
+    emergency: bool,
+    /// For the history; 500 characters at the most.
+    reason: String,
+}
+
+/// Put back what served an environment before; the project's `main` stays. Follow it at its location: what cannot be fails, and what serves
+/// goes on.
+#[utoipa::path(post, path = "/api/v1/projects/{project}/environments/{environment}/rollback",
+    params(("project" = String, Path), ("environment" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RollBackIn, responses((status = 202, body = OperationOut), (status = 404), (status = 412), (status = 422)))]
+async fn roll_back(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path((project, environment)): Path<(String, String)>,
+    headers: HeaderMap,
+    Body(RollBackIn { to, strategy, share, observe_s, emergency, reason }): Body<RollBackIn>,
+) -> Result<Response> {
+    let rollout = Some(rollout(&strategy, share, observe_s)?);
+    let (id, project_slug) = project_of(&app, &who, &project).await?;
+    let (project_id, commit, idempotency_key) = (id.to_string(), to, key(&headers));
+    let request = RollBackRequest { project_id, project_slug, environment, commit, idempotency_key, rollout, emergency, reason };
+    let back = async || DeploymentServiceClient::new(app.deployment.clone()).roll_back(app.signer.request(&who, request.clone())?).await;
+    let deployment = retrying(back).await?;
+    operations::accepted(&deployment.id.clone(), OperationOut::of_deployment(deployment))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RollBackPlanIn {
+    /// A commit that served the environment, or the beginning of its id; the one before what serves, if not given.
+    #[serde(default)]
+    to: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct RollBackPlanOut {
+    /// The commit that serves.
+    from: String,
+    /// The one that would be put back.
+    to: String,
+    /// When that was deployed last.
+    deployed_at: Option<String>,
+    /// The data has another shape: requests wait while it is taken over, and the version is not tried out.
+    data_changes: bool,
+    /// Whether the data can go along, as rehearsed on a copy.
+    possible: bool,
+    /// What the rehearsal said.
+    message: String,
+    needs_approval: bool,
+    /// What comes to the version that serves, of the last five minutes; 0 when that is not known.
+    requests_per_s: f64,
+}
+
+/// What a way back would be, rehearsed on a copy of the data; changes nothing.
+#[utoipa::path(get, path = "/api/v1/projects/{project}/environments/{environment}/rollback",
+    params(("project" = String, Path), ("environment" = String, Path), RollBackPlanIn),
+    responses((status = 200, body = RollBackPlanOut), (status = 404), (status = 412), (status = 422)))]
+async fn plan_roll_back(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Path((project, environment)): Path<(String, String)>,
+    Query(RollBackPlanIn { to }): Query<RollBackPlanIn>,
+) -> Result<Json<RollBackPlanOut>> {
+    let (id, _) = project_of(&app, &who, &project).await?;
+    let request = PlanRollBackRequest { project_id: id.to_string(), environment, commit: to };
+    let plan =
+        async || DeploymentServiceClient::new(app.deployment.clone()).plan_roll_back(app.signer.request(&who, request.clone())?).await;
+    let RollBackPlan { from, to, deployed_at, serving_id, data_changes, possible, message, needs_approval } = retrying(plan).await?;
+    let status = health(&app, &who, vec![serving_id.clone()]).await.remove(&serving_id);
+    let requests_per_s = status.and_then(|status| status.recent).map_or(0.0, |recent| recent.requests_per_s);
+    let deployed_at = time(deployed_at);
+    Ok(Json(RollBackPlanOut { from, to, deployed_at, data_changes, possible, message, needs_approval, requests_per_s }))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -191,5 +284,9 @@ async fn set_variables(
 }
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(deploy)).routes(routes!(promote)).routes(routes!(variables, set_variables))
+    OpenApiRouter::new()
+        .routes(routes!(deploy))
+        .routes(routes!(promote))
+        .routes(routes!(plan_roll_back, roll_back))
+        .routes(routes!(variables, set_variables))
 }

@@ -1,6 +1,7 @@
 //! REST: `/api/v1`, one convention for every resource, written once here.
 
 mod agents;
+mod costs;
 mod deployments;
 mod environments;
 mod events;
@@ -82,6 +83,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
         .merge(messages::router())
         .merge(deployments::router())
         .merge(environments::router())
+        .merge(costs::router())
         .merge(events::router())
         .merge(evidence::router())
         .layer(middleware::from_fn_with_state(app.clone(), idempotent::answer_once))

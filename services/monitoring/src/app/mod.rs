@@ -1,5 +1,6 @@
 //! Use cases.
 
+mod costs;
 mod usage;
 
 use std::time::{Duration, Instant};
@@ -15,9 +16,10 @@ use titan_store::Outbox;
 use titan_store::outbox::{self, About};
 use tokio::sync::Notify;
 
-use crate::config::Probes;
+use crate::config::{Prices, Probes};
 use crate::store::targets::{self, Due, Sample, Status};
 
+pub(crate) use costs::Cost;
 pub(crate) use usage::Traffic;
 
 pub(crate) struct App {
@@ -25,6 +27,7 @@ pub(crate) struct App {
     outbox: Outbox,
     pub(crate) signer: Signer,
     pub(crate) probes: Probes,
+    pub(crate) prices: Option<Prices>,
     client: reqwest::Client,
     /// A target may be due.
     pub(crate) wake: Notify,
@@ -35,7 +38,7 @@ const AT_ONCE: i64 = 100;
 const IDS_MOST: usize = 200;
 
 impl App {
-    pub(crate) fn new(frame: &Frame, probes: Probes) -> anyhow::Result<Self> {
+    pub(crate) fn new(frame: &Frame, probes: Probes, prices: Option<Prices>) -> anyhow::Result<Self> {
         let timeout = Duration::from_millis(probes.timeout_ms.into());
         let client = reqwest::Client::builder()
             .timeout(timeout)
@@ -44,7 +47,7 @@ impl App {
             .user_agent(titan_proto::PROBE_AGENT)
             .build()?;
         let (db, outbox, signer) = (frame.db.clone(), frame.outbox.clone(), frame.signer.clone());
-        Ok(Self { db, outbox, signer, probes, client, wake: Notify::new() })
+        Ok(Self { db, outbox, signer, probes, prices, client, wake: Notify::new() })
     }
 
     /// Probes what is due; true when there may be more.

@@ -8,6 +8,8 @@ use titan_proto::latency::quantile_ms;
 use uuid::Uuid;
 
 use super::App;
+use super::costs::Cost;
+use crate::config::Prices;
 use crate::store::targets::Status;
 use crate::store::usage::{self, Counted, Grain, Hour, Usage};
 
@@ -25,6 +27,10 @@ pub(crate) struct Traffic {
     pub(crate) disk_bytes: u64,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
+    /// For how much of it the app's processes were looked at.
+    pub(crate) hours: f64,
+    /// Where there are prices.
+    pub(crate) cost: Option<Cost>,
 }
 
 const RECENT_MIN: i32 = 5;
@@ -33,8 +39,8 @@ const HOURS_MOST: u32 = 744;
 const USAGES_MOST: usize = 2_000;
 
 #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds")]
-impl From<&Counted> for Traffic {
-    fn from(counted: &Counted) -> Self {
+impl Traffic {
+    pub(crate) fn new(counted: &Counted, prices: Option<&Prices>) -> Self {
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         let latencies: Vec<u64> = counted.latencies.iter().map(|n| count(*n)).collect();
         let per = |n: i64, of: i64| if of > 0 { n as f64 / of as f64 } else { 0.0 };
@@ -50,6 +56,8 @@ impl From<&Counted> for Traffic {
             disk_bytes: count(counted.disk_bytes),
             received_bytes: count(counted.received_bytes),
             sent_bytes: count(counted.sent_bytes),
+            hours: counted.span_ms as f64 / 3.6e6,
+            cost: prices.map(|prices| Cost::of(counted, prices)),
         }
     }
 }
@@ -74,7 +82,9 @@ impl App {
         let ids: Vec<Uuid> = statuses.iter().map(|status| status.deployment_id.uuid()).collect();
         let over = async |grain: Grain, minutes: i32| {
             let counted = usage::over(&self.db, grain, &ids, minutes).await?;
-            Ok::<_, Error>(counted.iter().map(|of| (of.deployment_id, Traffic::from(&of.counted))).collect::<HashMap<_, _>>())
+            Ok::<_, Error>(
+                counted.iter().map(|of| (of.deployment_id, Traffic::new(&of.counted, self.prices.as_ref()))).collect::<HashMap<_, _>>(),
+            )
         };
         let (mut recent, mut day) = (over(Grain::Reports, RECENT_MIN).await?, over(Grain::Hours, DAY_MIN).await?);
         let with = |status: Status| {
@@ -108,9 +118,9 @@ mod tests {
             latencies: vec![300],
             ..Counted::default()
         };
-        let traffic = Traffic::from(&counted);
+        let traffic = Traffic::new(&counted, None);
         assert_eq!((traffic.requests_per_s, traffic.error_rate, traffic.cpu_cores, traffic.memory_bytes), (30.0, 0.01, 0.25, 7));
         assert_eq!((traffic.latency_p50_ms, traffic.latency_p95_ms), (Some(0.5), Some(0.95)));
-        assert_eq!(Traffic::from(&Counted::default()), Traffic::default(), "nothing was seen");
+        assert_eq!(Traffic::new(&Counted::default(), None), Traffic::default(), "nothing was seen");
     }
 }

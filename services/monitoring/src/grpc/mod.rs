@@ -15,7 +15,8 @@ use titan_proto::time::to_proto;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, Traffic};
+use crate::app::{App, Cost, Traffic};
+use crate::config::Prices;
 use crate::store::targets;
 use crate::store::usage::{Hour, Usage};
 
@@ -33,14 +34,17 @@ impl MonitoringService for Api {
     async fn batch_get_status(&self, request: Request<BatchGetStatusRequest>) -> Result<Response<BatchGetStatusResponse>, Status> {
         let who = Principal::of(&request)?;
         let statuses = self.app.statuses(&who, &request.get_ref().deployment_ids).await?;
-        Ok(Response::new(BatchGetStatusResponse { statuses: statuses.into_iter().map(convert).collect() }))
+        let currency = self.currency();
+        let statuses = statuses.into_iter().map(|status| convert(status, currency.clone()));
+        Ok(Response::new(BatchGetStatusResponse { statuses: statuses.collect() }))
     }
 
     async fn list_hours(&self, request: Request<ListHoursRequest>) -> Result<Response<ListHoursResponse>, Status> {
         let who = Principal::of(&request)?;
         let ListHoursRequest { deployment_id, hours } = request.into_inner();
         let hours = self.app.hours(&who, id("deployment_id", &deployment_id)?, hours).await?;
-        Ok(Response::new(ListHoursResponse { hours: hours.iter().map(hour).collect() }))
+        let prices = self.app.prices.as_ref();
+        Ok(Response::new(ListHoursResponse { hours: hours.iter().map(|of| hour(of, prices)).collect(), currency: self.currency() }))
     }
 
     async fn record_usage(&self, request: Request<RecordUsageRequest>) -> Result<Response<RecordUsageResponse>, Status> {
@@ -50,6 +54,12 @@ impl MonitoringService for Api {
         let usages = usages.into_iter().enumerate().map(|(i, of)| usage(i, of)).collect::<titan_error::Result<Vec<_>>>()?;
         self.app.record_usage(&who, source, sequence, &usages).await?;
         Ok(Response::new(RecordUsageResponse {}))
+    }
+}
+
+impl Api {
+    fn currency(&self) -> String {
+        self.app.prices.as_ref().map(|prices| prices.currency.clone()).unwrap_or_default()
     }
 }
 
@@ -80,12 +90,12 @@ fn usage(i: usize, given: proto::Usage) -> titan_error::Result<Usage> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of probes")]
-fn hour(hour: &Hour) -> proto::Hour {
+fn hour(hour: &Hour, prices: Option<&Prices>) -> proto::Hour {
     proto::Hour {
         begins_at: Some(to_proto(hour.begins_at)),
         probes: u64::try_from(hour.probes).unwrap_or(0),
         uptime: if hour.probes > 0 { hour.up as f64 / hour.probes as f64 } else { 0.0 },
-        traffic: Some(traffic(Traffic::from(&hour.counted))),
+        traffic: Some(traffic(Traffic::new(&hour.counted, prices))),
     }
 }
 
@@ -102,7 +112,10 @@ fn traffic(of: Traffic) -> proto::Traffic {
         disk_bytes,
         received_bytes,
         sent_bytes,
+        hours,
+        cost,
     } = of;
+    let cost = cost.map(|Cost { processor, memory, disk, network }| proto::Cost { processor, memory, disk, network });
     proto::Traffic {
         requests,
         errors,
@@ -115,10 +128,12 @@ fn traffic(of: Traffic) -> proto::Traffic {
         disk_bytes,
         received_bytes,
         sent_bytes,
+        hours,
+        cost,
     }
 }
 
-fn convert((status, recent, day): (targets::Status, Traffic, Traffic)) -> TargetStatus {
+fn convert((status, recent, day): (targets::Status, Traffic, Traffic), currency: String) -> TargetStatus {
     let targets::Status { deployment_id, url, up, uptime, latency_p50_ms, latency_p95_ms, probes, last_probe_at, last_error, interval_s } =
         status;
     TargetStatus {
@@ -134,5 +149,6 @@ fn convert((status, recent, day): (targets::Status, Traffic, Traffic)) -> Target
         interval_s: u32::try_from(interval_s).unwrap_or(0),
         recent: Some(traffic(recent)),
         day: Some(traffic(day)),
+        currency,
     }
 }

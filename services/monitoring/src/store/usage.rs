@@ -66,6 +66,9 @@ pub(crate) async fn count_probe(db: &impl ConnectionTrait, deployment: Deploymen
 /// What was counted over some time.
 #[derive(Clone, Debug, Default, FromQueryResult)]
 pub(crate) struct Counted {
+    /// What was used for how long.
+    pub(crate) memory_byte_hours: f64,
+    pub(crate) disk_byte_hours: f64,
     pub(crate) requests: i64,
     pub(crate) errors: i64,
     pub(crate) latencies: Vec<i64>,
@@ -102,6 +105,7 @@ pub(crate) async fn over(db: &impl ConnectionTrait, grain: Grain, ids: &[Uuid], 
         "WITH r AS MATERIALIZED (SELECT * FROM {table} WHERE deployment_id = ANY($1) AND {at} > now() - $2 * interval '1 minute')
         SELECT deployment_id, sum(requests)::bigint AS requests, sum(errors)::bigint AS errors, sum(cpu_ms)::bigint AS cpu_ms,
             sum(span_ms)::bigint AS span_ms, max(memory_bytes) AS memory_bytes, max(disk_bytes) AS disk_bytes,
+            sum(memory_bytes * (span_ms / 3.6e6))::float8 AS memory_byte_hours, sum(disk_bytes * (span_ms / 3.6e6))::float8 AS disk_byte_hours,
             sum(received_bytes)::bigint AS received_bytes, sum(sent_bytes)::bigint AS sent_bytes,
             ARRAY(SELECT sum(x.count)::bigint FROM r o, unnest(o.latencies) WITH ORDINALITY AS x(count, n) WHERE o.deployment_id = r.deployment_id
                 GROUP BY x.n ORDER BY x.n) AS latencies
@@ -121,7 +125,8 @@ pub(crate) struct Hour {
 
 pub(crate) async fn hours(db: &impl ConnectionTrait, org: OrgId, deployment: DeploymentId, hours: i32) -> Result<Vec<Hour>> {
     let select = format!(
-        "SELECT begins_at, probes, up, {COUNTED} FROM hour WHERE deployment_id = (SELECT deployment_id FROM target WHERE org_id = $1 AND deployment_id = $2)
+        "SELECT begins_at, probes, up, {COUNTED}, (memory_bytes * (span_ms / 3.6e6))::float8 AS memory_byte_hours,
+            (disk_bytes * (span_ms / 3.6e6))::float8 AS disk_byte_hours FROM hour WHERE deployment_id = (SELECT deployment_id FROM target WHERE org_id = $1 AND deployment_id = $2)
             AND begins_at > now() - $3 * interval '1 hour' ORDER BY begins_at"
     );
     Ok(Hour::find_by_statement(sql(&select, [org.into(), deployment.into(), hours.into()])).all(db).await?)

@@ -1,0 +1,100 @@
+//! The way back of an environment to what served it before.
+
+use chrono::{DateTime, Utc};
+use titan_error::{Code, Error, Result};
+use titan_identity::{Principal, PrincipalId};
+use titan_ids::ProjectId;
+
+use super::App;
+use super::deployments::{DeployIn, Why, check_environment, check_reason};
+use crate::domain::rollout::Strategy;
+use crate::store::deployments::{self, Row};
+
+#[derive(Debug)]
+pub(crate) struct RollBackIn {
+    pub(crate) project: ProjectId,
+    pub(crate) project_slug: String,
+    pub(crate) environment: String,
+    /// Its beginning; empty: of the version before what serves.
+    pub(crate) commit: String,
+    pub(crate) idempotency_key: String,
+    pub(crate) strategy: Strategy,
+    pub(crate) share: u32,
+    pub(crate) observe_s: u32,
+    pub(crate) emergency: bool,
+    pub(crate) reason: String,
+}
+
+/// What it would be.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) serving: Row,
+    pub(crate) to: Row,
+    pub(crate) data_changes: bool,
+    /// What the rehearsal found, or why the data cannot go along.
+    pub(crate) rehearsed: std::result::Result<String, String>,
+    pub(crate) needs_approval: bool,
+}
+
+impl App {
+    pub(crate) async fn roll_back(&self, who: &Principal, back: RollBackIn, now: DateTime<Utc>) -> Result<Row> {
+        let RollBackIn { project, project_slug, environment, commit, idempotency_key, strategy, share, observe_s, emergency, reason } =
+            back;
+        who.may_touch(project)?;
+        check_reason(&reason)?;
+        if emergency && !matches!(who.id, PrincipalId::User(_)) {
+            return Err(Error::new(Code::PermissionDenied, "people declare an emergency, not services and agents"));
+        }
+        if emergency && reason.trim().is_empty() {
+            return Err(Error::invalid("reason", "is required in an emergency: the history says why nobody approved it"));
+        }
+        let causation = self.verify(who, project, Some(&project_slug), "").await?;
+        // What serves is another one by now.
+        if let Some(known) = deployments::by_key(&self.db, who.org, &idempotency_key).await? {
+            let same = known.project_id == project && known.environment == environment && !known.back_from.is_empty();
+            return if same && known.commit.starts_with(&commit) {
+                Ok(known)
+            } else {
+                Err(Error::invalid("idempotency_key", "was used for another deployment"))
+            };
+        }
+        let (serving, to) = self.way_back(who, project, &environment, &commit).await?;
+        let mut said = format!(" by {}, back from {} to {}", who.id, serving.commit, to.commit);
+        said += if emergency { ", in an emergency" } else { "" };
+        said += &if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let awaits_approval = self.apps.approval.contains(&environment) && !emergency;
+        let (commit, attempt_credential) = (to.commit, String::new());
+        let deploy =
+            DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, strategy, share, observe_s };
+        self.begin(who, deploy, Why { causation, awaits_approval, back_from: serving.commit, said }, now).await
+    }
+
+    /// Rehearsed; changes nothing.
+    pub(crate) async fn plan_roll_back(&self, who: &Principal, project: ProjectId, environment: &str, commit: &str) -> Result<Plan> {
+        who.may_touch(project)?;
+        let (serving, to) = self.way_back(who, project, environment, commit).await?;
+        let (data_changes, rehearsed) = self.rehearsed(&serving, &to.commit).await?;
+        let needs_approval = self.apps.approval.iter().any(|name| name == environment);
+        Ok(Plan { serving, to, data_changes, rehearsed, needs_approval })
+    }
+
+    /// What serves, and what served before.
+    async fn way_back(&self, who: &Principal, project: ProjectId, environment: &str, commit: &str) -> Result<(Row, Row)> {
+        check_environment(environment)?;
+        let part = commit.is_empty() || ((7..=40).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit()));
+        if !part {
+            return Err(Error::invalid("commit", "must be a commit id: 7 to 40 hex digits"));
+        }
+        let serving = deployments::serving(&self.db, project, environment).await?;
+        if serving.as_ref().is_some_and(|serving| serving.org_id != who.org) {
+            return Err(Error::not_found(format!("project {project}")));
+        }
+        let serving = serving.ok_or_else(|| Error::precondition(format!("nothing serves {environment}; deploy a version to it")))?;
+        let to = deployments::served(&self.db, &serving, &commit.to_lowercase()).await?;
+        let to = to.ok_or_else(|| match commit {
+            "" => Error::precondition(format!("no other version served {environment} before {}", serving.commit)),
+            _ => Error::precondition(format!("{commit} is no other version that served {environment}; deploy it instead")),
+        })?;
+        Ok((serving, to))
+    }
+}
