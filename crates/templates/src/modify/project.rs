@@ -3,7 +3,7 @@
 use super::said_of_field;
 use crate::migrations::{self, Step};
 use crate::understand::field_type::type_named;
-use crate::understand::{Refusal, blocks, constraints, fields, of_existing, plan, refuse, resources, scope, take_files};
+use crate::understand::{Refusal, blocks, called, constraints, fields, of_existing, plan, refuse, resources, scope, take_files};
 use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
 pub(super) const CLAIMED: &str = "What is there is nobody's until somebody who has signed in claims it: POST /users/me/claims with the code in the app's variable CLAIM_CODE";
@@ -151,6 +151,7 @@ impl Project {
             self.add_block(Block::FileUpload)?;
         }
         for mut field in parsed.fields {
+            field.name = called(field.name, &resources[one].identifier, &plural, &mut self.assumed);
             if resources[one].field(&field.name).is_some() {
                 return refuse(format!("{plural} have a {} already", field.name));
             }
@@ -169,6 +170,29 @@ impl Project {
             self.changes.push(format!("{plural} get {} ({})", field.name, field.field_type));
             resources[one].fields.push(field);
         }
+        self.become_of(resources);
+        Ok(())
+    }
+
+    /// A thing that links others, which are there, and are not linked yet.
+    pub(super) fn link(&mut self, name: &str, ends: &[String]) -> Result<(), Refusal> {
+        let mut link = resources::resource(name)?;
+        let mut resources = self.after.resources.clone();
+        for end in ends {
+            let Some(one) = self.resource(end) else { return self.unknown(end) };
+            let other = &resources[one];
+            let to = |of: &Resource| of.fields.iter().any(|field| field.references.as_ref() == Some(&other.path));
+            if let Some(of) = ends.iter().filter_map(|end| self.resource(end)).map(|of| &resources[of]).find(|of| to(of)) {
+                return refuse(format!("{} belong to {} already: remove that first", of.plural, other.plural));
+            }
+            let (field_type, references) = (FieldType::Reference, Some(other.path.clone()));
+            link.fields.push(Field { field_type, references, ..fields::text(&other.identifier, true) });
+        }
+        if self.resource(&link.singular).is_some() {
+            return refuse(format!("There are {} already", link.plural));
+        }
+        self.changes.push(format!("{} are kept, at /{}: each links one of {}", link.plural, link.path, ends.join(" and one of ")));
+        resources.push(link);
         self.become_of(resources);
         Ok(())
     }
@@ -203,7 +227,8 @@ impl Project {
         let Some((one, n)) = self.field(&old)? else { return self.unknown(&old) };
         let name = name_of(new).ok_or_else(|| Refusal { reason: format!("\"{new}\" cannot be a field's name: use the letters a to z") })?;
         let resource = &mut self.after.resources[one];
-        if resource.field(&name).is_some() || ["id", "created_at", "updated_at", "owner"].contains(&name.as_str()) {
+        let name = called(name, &resource.identifier, &resource.plural, &mut self.assumed);
+        if resource.field(&name).is_some() || ["id", "created_at", "updated_at"].contains(&name.as_str()) {
             return refuse(format!("{} have a {name} already", resource.plural));
         }
         let (table, from) = (resource.identifier.clone(), std::mem::replace(&mut resource.fields[n].name, name.clone()));
@@ -312,8 +337,12 @@ impl Project {
         let text = said.join(" ");
         let counted = verb.eq_ignore_ascii_case("limit") && text.starts_with(|c: char| c.is_ascii_digit());
         let text = if counted { format!("at most {text}") } else { text };
+        self.restrict_field((one, n), &text, verb)
+    }
+
+    pub(super) fn restrict_field(&mut self, (one, n): Place, text: &str, verb: &str) -> Result<(), Refusal> {
         let was = self.after.resources[one].fields[n].clone();
-        let field = restricted(&was, &text, verb)?;
+        let field = restricted(&was, text, verb)?;
         if field == was {
             self.already.push(format!("{} is that already", was.name));
             return Ok(());
@@ -455,7 +484,8 @@ impl Project {
             let named = |name: &str| resource.fields.iter().position(|field| field.name == name);
             // "servings" is the number of servings.
             let counted = format!("number_{name}");
-            named(&name).or_else(|| named(&one_of)).or_else(|| named(&counted)).map(|n| (one, n))
+            let own = format!("{}_{name}", resource.identifier);
+            named(&name).or_else(|| named(&one_of)).or_else(|| named(&counted)).or_else(|| named(&own)).map(|n| (one, n))
         };
         let places: Vec<Place> =
             self.after.resources.iter().enumerate().filter(|(one, _)| of.is_none_or(|of| of == *one)).filter_map(has).collect();
@@ -536,6 +566,7 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
         }
         "unique" => field.unique = true,
         "not unique" | "no longer unique" => field.unique = false,
+        _ if text.starts_with("default ") => field.default = Some(fields::value_of(&field, text.trim_start_matches("default "))?),
         _ => {
             // As if it were named anew: "a priority from 1 to 5", "a status of open or closed", "a price (number)".
             let choices = text.contains(" or ") || text.contains('/');
@@ -607,6 +638,10 @@ fn difference(was: &Field, now: &Field) -> String {
     }
     if was.choices != now.choices && !now.choices.is_empty() {
         said.push(format!("is one of {}", now.choices.join(", ")));
+    }
+    if was.default != now.default {
+        let default = now.default.as_ref().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        said.push(default.map_or("has no default".to_owned(), |value| format!("is {value} where nobody says otherwise")));
     }
     let bounds = [("at least", was.least, now.least), ("at most", was.most, now.most)];
     said.extend(

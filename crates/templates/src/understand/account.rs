@@ -8,7 +8,7 @@ const NEUTRAL: &str = "\
     a able about above across actually add additional admin administer admins after afterwards again agency all allow allowed allows \
     almost along already also always among an and android another any anybody anymore anyone anything anywhere api apis app applicant \
     applicants application applications apps are around as asap ask asked assign assigned at attribute attributes auction available away \
-    awesome back backend backends bad bakery band based basic basically be because become becomes been before being belong belongs below \
+    awesome back backend backends bad bakery band based basic basically be because become becomes been before behind being belong belongs below \
     beside besides better between bit blog board book bool boolean booleans borrow both box btw build building business but button by cafe \
     café call called can cannot catalog catalogue cell cellar celsius cents chain change char character characters charity chars check \
     cheers choir church city class clean clear client clients clinic club coach coaches collection column columns committee common company \
@@ -18,12 +18,12 @@ const NEUTRAL: &str = "\
     duplicate duplicates each earlier easily easy edit either eliminate else empty endpoint endpoints enter entity entries entry enum \
     especially estate etc etl euro euros even ever every everybody everyone everything everywhere exactly excel existing export exports \
     expose extract factory false family farm feature features ferry fetch field fields file files filled finally find first firstly flag \
-    fleet float folks follow following for form format forum free from full further furthermore fyi garage garden generate get gets gimme \
+    fleet float folks follow following for form forced format forum free from full further furthermore fyi garage garden generate get gets gimme \
     give given go good grams great greater grocery group guest guys gym had handle has have having he health hectares hello help helpdesk \
     her here hereby hey hi high higher him his hold home hospital hotel hour hourly hours house household how however hundred i id if \
     implement import imports in include included including individual info information ingest inside instead int integer integers \
-    interface into invalid inventory ios iphone is it item items its itself job jobs journal json just keep keeping kept kg kind kindly \
-    kinds km knock know known large larger last lastly later league least lend length less let letters library like limit limited link \
+    interface into introduce introduced invalid inventory ios iphone is it item items its itself job jobs journal json just keep keeping kept kg kind kindly \
+    kinds km knock know known large larger last lastly later league least left lend length less let letters library like limit limited link \
     linking links list listed lists little liveness living load loads located log long longer look looking lot lots love lovely lower made \
     mainly maintain make makes manage managed management manager managing mandatory many mark mate mates max maximum may me mean meant \
     meanwhile member members meters metres metrics micro microservice min minimum minutes mistake mobile model moderator moderators modern \
@@ -35,8 +35,8 @@ const NEUTRAL: &str = "\
     previously probe probes process program project prometheus property provide provides publish purchase put quick quite range rather \
     read readiness reading real really record records register registered registering registry reject rejected related remainder remove \
     removed rename rent replace replaced replaces reported require required requires resource resources rest restaurant restful restrict \
-    result results rid right row rows run runs said salon same save schedule scheduled school second secondly seconds see sell send \
-    separate server service services set several shall share shared sharing she shelter shop shopping short should show shows simple \
+    result results rid right row rows run runs said say says salon same save schedule scheduled school second secondly seconds see sell send \
+    separate server service services set several shall share shared sharing she shelter shop shopping short should show shown shows simple \
     simply single site skip skipped small so society some somebody someone something sometimes somewhere soon sort specified spreadsheet \
     spreadsheets square staff standard start startup state still store stored stores storing string studio such support supporting swap \
     switch sync syncs system table tablet take task team tell telling text than thank thanks that the their them then there these they \

@@ -62,7 +62,7 @@ pub(super) fn asks(text: &str) -> bool {
 }
 
 /// What it asks for, and does not say is not to be.
-pub(super) fn asked(text: &str) -> impl Iterator<Item = Block> {
+pub(crate) fn asked(text: &str) -> impl Iterator<Item = Block> {
     let wanted = |pattern: &Regex| pattern.find_iter(text).any(|found| !phrasing::denied(&text[..found.start()]));
     ASKED.iter().filter(move |(pattern, _)| wanted(pattern)).map(|(_, block)| *block)
 }

@@ -6,6 +6,16 @@ use crate::{Field, FieldType, Kind, Resource};
 
 const OWNER: &str = "owner";
 
+/// Every app knows of each item whose it is, by a name that no field has.
+pub(crate) fn called(field: String, identifier: &str, plural: &str, assumed: &mut Vec<String>) -> String {
+    if field != OWNER {
+        return field;
+    }
+    let name = format!("{identifier}_{OWNER}");
+    assumed.push(format!("{OWNER} of {plural} is called {name}"));
+    name
+}
+
 /// The resources with their fields, and what each belongs to.
 pub(super) fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<String>) -> Result<Vec<Resource>, Refusal> {
     let several = read.resources.len() > 1;
@@ -45,10 +55,9 @@ pub(super) fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &
         });
     }
     for resource in &mut resources {
-        // Every app knows of each item whose it is.
-        for field in resource.fields.iter_mut().filter(|field| field.name == OWNER) {
-            field.name = format!("{}_{OWNER}", resource.identifier);
-            assumed.push(format!("{OWNER} of {} is called {}", resource.plural, field.name));
+        let (identifier, plural) = (resource.identifier.clone(), resource.plural.clone());
+        for field in &mut resource.fields {
+            field.name = called(std::mem::take(&mut field.name), &identifier, &plural, assumed);
         }
         // What has nothing but what it belongs to has a name, unless it links several.
         if resource.fields.len() < 2 && resource.fields.iter().all(|field| field.field_type == FieldType::Reference) {

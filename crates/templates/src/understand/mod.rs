@@ -16,14 +16,14 @@ mod readings;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod sections;
-mod statements;
-mod words;
+pub(crate) mod statements;
+pub(crate) mod words;
 
 use crate::render::is_template_name;
 use crate::{Block, Format, Kind, Resource, Understanding};
 use crate::{migrations, modify};
 use describe::describe;
-pub(crate) use describe::take_files;
+pub(crate) use describe::{called, take_files};
 use resources::Read;
 
 /// Why a sentence is not built, and what would be.

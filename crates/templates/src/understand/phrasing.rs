@@ -119,6 +119,7 @@ const FIRST: &[(&str, &str)] = &[
         " is required",
     ),
     (r" (?:are|is) (?:mandatory|obligatory)\b", " is required"),
+    (r" (?:no longer|(?:do|does)(?: not|n't)) (?:have|has|need|needs) to be ", " need not be "),
     (r" (?:have|has|need|needs) to be ", " must be "),
     (r" who can be ", " of "),
     (r"\b(?P<lead>below|above|under|over|than|least|most) zero\b", "$lead 0"),
@@ -374,7 +375,7 @@ fn with_words(said: &str, words: &[(&str, &str)]) -> Option<Regex> {
 }
 
 /// Each pattern with its words, beside what goes with it.
-pub(super) fn compiled<T: Copy>(said: &[(&str, T)], words: &[(&str, &str)]) -> Vec<(Regex, T)> {
+pub(crate) fn compiled<T: Copy>(said: &[(&str, T)], words: &[(&str, &str)]) -> Vec<(Regex, T)> {
     said.iter().filter_map(|(said, with)| Some((with_words(said, words)?, *with))).collect()
 }
 

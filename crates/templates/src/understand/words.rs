@@ -6,7 +6,7 @@ pub(super) fn is_plain(word: &str) -> bool {
         && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
-pub(super) fn is_article(word: &str) -> bool {
+pub(crate) fn is_article(word: &str) -> bool {
     ["a", "an", "the"].contains(&word.to_lowercase().as_str())
 }
 
@@ -83,7 +83,7 @@ pub(super) fn is_many(word: &str) -> bool {
     one != word && plural(&one) == word
 }
 
-pub(super) fn plural(word: &str) -> String {
+pub(crate) fn plural(word: &str) -> String {
     if let Some((_, many)) = IRREGULAR.iter().find(|(one, _)| *one == word) {
         return (*many).to_owned();
     }

@@ -230,7 +230,7 @@ impl Read {
 }
 
 /// The goal said once more, where it says what something has, and what is assumed in that.
-pub(super) fn again(sentence: &str, kind: &str) -> Option<(String, Vec<String>)> {
+pub(crate) fn again(sentence: &str, kind: &str) -> Option<(String, Vec<String>)> {
     let text = plain(sentence);
     let (flat, inside) = without_brackets(&text);
     let sentences: Vec<Vec<String>> =

@@ -8,7 +8,7 @@ use super::{Read, trimmed};
 /// How what belongs to something is said to.
 pub(super) const BELONGING: &str = "(?:belong(?:s|ing)?|sits?|lives?|stays?|works?|goes|going|go|made|posted|given|written|logged|assigned|issued|rented|owned|\
     held|kept|stored|placed|booked|borrowed|submitted|taken|attached|linked|tied|reserved|registered|recorded|sold|done|apply|applies|replies|reply|refers?|\
-    relates?|points?|related|connected|is|are|be)";
+    relates?|points?|related|connected|shown|displayed|listed|filed|published|exhibited|found|located|parked|planted|scheduled|planned|enrolled|entered|measured|is|are|be)";
 const MANY: &str = "(?:many|several|multiple|any number of|a number of|zero or more)";
 const HAVING: &[&str] = &["have", "has", "take", "takes", "join", "joins"];
 
@@ -98,7 +98,7 @@ fn within(all: &str, plural: &str) -> Vec<String> {
         format!(r"{before}(?:can |may )?(?:have |has )?{MANY} (?P<many>{plural})\b"),
         format!("^(?:links?|connects?|ties?|joins?|combines?|(?:is|are) between) {object}"),
         format!(
-            "(?:,? and|,|;)? ?(?:(?:each|every|an?|the) (?:{all}) )?(?:(?:it|they|each|which|who|that|must|should|will|can|may|and|is|are|was|be|then|always) )*\
+            "(?:,? and|,|;)? ?(?:(?:each|every|an?|the) (?:{all}) )?(?:(?:it|they|each of them|all of them|each|which|who|that|must|should|will|can|may|and|is|are|was|be|then|always) )*\
             (?:{BELONGING} )+(?:to|in|at|by|on|for|of|with|from|under|inside|within|between)(?: either)? {object}(?P<rest>[^,;.]*)"
         ),
         format!("{before}(?:for|of|about|by|per|on|at|to|a reference to|a link to) {object}(?P<rest>[^,;.]*)"),
@@ -124,7 +124,7 @@ fn of_any(all: &str) -> Vec<String> {
         format!(r"\b(?P<one>{all}) [^,;.]* and (?:is|are|must be) {belongs}"),
         format!(r"\b(?P<one>{all}) (?:live|sit|stand|grow|are kept|are stored) (?:in|on|at) (?P<to>[a-z]+s)(?:$|,|;)"),
         format!(
-            r"\b(?P<many>{all}) (?:can |may |will |is |are )?(?:{having}|(?:{BELONGING} )+(?:by|in|to|with|at|for)) (?:{MANY}|one or more) (?P<one>{all})\b"
+            r"\b(?P<many>{all}) (?:can |may |will |is |are )?(?:{having}|(?:{BELONGING} )+(?:by|in|to|with|at|for|on|of|from)) (?:{MANY}|one or more) (?P<one>{all})\b"
         ),
         format!(r"\b(?P<to>[a-z]+s|{all}),? and their (?P<one>{all})\b"),
         format!(

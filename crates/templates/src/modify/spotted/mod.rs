@@ -1,0 +1,294 @@
+//! A change read by what it names: fields, things and values of the project are looked for wherever they stand, and what is said of them is
+//! said once more, in the words that are read. What is left out of that is noticed afterwards, for its words are nowhere.
+
+mod names;
+mod sayings;
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use self::names::{FIELD, Names, THING};
+use self::sayings::PATTERNS;
+use crate::understand::{asides, statements, words};
+use crate::{Block, Understanding};
+
+/// What is said in a change, without what only leads to it or ends it.
+const LEAD: &str = r"(?i)^(?:(?:and|but|also|please|now|then|so|well|ok|okay|hi|hey|hello|in future|from now on|additionally|furthermore|going forward|(?:i|we)(?:'d| would) (?:also )?like(?: you)?(?: to)?|(?:can|could|would) (?:you|we)(?: please)?|it would be (?:nice|great|good|helpful) (?:if|to)|let's|let us|make sure|ensure|see to it|there should be|that|it turns out)\b,? *)+";
+const TRAIL: &str = r"(?i)(?:,? (?:please|from now on|now|instead|any ?more|any longer|at all|too|as well|again|in future|in the future|thanks|thank you|going forward|for us|for me|everywhere|altogether|of course))+$";
+/// Why it is to be so is no part of it.
+const REASON: &str = r"(?i),? (?:because|since (?:we|they|it|the|people|our|some|many|most|nobody)\b|otherwise|as (?:we|they|some|many|people|our)\b|so (?:that )?(?:we|they|people|everybody|everyone|users|nobody)\b|last (?:week|month|year|time)\b|(?:some|many|most) (?:people|of (?:them|us|our))\b|people (?:keep|kept|always|often)\b)[^.;,]*";
+
+static LEADING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(LEAD).ok());
+/// What begins so may be about things that are new.
+static INTRODUCING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)^(?:(?:please|also|and|now|(?:i|we)(?:'d| would)?|(?:can|could) (?:you|we)|let us|let's) )*(?:add|introduce|include|track|keep|manage|store|record|need|want|like|have|an?|each|every|there)\b",
+    )
+    .ok()
+});
+static TRAILING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TRAIL).ok());
+static REASONS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REASON).ok());
+
+/// What a change asks for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Spotted {
+    /// In the words that are read.
+    pub(super) commands: Vec<Command>,
+    pub(super) blocks: Vec<Block>,
+    /// The sentence without the reasons it gives.
+    pub(super) typed: String,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Command {
+    /// In the words that are read.
+    Said(String),
+    /// A field's, for what is new.
+    Default((usize, usize), String),
+    /// What a field may be.
+    Values((usize, usize), Vec<String>),
+    /// A thing that only links others.
+    Link(String, Vec<String>),
+}
+
+const NO_VALUES: &[&str] = &["to", "be", "it", "them", "the", "a", "an", "any", "more", "other", "of", "as", "not", "only", "all"];
+
+/// None where nothing of it is understood.
+pub(super) fn spotted(project: &Understanding, sentence: &str) -> Option<Spotted> {
+    let typed = without_reasons(&expanded(sentence));
+    named(project, &typed).or_else(|| Some(Spotted { commands: fresh(project, &typed)?, blocks: Vec::new(), typed }))
+}
+
+/// Things that are new, and what they belong to.
+fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
+    INTRODUCING.as_ref().filter(|begins| begins.is_match(typed))?;
+    let known = project.resources.iter().map(|one| format!("{} have {}. ", one.plural, one.fields[0].name.replace('_', " ")));
+    let (said, _) = statements::again(&format!("{}{typed}", known.collect::<String>()), "app")?;
+    let there = |named: &str| project.resources.iter().any(|one| one.plural == named || one.singular == named);
+    let (mut commands, mut links): (Vec<Command>, Vec<(String, Vec<String>)>) = (Vec::new(), Vec::new());
+    for said in said.split(". ").skip(1) {
+        if let Some((of, to)) = said.strip_prefix("Each ").and_then(|said| said.split_once(" belongs to a ")) {
+            let introduced = there(of) || commands.iter().any(|command| matches!(command, Command::Said(said) if said.starts_with(of)));
+            match links.iter_mut().find(|(link, _)| link == of) {
+                _ if introduced => commands.push(Command::Said(said.to_owned())),
+                Some((_, ends)) => ends.push(to.to_owned()),
+                None => links.push((of.to_owned(), vec![to.to_owned()])),
+            }
+        } else if !said.split_once(" have ").is_some_and(|(of, _)| there(of)) {
+            commands.push(Command::Said(said.to_owned()));
+        }
+    }
+    let new = !links.is_empty() || commands.iter().any(|command| matches!(command, Command::Said(said) if said.contains(" have ")));
+    commands.extend(links.into_iter().map(|(link, ends)| Command::Link(link, ends)));
+    new.then_some(commands)
+}
+
+/// What is said of what is there.
+fn named(project: &Understanding, typed: &str) -> Option<Spotted> {
+    let names = Names::of(project);
+    let mut spotted = Spotted { commands: Vec::new(), blocks: Vec::new(), typed: typed.to_owned() };
+    let mut last = None;
+    for clause in clauses(&names.marked(typed)) {
+        let mut open = vec![clause];
+        while let Some(said) = open.pop() {
+            let read = names.read(&said);
+            let thing = said.chars().find_map(|c| names.thing_of(c)).or(last);
+            match names.command(&read, thing) {
+                Some(commands) => spotted.commands.extend(commands),
+                // "make it unique. it is from 6 to 12 characters"
+                None if read != said && read.contains(". ") => {
+                    open.extend(read.split(". ").map(str::to_owned).collect::<Vec<_>>().into_iter().rev())
+                }
+                None => {
+                    let new = asides::asked(&names.plain(&said)).filter(|block| !spotted.blocks.contains(block)).collect::<Vec<_>>();
+                    if new.is_empty() && said.chars().any(char::is_alphanumeric) {
+                        return None;
+                    }
+                    spotted.blocks.extend(new);
+                }
+            }
+            last = thing;
+        }
+    }
+    (!spotted.commands.is_empty() || !spotted.blocks.is_empty()).then_some(spotted)
+}
+
+/// "can't" is "can not"; what parts a list by slashes stays.
+fn expanded(sentence: &str) -> String {
+    let text = sentence.replace(['“', '”', '"'], "").replace('’', "'").replace(['–', '—'], "-");
+    let text = format!(" {} ", text.trim().trim_end_matches(['.', '!', '?', ' ']));
+    let pairs = [
+        (" can't ", " can not "),
+        (" cannot ", " can not "),
+        (" won't ", " will not "),
+        ("n't ", " not "),
+        (" at all", ""),
+        (" too,", ","),
+        (" as well:", ":"),
+        (" too:", ":"),
+        (" too but ", " but "),
+        (" any more,", ","),
+        (" anymore,", ","),
+        (" any longer,", ","),
+        (" as well,", ","),
+        (" have to be ", " must be "),
+        (" has to be ", " must be "),
+        (" needs to be ", " must be "),
+        (" need to be ", " must be "),
+    ];
+    pairs.iter().fold(text, |text, (from, to)| text.replace(from, to)).trim().to_owned()
+}
+
+pub(super) fn without_reasons(text: &str) -> String {
+    // "because it is shorter and remove the price" goes on.
+    let only = |found: &regex::Captures<'_>| {
+        let goes_on = found[0].split(' ').any(|word| BEGINS.contains(&word.to_lowercase().as_str()));
+        if goes_on { found[0].to_owned() } else { String::new() }
+    };
+    REASONS.as_ref().map_or(text.to_owned(), |reason| reason.replace_all(text, only).into_owned())
+}
+
+/// What a change begins with.
+const BEGINS: &[&str] =
+    &["add", "drop", "remove", "delete", "rename", "make", "change", "call", "allow", "set", "turn", "give", "store", "keep"];
+
+/// Sentences, and what begins anew in them: "drop the website, add an email".
+fn clauses(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for sentence in text.split([';', '!', '?']).flat_map(|part| part.split(". ")) {
+        let mut clause: Vec<&str> = Vec::new();
+        let words: Vec<&str> = sentence.split_whitespace().collect();
+        for (n, word) in words.iter().copied().enumerate() {
+            // "title is optional and price is required"
+            let says =
+                words.get(n + 1).is_some_and(|next| ["is", "are", "must", "should", "can", "may", "has", "need", "needs"].contains(next));
+            let subject = says && word.chars().count() == 1 && word.chars().all(|c| (FIELD..THING).contains(&u32::from(c)));
+            let parted = clause.last().is_some_and(|last| last.ends_with(',') || ["and", "then"].contains(last));
+            let lists = clause.last().is_some_and(|last| last.ends_with(':'));
+            if parted && !lists && clause.len() > 1 && (subject || BEGINS.contains(&word)) {
+                found.push(std::mem::take(&mut clause).join(" "));
+            }
+            clause.push(word);
+        }
+        found.push(clause.join(" "));
+    }
+    let bare = |clause: String| {
+        let clause = clause.trim().trim_end_matches([',', ' ']).trim_end_matches(" and").trim_end_matches(" then").to_owned();
+        let clause = LEADING.as_ref().map_or(clause.clone(), |lead| lead.replace(&clause, "").into_owned());
+        TRAILING.as_ref().map_or(clause.clone(), |trail| trail.replace(&clause, "").into_owned()).trim().to_owned()
+    };
+    found.into_iter().map(bare).filter(|clause| !clause.is_empty()).collect()
+}
+
+impl Names<'_> {
+    /// Said in other words, as long as any of them are known.
+    fn read(&self, clause: &str) -> String {
+        let mut text = clause.to_owned();
+        for (pattern, read) in PATTERNS.iter() {
+            if pattern.is_match(&text) {
+                text = pattern.replace_all(&text, *read).into_owned();
+            }
+        }
+        text
+    }
+
+    /// What it asks for, where that is clear; `last`: the thing that "it" is.
+    fn command(&self, read: &str, last: Option<usize>) -> Option<Vec<Command>> {
+        let said = |text: String| Some(vec![Command::Said(text)]);
+        let (verb, rest) = read.split_once(' ')?;
+        if read.contains(". ") {
+            return None;
+        }
+        let first = rest.chars().next().and_then(|c| self.field(c));
+        match verb {
+            // "allow status to be" names no value.
+            "allow" if NO_VALUES.contains(&rest.split(' ').next().unwrap_or_default()) => None,
+            "rename" | "make" | "allow" => said(self.plain(read)),
+            "remove" => Some(
+                rest.replace(", and ", ",")
+                    .replace(" and ", ",")
+                    .replace(" or ", ",")
+                    .split(',')
+                    .map(|what| Command::Said(self.plain(&format!("remove {}", what.trim()))))
+                    .collect(),
+            ),
+            "plus" => {
+                let (what, to) = rest.rsplit_once(" to ")?;
+                let to = if to == "it" {
+                    last.or((self.project.resources.len() == 1).then_some(0))
+                } else {
+                    to.chars().next().and_then(|c| self.thing_of(c))
+                };
+                said(format!("add {} to {}", self.plain(&optional(what)), self.project.resources[to?].plural))
+            }
+            "default" => match first {
+                Some(place) => Some(vec![Command::Default(place, self.plain(rest.split_once(" to ")?.1))]),
+                None => {
+                    let (one, at, value) = self.value(rest.chars().next()?)?;
+                    Some(vec![Command::Default((one, at), value.to_owned())])
+                }
+            },
+            "without" => {
+                let (one, at, gone) = self.value(rest.chars().next()?)?;
+                let left = self.project.resources[one].fields[at].choices.iter().filter(|choice| *choice != gone).cloned().collect();
+                Some(vec![Command::Values((one, at), left)])
+            }
+            "values" => {
+                let (of, list) = rest.strip_prefix("of ")?.split_once(": ")?;
+                let place = self.field(of.chars().next()?)?;
+                let list = self.plain(&list.replace(" or ", ",").replace(" and ", ",").replace(['/', '|'], ","));
+                let values: Vec<String> = list.split(',').map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect();
+                let plain =
+                    |value: &String| value.split(' ').count() < 3 && !words::is_article(value.split(' ').next().unwrap_or_default());
+                (values.len() > 1 && values.iter().all(plain)).then(|| vec![Command::Values(place, values)])
+            }
+            // "<field> at least 1 and at most 5"
+            _ if verb.chars().count() == 1 => {
+                self.field(verb.chars().next()?)?;
+                let bound = |part: &str| {
+                    ["at least ", "at most ", "from "].iter().any(|lead| part.starts_with(lead))
+                        && part.ends_with(|c: char| c.is_ascii_digit() || c == 's')
+                };
+                let parts: Vec<&str> = rest
+                    .trim_start_matches("and ")
+                    .trim_start_matches("of ")
+                    .split(" and ")
+                    .flat_map(|part| part.split(", "))
+                    .map(str::trim)
+                    .collect();
+                parts
+                    .iter()
+                    .all(|part| bound(part))
+                    .then(|| parts.iter().map(|part| Command::Said(self.plain(&format!("make {verb} {part}")))).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// "of a, b or c"
+pub(super) fn listed(values: &[String]) -> String {
+    match values {
+        [before @ .., last] if !before.is_empty() => format!("of {} or {last}", before.join(", ")),
+        _ => format!("of {}", values.concat()),
+    }
+}
+
+/// "a birth date, optional" is an optional one.
+fn optional(what: &str) -> String {
+    match what.strip_suffix(", optional") {
+        Some(what) => format!("an optional {}", what.trim_start_matches("a ").trim_start_matches("an ").trim_start_matches("the ")),
+        None => what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_a_pattern() {
+        assert!([&LEADING, &TRAILING, &REASONS, &INTRODUCING].iter().all(|pattern| pattern.is_some()));
+    }
+}
