@@ -5,7 +5,7 @@ mod project;
 mod spotted;
 
 use anew::{anew, instead};
-use project::{Project, without_article};
+use project::{Place, Project, without_article};
 use spotted::{Command, Spotted, spotted};
 
 use crate::understand::{Refusal, account, asides, fits, phrasing, refuse, scope, title};
@@ -42,8 +42,15 @@ fn as_spotted(before: &Understanding, spotted: Spotted) -> Result<Modification, 
         match command {
             Command::Said(said) => project.change(&said)?,
             Command::Link(name, ends) => project.link(&name, &ends)?,
-            Command::Default(place, value) => project.restrict_field(place, &format!("default {value}"), "make")?,
-            Command::Values(place, values) => project.restrict_field(place, &spotted::listed(&values), "make")?,
+            Command::Default(place, value) => project.restrict_field(now(before, &project, place)?, &format!("default {value}"), "make")?,
+            Command::Values(place, values) => project.restrict_field(now(before, &project, place)?, &spotted::listed(&values), "make")?,
+            Command::Instead(place, gone, new) => {
+                let (one, n) = now(before, &project, place)?;
+                let choices = project.after.resources[one].fields[n].choices.iter();
+                let values: Vec<String> =
+                    choices.filter_map(|choice| if *choice == gone { new.clone() } else { Some(choice.clone()) }).collect();
+                project.restrict_field((one, n), &spotted::listed(&values), "make")?;
+            }
         }
     }
     changed(before, project, &typed)
@@ -84,6 +91,16 @@ fn as_said(before: &Understanding, sentence: &str) -> Result<Modification, Refus
         }
     }
     changed(before, project, typed)
+}
+
+/// Where a field is by now.
+fn now(before: &Understanding, project: &Project, (one, n): Place) -> Result<Place, Refusal> {
+    let (resource, name) = (&before.resources[one], &before.resources[one].fields[n].name);
+    let found = project.after.resources.iter().position(|now| now.identifier == resource.identifier).and_then(|one| {
+        let n = project.after.resources[one].fields.iter().position(|field| field.name == *name)?;
+        Some((one, n))
+    });
+    found.ok_or_else(|| Refusal { reason: format!("It changes {name} of {} in two ways: say them one by one", resource.plural) })
 }
 
 /// What it became, where every word of what was typed is somewhere in it.
@@ -291,6 +308,8 @@ mod tests {
         (TODOS, "Add a note, rename title to name and remove the price", "todo gets note; todo: title is called name; todo loses price"),
         (TODOS, "Add lists with a name. Each todo belongs to a list", "list is kept; todo gets list"),
         // By what it names.
+        (TODOS, "add \"waiting\" to the statuses and drop \"closed\"", "todo: status is checked"),
+        (TODOS, "Call the status \"closed\" \"done with\" instead", "todo: status is checked"),
         (TODOS, "Rename title to name because it is shorter, and remove the priority", "todo: title is called name; todo loses priority"),
         (TODOS, "Let users search todos by title and add a rating", "todo gets rating"),
         (TODOS, "Todos need a deadline, otherwise nobody does them", "todo gets deadline"),

@@ -546,7 +546,7 @@ fn is_many(what: &str, resource: &Resource) -> bool {
 
 /// "… with a default of 3" → what comes before, and the default.
 fn take_default(text: &str) -> (String, Option<String>) {
-    for phrase in [" with a default of ", " with default ", " defaulting to ", " that defaults to ", " (default "] {
+    for phrase in [" with a default of ", " with default ", " defaulting to ", " that defaults to "] {
         if let Some((before, default)) = text.split_once(phrase) {
             return (before.to_owned(), Some(default.trim_end_matches(')').trim_matches(['"', '\'']).to_owned()));
         }

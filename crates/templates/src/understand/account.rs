@@ -18,8 +18,8 @@ const NEUTRAL: &str = "\
     duplicate duplicates each earlier easily easy edit either eliminate else empty endpoint endpoints enter entity entries entry enum \
     especially estate etc etl euro euros even ever every everybody everyone everything everywhere exactly excel existing export exports \
     expose extract factory false family farm feature features ferry fetch field fields file files filled finally find first firstly flag \
-    fleet float folks follow following for form forced format forum free from full further furthermore fyi garage garden generate get gets gimme \
-    give given go good grams great greater grocery group guest guys gym had handle has have having he health hectares hello help helpdesk \
+    fleet float folks follow following forgot for form forced format forum free from full further furthermore fyi garage garden generate get gets gimme \
+    give given go good grams great greater grocery group guest guys gym handy had handle has have having he health hectares hello help helpdesk \
     her here hereby hey hi high higher him his hold home hospital hotel hour hourly hours house household how however hundred i id if \
     implement import imports in include included including individual info information ingest inside instead int integer integers \
     interface into introduce introduced invalid inventory ios iphone is it item items its itself job jobs journal json just keep keeping kept kg kind kindly \
@@ -64,7 +64,7 @@ fn of_block(block: Block) -> &'static str {
             "live real real-time realtime websocket websockets update updates updated push pushed pushes notify notified instantly immediately refresh refreshes \
              automatically connected watching subscribe everyone appear changes happens straight"
         }
-        Block::Payment => "payment payments pay pays paid paying card credit debit checkout stripe money buy buyers",
+        Block::Payment => "payment payments pay pays paid paying card credit debit checkout stripe money buy buyers customer customers",
     }
 }
 
@@ -92,7 +92,8 @@ pub(crate) fn of_fields<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Stri
 pub(crate) fn lost(sentence: &str, known: &str) -> Vec<String> {
     let known: Vec<String> = words_of(known);
     let mut lost: Vec<String> = Vec::new();
-    let said = words_of(sentence);
+    let said: Vec<String> =
+        words_of(sentence).into_iter().skip_while(|word| ["the", "our", "all", "my"].contains(&word.as_str())).collect();
     let does =
         said.get(1).is_some_and(|verb| ["should", "must", "can", "may", "need", "want", "have", "will", "could"].contains(&verb.as_str()));
     let who = usize::from(does && said.first().is_some_and(|who| words::is_many(who)));

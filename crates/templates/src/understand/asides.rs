@@ -19,7 +19,7 @@ const ASKING: &[(&str, Block)] = &[
         Block::Pagination,
     ),
     (
-        r"\b(?:upload\w*|attach\w*)(?:\W+\w+){0,3}?\W+(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b|\b(?:image|audio|pdf) files?\b|\b(?:photos?|pictures?) of (?:each|every)\b",
+        r"\b(?:upload\w*|attach\w*)(?:\W+\w+){0,3}?\W+(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b|\badd(?:ing|s)?(?: \w+)? (?:photos|pictures|images)\b|\b(?:image|audio|pdf) files?\b|\b(?:photos?|pictures?) of (?:each|every)\b",
         Block::FileUpload,
     ),
     (

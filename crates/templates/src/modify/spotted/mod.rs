@@ -10,20 +10,20 @@ use regex::Regex;
 
 use self::names::{FIELD, Names, THING};
 use self::sayings::PATTERNS;
-use crate::understand::{asides, statements, words};
+use crate::understand::{asides, phrasing, statements, words};
 use crate::{Block, Understanding};
 
 /// What is said in a change, without what only leads to it or ends it.
-const LEAD: &str = r"(?i)^(?:(?:and|but|also|please|now|then|so|well|ok|okay|hi|hey|hello|in future|from now on|additionally|furthermore|going forward|(?:i|we)(?:'d| would) (?:also )?like(?: you)?(?: to)?|(?:can|could|would) (?:you|we)(?: please)?|it would be (?:nice|great|good|helpful) (?:if|to)|let's|let us|make sure|ensure|see to it|there should be|that|it turns out)\b,? *)+";
+const LEAD: &str = r"(?i)^(?:(?:and|but|also|please|now|then|so|well|ok|okay|hi|hey|hello|in future|from now on|additionally|furthermore|going forward|(?:i|we)(?:'d| would) (?:also )?like(?: you)?(?: to)?|(?:can|could|would) (?:you|we)(?: please)?|it would be (?:nice|great|good|helpful|handy|useful|lovely|cool|better|best) (?:if|to)(?: (?:we|i|you|people|users|they) could)?|(?:i|we) forgot(?: something| to say| one thing)?|one more thing|oh|let's|let us|make sure|ensure|see to it|there should be|that|it turns out)\b[,:]? *)+";
 const TRAIL: &str = r"(?i)(?:,? (?:please|from now on|now|instead|any ?more|any longer|at all|too|as well|again|in future|in the future|thanks|thank you|going forward|for us|for me|everywhere|altogether|of course))+$";
 /// Why it is to be so is no part of it.
-const REASON: &str = r"(?i),? (?:because|since (?:we|they|it|the|people|our|some|many|most|nobody)\b|otherwise|as (?:we|they|some|many|people|our)\b|so (?:that )?(?:we|they|people|everybody|everyone|users|nobody)\b|last (?:week|month|year|time)\b|(?:some|many|most) (?:people|of (?:them|us|our))\b|people (?:keep|kept|always|often)\b)[^.;,]*";
+const REASON: &str = r"(?i)(?:, otherwise|,? (?:because|since (?:we|they|it|the|people|our|some|many|most|nobody)\b|as (?:we|they|some|many|people|our)\b|so (?:that )?(?:we|they|people|everybody|everyone|users|nobody)\b|last (?:week|month|year|time)\b|(?:some|many|most) (?:people|of (?:them|us|our))\b|people (?:keep|kept|always|often)\b|before (?:they|people|anybody|anyone|users|somebody|you) (?:can|may|could)\b))[^.;,]*";
 
 static LEADING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(LEAD).ok());
 /// What begins so may be about things that are new.
 static INTRODUCING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)^(?:(?:please|also|and|now|(?:i|we)(?:'d| would)?|(?:can|could) (?:you|we)|let us|let's) )*(?:add|introduce|include|track|keep|manage|store|record|need|want|like|have|an?|each|every|there)\b",
+        r"(?i)^(?:(?:please|also|and|now|(?:i|we) forgot(?: something| one thing)?:|one more thing:|(?:i|we)(?:'d| would)?|(?:can|could) (?:you|we)|let us|let's) )*(?:add|introduce|include|track|keep|manage|store|record|need|want|like|have|an?|each|every|there)\b",
     )
     .ok()
 });
@@ -48,6 +48,8 @@ pub(super) enum Command {
     Default((usize, usize), String),
     /// What a field may be.
     Values((usize, usize), Vec<String>),
+    /// In place of what a field may be something else, or nothing.
+    Instead((usize, usize), String, Option<String>),
     /// A thing that only links others.
     Link(String, Vec<String>),
 }
@@ -141,6 +143,8 @@ fn expanded(sentence: &str) -> String {
 }
 
 pub(super) fn without_reasons(text: &str) -> String {
+    let text = text.replace("make it so that ", "").replace("make it so ", "");
+    let text = text.as_str();
     // "because it is shorter and remove the price" goes on.
     let only = |found: &regex::Captures<'_>| {
         let goes_on = found[0].split(' ').any(|word| BEGINS.contains(&word.to_lowercase().as_str()));
@@ -176,7 +180,9 @@ fn clauses(text: &str) -> Vec<String> {
     let bare = |clause: String| {
         let clause = clause.trim().trim_end_matches([',', ' ']).trim_end_matches(" and").trim_end_matches(" then").to_owned();
         let clause = LEADING.as_ref().map_or(clause.clone(), |lead| lead.replace(&clause, "").into_owned());
-        TRAILING.as_ref().map_or(clause.clone(), |trail| trail.replace(&clause, "").into_owned()).trim().to_owned()
+        let clause = clause.trim_end_matches([',', ' ']);
+        let clause = TRAILING.as_ref().map_or(clause.to_owned(), |trail| trail.replace(clause, "").into_owned());
+        clause.trim().trim_end_matches([',', ' ']).to_owned()
     };
     found.into_iter().map(bare).filter(|clause| !clause.is_empty()).collect()
 }
@@ -220,7 +226,7 @@ impl Names<'_> {
                 } else {
                     to.chars().next().and_then(|c| self.thing_of(c))
                 };
-                said(format!("add {} to {}", self.plain(&optional(what)), self.project.resources[to?].plural))
+                said(format!("add {} to {}", self.plain(&plain_fields(what)), self.project.resources[to?].plural))
             }
             "default" => match first {
                 Some(place) => Some(vec![Command::Default(place, self.plain(rest.split_once(" to ")?.1))]),
@@ -231,8 +237,13 @@ impl Names<'_> {
             },
             "without" => {
                 let (one, at, gone) = self.value(rest.chars().next()?)?;
-                let left = self.project.resources[one].fields[at].choices.iter().filter(|choice| *choice != gone).cloned().collect();
-                Some(vec![Command::Values((one, at), left)])
+                Some(vec![Command::Instead((one, at), gone.to_owned(), None)])
+            }
+            // "instead of overdue: late"
+            "instead" => {
+                let (value, new) = rest.strip_prefix("of ")?.split_once(": ")?;
+                let (one, at, gone) = self.value(value.chars().next()?)?;
+                Some(vec![Command::Instead((one, at), gone.to_owned(), Some(new.to_owned()))])
             }
             "values" => {
                 let (of, list) = rest.strip_prefix("of ")?.split_once(": ")?;
@@ -247,7 +258,7 @@ impl Names<'_> {
             _ if verb.chars().count() == 1 => {
                 self.field(verb.chars().next()?)?;
                 let bound = |part: &str| {
-                    ["at least ", "at most ", "from "].iter().any(|lead| part.starts_with(lead))
+                    ["at least ", "at most ", "from ", "greater than ", "less than "].iter().any(|lead| part.starts_with(lead))
                         && part.ends_with(|c: char| c.is_ascii_digit() || c == 's')
                 };
                 let parts: Vec<&str> = rest
@@ -275,13 +286,27 @@ pub(super) fn listed(values: &[String]) -> String {
     }
 }
 
-/// "a birth date, optional" is an optional one.
-fn optional(what: &str) -> String {
-    match what.strip_suffix(", optional") {
-        Some(what) => format!("an optional {}", what.trim_start_matches("a ").trim_start_matches("an ").trim_start_matches("the ")),
-        None => what.to_owned(),
+/// "a birth date, optional" is an optional one; "a language, English by default" has that default.
+fn plain_fields(what: &str) -> String {
+    let optional = what.strip_suffix(", optional");
+    let text =
+        ATTRIBUTES.iter().fold(optional.unwrap_or(what).to_owned(), |text, (pattern, read)| pattern.replace_all(&text, *read).into_owned());
+    match optional {
+        Some(_) => format!("an optional {}", text.trim_start_matches("a ").trim_start_matches("an ").trim_start_matches("the ")),
+        None => text,
     }
 }
+
+/// What is said behind fields that are new.
+const ATTRIBUTES_SAID: &[(&str, &str)] = &[
+    (r",? (?:which is |with )?(?:an? )?(?:whole number|integer)(?P<end>,|$| of| at)", " (integer)$end"),
+    (r",? (?:min\.?|minimum|at least) (?P<n>-?\d[\d.]*)", " of at least $n"),
+    (r",? (?:max\.?|maximum|at most|up to) (?P<n>\d[\d.]*)", " of at most $n"),
+    (r",? (?:which is |that is )?(?P<value>[\w-]+) by default\b", " with a default of $value"),
+    (r",? (?:the )?default(?: value)?(?: is|:|=)? (?P<value>[\w-]+)(?P<end>,|$)", " (default $value)$end"),
+    (r" (?P<type>yes/no|yes or no)(?P<end>,|$| with)", " flag$end"),
+];
+static ATTRIBUTES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| phrasing::compiled(ATTRIBUTES_SAID, &[]));
 
 #[cfg(test)]
 mod tests {
@@ -289,6 +314,7 @@ mod tests {
 
     #[test]
     fn each_is_a_pattern() {
+        assert_eq!(ATTRIBUTES.len(), ATTRIBUTES_SAID.len());
         assert!([&LEADING, &TRAILING, &REASONS, &INTRODUCING].iter().all(|pattern| pattern.is_some()));
     }
 }

@@ -15,6 +15,9 @@ pub(super) fn mark(first: u32, n: u32) -> char {
     char::from_u32(first + n).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
+/// A word of a name stands for it where nothing more is named: not "the publication year" for a publication date.
+const BEHIND_A_PART: &str = r"[,:.)]| $| (?:is|are|must|should|can|may|has|have|needs?|at|from|between|to|be|as|starts?|would|could|not)\b";
+
 /// What is named, each with what the rest calls it by.
 pub(super) struct Names<'a> {
     pub(super) project: &'a Understanding,
@@ -54,7 +57,7 @@ impl<'a> Names<'a> {
             let (name, thing) =
                 (forms(&field.name.replace('_', " ")), format!("(?:{}|{})", forms(&resource.singular), forms(&resource.plural)));
             let of = format!(
-                r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each|all|any|possible|allowed) )*(?:(?:{name})(?: field| column)? (?:of|on|in|for|from) (?:(?:the|an?|our|each|every|all) )*{thing}|{thing}(?:'s|')? (?:{name})(?: field| column)?)(?P<e>[ ,:.)'])"
+                r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each|all|any|possible|allowed) )*(?:(?:{name})(?: field| column| option| flag| attribute| property)? (?:of|on|in|for|from) (?:(?:the|an?|our|each|every|all|new) )*{thing}|{thing}(?:'s|')? (?:{name})(?: field| column| option| flag| attribute| property)?)(?P<e>[ ,:.)'])"
             );
             text = replaced(&text, &of, mark(FIELD, u32::try_from(n).unwrap_or(MOST)));
         }
@@ -72,7 +75,7 @@ impl<'a> Names<'a> {
                 self.fields.iter().copied().filter(|(one, at)| self.project.resources[*one].fields[*at].name == *name).collect();
             let said: Vec<(usize, usize)> = having.iter().copied().filter(|(one, _)| names_thing(&text, *one)).collect();
             let Some(place) = only(&having).or_else(|| only(&said)) else { continue };
-            text = self.mark_field(&text, &name.replace('_', " "), place);
+            text = self.mark_field(&text, &name.replace('_', " "), place, "[ ,:.)]");
         }
         // "discount" of a discount percentage, "levels" of a membership level.
         for name in named.iter().filter(|name| name.contains('_')) {
@@ -85,7 +88,7 @@ impl<'a> Names<'a> {
                 if let Some(place) =
                     only(&having).filter(|_| others == 0 && !thing && !["date", "time", "name", "number"].contains(&word.as_str()))
                 {
-                    text = self.mark_field(&text, &word, place);
+                    text = self.mark_field(&text, &word, place, BEHIND_A_PART);
                 }
             }
         }
@@ -104,13 +107,13 @@ impl<'a> Names<'a> {
         text.trim().to_owned()
     }
 
-    fn mark_field(&self, text: &str, name: &str, place: (usize, usize)) -> String {
+    fn mark_field(&self, text: &str, name: &str, place: (usize, usize), behind: &str) -> String {
         let Some(n) = self.fields.iter().position(|known| *known == place) else { return text.to_owned() };
         // "Warehouses" are the things, and not what products belong to.
         let refers = self.project.resources[place.0].fields[place.1].references.is_some();
         let pattern = format!(
-            r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each|all|any|possible|allowed) )*(?:{})(?: field| column)?(?P<e>[ ,:.)])",
-            if refers { regex::escape(name).replace(' ', "[ _-]") } else { forms(name) }
+            r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each|all|any|possible|allowed) )*(?:{})(?: field| column| option| flag| attribute| property)?(?P<e>{behind})",
+            if refers { regex::escape(name).replace(' ', "(?: of)?[ _-]") } else { forms(name) }
         );
         replaced(text, &pattern, mark(FIELD, u32::try_from(n).unwrap_or(MOST)))
     }
@@ -144,7 +147,7 @@ impl<'a> Names<'a> {
 /// The name, and many of it, as part of a pattern.
 fn forms(name: &str) -> String {
     let many = resources::singular(name) == name;
-    let spaced = |name: &str| regex::escape(name).replace(' ', "[ _-]");
+    let spaced = |name: &str| regex::escape(name).replace(' ', "(?: of)?[ _-]");
     if many {
         format!("{}|{}", spaced(name), spaced(&words::plural(name)))
     } else {

@@ -86,7 +86,21 @@ const SAID: &[(&str, &str)] = &[
     (r",? (?:which|that|it)(?: is| are| must be| should be)? (?P<bound>at least|at most|from) ", " of $bound "),
     (r"^(?:nobody|no one|no <R>|never)(?: [a-z]+){0,3} more than (?P<n><N>) (?:of )?<F>$", "$f at most $n"),
     (r"^(?:nobody|no one|no <R>|never)(?: [a-z]+){0,3} (?:less|fewer) than (?P<n><N>) (?:of )?<F>$", "$f at least $n"),
+    (
+        r" (?:(?:can|may|must|should|shall|could|will|is|are|be) ?)*(?:greater|more|higher|larger|bigger|longer) than (?P<n><N>)",
+        " greater than $n",
+    ),
+    (r" (?:(?:can|may|must|should|shall|could|will|is|are|be) ?)*(?:less|lower|fewer|smaller|shorter) than (?P<n><N>)", " less than $n"),
+    (r",? (?:so |and )+(?:please )?(?:make|let) (?:it|them|that) (?:be )?(?P<so>optional|required|unique)$", ""),
     // Names.
+    (
+        r"^(?:instead of|in place of|rather than) <F>,? (?:we|i|you)?(?: only| just| really)? ?(?:want|need|use|keep|store|have|like) (?:an? |the |only |just )*(?P<new>[\w -]+?),? (?:as|which is) (?:an? )?(?P<type><T>)$",
+        "rename $f to $new. make $new $type",
+    ),
+    (
+        r"^(?:instead of|in place of|rather than) <F>,? (?:we|i|you)?(?: only| just| really)? ?(?:want|need|use|keep|store|have|like) (?:an? |the |only |just )*(?P<new>[\w -]+)$",
+        "rename $f to $new",
+    ),
     (
         r"^<F> (?:is|are|should be|must be|will be|gets?|be)(?: to be)? (?:called|named|renamed|known as|labelled)(?: to| as)? (?P<new>[\w -]+)$",
         "rename $f to $new",
@@ -120,7 +134,13 @@ const SAID: &[(&str, &str)] = &[
         "remove $what",
     ),
     (r"^(?:no more|stop (?:storing|keeping|tracking|asking for|recording|collecting)) (?P<what><X>)$", "remove $what"),
+    (r"^take (?P<what><X>)(?: (?:out|away|off))+(?: (?:of|from) <R>)?$", "remove $what"),
     // What may be there twice, or left out.
+    (
+        r"^<R> (?:(?:do|does) not (?:must|have to|need to)|need not|(?:no longer|not) (?:must|has to|have to|needs? to))(?: always)? (?:be (?:in|at|on|part of|of|with)|belong to|have) <F>$",
+        "make $f optional",
+    ),
+    (r"^<R> (?:can|may|could)(?: also)? (?:be|exist|live|do) without <F>$", "make $f optional"),
     (
         r"^<F> (?:(?:need|must|do|does|is|are) ?(?:not|n't)|no longer|may|can)(?: (?:must|has to|have to|needs? to|be))* (?:unique|repeat|occur twice|be used twice|be the same|be shared)$",
         "make $f not unique",
@@ -158,7 +178,7 @@ const SAID: &[(&str, &str)] = &[
         r"^(?:(?:nobody|no one) (?:has to|needs to|must|is (?:forced|obliged|required|made) to)|(?:people|users?|you|they|customers?|everybody|<R>) (?:(?:do|does) not (?:have|need) to|need not|no longer (?:have|has|needs?) to|(?:is|are) not (?:forced|obliged|required) to|should not (?:have|need) to)) (?:give|enter|fill in|provide|specify|have|say|tell) <F>$",
         "make $f optional",
     ),
-    (r"^not (?:every|all|each|everybody|everyone)(?: of)? ?(?:<R>|them)? (?:has|have|gives?) <F>$", "make $f optional"),
+    (r"^not(?: (?:every|all|each|everybody|everyone))?(?: of)? ?(?:<R>|them)? (?:has|have|gives?) <F>$", "make $f optional"),
     (
         r"^<F> (?:is|are|must be|should be|becomes?|be|shall be|must always be|should always be)(?: made)? (?:required|mandatory|obligatory|compulsory|given|filled in|present|there|provided|set)$",
         "make $f required",
@@ -203,7 +223,13 @@ const SAID: &[(&str, &str)] = &[
     ),
     (r"^(?P<value><V>) (?:is|should be|shall be|becomes) the default(?: value)?(?: (?:of|for) <F>)?$", "default $value"),
     (r"^(?:unless [^,]*,? )<F> (?:is|are|should be) (?P<value><V>|<N>|\w+)$", "default $f to $value"),
+    (
+        r"^(?:if nobody says(?: otherwise| anything)?|unless [^,]*|if nothing is said|without a word),? <F> (?:is|are|should be|becomes) (?P<value><V>|<N>|\w+)$",
+        "default $f to $value",
+    ),
     // Values.
+    (r"^(?:call|rename|name) (?:<F> )?(?P<value><V>) (?:to |into |as )?(?P<new>[\w-]+(?: [\w-]+)?)$", "instead of $value: $new"),
+    (r"^(?P<value><V>) (?:is|should be|must be|gets) (?:called|named|renamed to) (?P<new>[\w-]+(?: [\w-]+)?)$", "instead of $value: $new"),
     (r"^(?:we|i|you) (?:(?:do|does)(?: not|n't)|no longer)(?: \w+)? (?P<value><V>)(?:,.*)?$", "without $value"),
     (
         r"^(?:remove|drop|delete|take out|get rid of) (?P<value><V>)(?: from (?:the )?(?:list of |possible )?<F>| as an? <F>| <F>)?$",
@@ -241,6 +267,7 @@ const SAID: &[(&str, &str)] = &[
         "make $f $type",
     ),
     // What comes.
+    (r"^<R>:? (?:\+|plus|and|add|also|with) (?P<what>[^:]+)$", "plus $what to $r"),
     (
         r"^(?:store|record|keep(?: track of)?|note|save|track|put|introduce|include|append|attach|collect|capture|add|enter|ask for)(?: down)?(?: also)? (?P<what>(?:an? |the |their |its )?[^:]+?) (?:to|for|of|per|on|with|in|from|at) (?:(?:each|every|all|the|our|any|a|an) )*<R>$",
         "plus $what to $r",

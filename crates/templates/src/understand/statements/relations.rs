@@ -99,7 +99,7 @@ fn within(all: &str, plural: &str) -> Vec<String> {
         format!("^(?:links?|connects?|ties?|joins?|combines?|(?:is|are) between) {object}"),
         format!(
             "(?:,? and|,|;)? ?(?:(?:each|every|an?|the) (?:{all}) )?(?:(?:it|they|each of them|all of them|each|which|who|that|must|should|will|can|may|and|is|are|was|be|then|always) )*\
-            (?:{BELONGING} )+(?:to|in|at|by|on|for|of|with|from|under|inside|within|between)(?: either)? {object}(?P<rest>[^,;.]*)"
+            (?:{BELONGING} )+(?:to|in|at|by|on|for|of|with|from|about|under|inside|within|between)(?: either)? {object}(?P<rest>[^,;.]*)"
         ),
         format!("{before}(?:for|of|about|by|per|on|at|to|a reference to|a link to) {object}(?P<rest>[^,;.]*)"),
         format!(r"{before}(?P<to>{all}) (?:played|used|made|concerned|booked|rented|borrowed)(?P<end>$|,|;| and\b)"),
@@ -113,7 +113,7 @@ fn of_any(all: &str) -> Vec<String> {
     let article = "(?:(?:an?|the|one|each|every|all|some|many|several) )?";
     let having = HAVING.join("|");
     let belongs = format!(
-        r"(?:{BELONGING} )+(?:always |only )?(?:to|in|at|by|on|for|of|with|from|under|inside|within) (?:(?:exactly |only |at most )?(?:an?|the|one|its|their|a single) )?(?P<to>{all})\b"
+        r"(?:{BELONGING} )+(?:always |only )?(?:to|in|at|by|on|for|of|with|from|about|under|inside|within) (?:(?:exactly |only |at most )?(?:an?|the|one|its|their|a single) )?(?P<to>{all})\b"
     );
     vec![
         // "Enrolments link a student to a course"
