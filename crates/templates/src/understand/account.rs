@@ -7,7 +7,7 @@ use crate::{Block, Field, FieldType};
 const NEUTRAL: &str = "\
     a able about above across actually add additional admin administer admins after afterwards again agency all allow allowed allows \
     almost along already also always among an and android another any anybody anymore anyone anything anywhere api apis app applicant \
-    applicants application applications apps are around as asap ask asked assign assigned at attribute attributes auction available away \
+    applicants application applications apps are around as asap ask asked assigned at attribute attributes auction available away \
     awesome back backend backends bad bakery band based basic basically be because become becomes been before behind being belong belongs below \
     beside besides better between bit blog board book bool boolean booleans borrow both box btw build building business but button by cafe \
     café call called can cannot catalog catalogue cell cellar celsius cents chain change char character characters charity chars check \

@@ -16,6 +16,11 @@ pub(crate) fn called(field: String, identifier: &str, plural: &str, assumed: &mu
     name
 }
 
+/// What is assumed of what has many of each other.
+pub(super) fn links(one: &Resource, other: &Resource, link: &Resource) -> String {
+    format!("Each {} has many {}, and the other way round: each {} links one of both", one.singular, other.plural, link.singular)
+}
+
 /// The resources with their fields, and what each belongs to.
 pub(super) fn describe(read: &Read, assumed: &mut Vec<String>, not_understood: &mut Vec<String>) -> Result<Vec<Resource>, Refusal> {
     let several = read.resources.len() > 1;

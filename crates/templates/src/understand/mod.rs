@@ -10,6 +10,7 @@ pub(crate) mod field_type;
 pub(crate) mod fields;
 mod items;
 mod kinds;
+mod links;
 pub(crate) mod phrasing;
 pub(crate) mod plan;
 mod readings;

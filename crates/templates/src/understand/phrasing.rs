@@ -216,7 +216,8 @@ const CHANGES: &[(&str, &str)] = &[
     (r"^(?:also )?(?:store|keep|record|save) (?P<what>an? [^.]+)$", "add $what"),
     (r"^add (?P<many>[a-z]+s) \((?P<fields>[^()]+)\)(?:,? and)? ?(?P<rest>(?:each|every) [^.]*)?$", "add $many with $fields. $rest"),
     (r",? (?:both|all)(?: of them)? optional$", ""),
-    (r"^put in ", "add "),
+    (r"^(?:put|bring) in ", "add "),
+    (r"^(?:introduce|create) (?P<what>[a-z]+s\b)", "add $what"),
     (r"^add (?:an? )?(?P<what>[\w ]+? to [a-z]+),? (?:which is )?(?:not mandatory|not required|optional)$", "add an optional $what"),
     (r"^add (?P<many>[a-z]+s), with ", "add $many with "),
     (

@@ -1,7 +1,7 @@
 //! A goal is read one way, and another where that leaves something out; what leaves less out is taken.
 
-use super::{Refusal, kinds, phrasing, politely, read_as, scope, statements, template};
-use crate::{Resource, Understanding};
+use super::{Refusal, kinds, links, phrasing, politely, read_as, refuse, scope, statements, template};
+use crate::{Field, Resource, Understanding, migrations};
 
 // As much as so many words that are left out weigh:
 /// a thing of which nothing is said, and that the sentence does not name so;
@@ -14,6 +14,69 @@ const OTHER_KIND: usize = 5;
 const LOST: usize = 6;
 
 pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
+    let mut read = better(sentence)?;
+    links::complete(&mut read, sentence);
+    without_odd(&mut read)?;
+    Ok(read)
+}
+
+/// Words that no name of a field has: what has one was no field.
+const ODD: &[&str] = &[
+    "although",
+    "because",
+    "everybody",
+    "everyone",
+    "nobody",
+    "anybody",
+    "somebody",
+    "someone",
+    "wanted",
+    "needed",
+    "should",
+    "must",
+    "cannot",
+    "could",
+    "would",
+    "which",
+    "whose",
+    "their",
+    "they",
+    "them",
+    "that",
+    "these",
+    "those",
+    "there",
+    "unless",
+    "otherwise",
+    "whenever",
+    "if",
+    "so",
+    "but",
+    "also",
+    "please",
+    "we",
+    "our",
+    "you",
+    "your",
+    "it",
+    "its",
+];
+
+fn without_odd(read: &mut Understanding) -> Result<(), Refusal> {
+    for resource in &mut read.resources {
+        let odd = |field: &Field| field.references.is_none() && field.name.split('_').any(|word| ODD.contains(&word));
+        let (gone, kept): (Vec<Field>, Vec<Field>) = std::mem::take(&mut resource.fields).into_iter().partition(odd);
+        resource.fields = kept;
+        read.not_understood.extend(gone.into_iter().map(|field| field.name.replace('_', " ")));
+        if resource.fields.is_empty() {
+            return refuse(format!("What {} have is not understood", resource.plural));
+        }
+    }
+    read.migrations = vec![migrations::create(&read.resources)];
+    Ok(())
+}
+
+fn better(sentence: &str) -> Result<Understanding, Refusal> {
     let first = read_as(sentence, sentence);
     // A kind that it has found is none that a field is called like.
     let kind = match &first {
