@@ -33,10 +33,11 @@ pub struct Manifest {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hooks {
-    /// Once a version is healthy, and before any request comes to it: exit code 0, or it fails and what serves goes on.
+    /// Once a version is healthy, and before any request comes to it: exit code 0, or it fails and what serves goes on. It may be run again
+    /// when it was cut off. A version that has taken over data of another shape has 15 s for it, for requests wait.
     #[serde(default)]
     pub verify: Vec<String>,
-    /// Once a version serves; what it printed when it failed is in the history. Run again when it was cut off.
+    /// Once a version serves, unless it is replaced before; what it printed when it failed is in the history. Run again when it was cut off.
     #[serde(default)]
     pub served: Vec<String>,
 }
@@ -135,6 +136,12 @@ impl Manifest {
         }
         if manifest.data.as_ref().is_some_and(|data| data.copy.is_empty() || data.migrate.is_empty()) {
             return Err(ManifestError::Invalid("data.copy and data.migrate need a program"));
+        }
+        let Hooks { verify, served } = &manifest.hooks;
+        if [verify, served].into_iter().flatten().any(|part| part.contains('\0'))
+            || [verify, served].iter().any(|hook| hook.first().is_some_and(String::is_empty))
+        {
+            return Err(ManifestError::Invalid("hooks.verify and hooks.served need a program, and no NUL characters"));
         }
         if !manifest.app.health.starts_with('/') {
             return Err(ManifestError::Invalid("app.health must be a path such as /health"));

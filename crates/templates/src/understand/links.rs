@@ -23,7 +23,7 @@ pub(super) fn complete(read: &mut Understanding, sentence: &str) {
             (read.resources[one], read.resources[other]) = (a, b);
             continue;
         }
-        link.fields = [&a, &b].map(|end| reference(end)).to_vec();
+        link.fields = [&a, &b].map(reference).to_vec();
         read.assumed
             .retain(|said| !said.contains(&format!("{} belongs to", a.singular)) && !said.contains(&format!("{} belongs to", b.singular)));
         read.assumed.push(describe::links(&a, &b, &link));

@@ -29,13 +29,20 @@ pub(crate) struct BackArgs {
     #[arg(long)]
     pub(crate) environment: Option<String>,
     /// With --environment: without approval, also where that is configured; needs --reason.
-    #[arg(long, requires = "environment", requires = "reason")]
+    #[arg(long, requires = "environment", requires = "reason", conflicts_with = "plan")]
     emergency: bool,
     /// With --environment: for the history.
     #[arg(long, default_value = "", requires = "environment")]
     reason: String,
     #[command(flatten)]
     rollout: Rollout,
+}
+
+impl BackArgs {
+    pub(crate) fn has_rollout(&self) -> bool {
+        let Rollout { strategy, share, observe_s } = &self.rollout;
+        strategy != "rolling" || *share > 0 || *observe_s > 0
+    }
 }
 
 #[derive(clap::Args)]
@@ -127,7 +134,8 @@ pub(crate) async fn roll_back(
         let body = rollout.with(json!({ "to": to, "emergency": emergency, "reason": reason }));
         return follow(client, client.post(&path, &body).await?, json).await;
     }
-    let planned = client.get(&format!("{path}?to={to}")).await?;
+    let query = reqwest::Url::parse_with_params("http://titan", &[("to", to)])?;
+    let planned = client.get(&format!("{path}?{}", query.query().unwrap_or_default())).await?;
     let possible = planned["possible"] == true;
     if json {
         println!("{planned}");
@@ -136,11 +144,13 @@ pub(crate) async fn roll_back(
         println!("To          {}, deployed {}", text(&planned, "to"), table::time(&planned, "deployed_at"));
         let waits = "has another shape: requests wait while it is taken back, and the version is not tried out";
         println!("Data        {}", if planned["data_changes"] == true { waits } else { "goes along as it is" });
-        println!("Rehearsed   {}", if possible { "on a copy of the data; it can be" } else { "it cannot be" });
+        println!("Possible    {}", if possible { "yes" } else { "no" });
         for line in text(&planned, "message").lines() {
             println!("            {line}");
         }
-        println!("Traffic     {:.1} requests/s come to what serves", planned["requests_per_s"].as_f64().unwrap_or(0.0));
+        let requests =
+            planned["requests_per_s"].as_f64().map_or("not known".to_owned(), |n| format!("{n:.1} requests/s come to what serves"));
+        println!("Traffic     {requests}");
         println!(
             "Approval    {}",
             if planned["needs_approval"] == true { "somebody has to approve it" } else { "nobody has to approve it" }

@@ -60,6 +60,11 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
 
 pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) -> anyhow::Result<ExitCode> {
     let RollbackArgs { project, to, plan, served } = args;
+    if served.environment.is_none() && served.has_rollout() {
+        anyhow::bail!(
+            "--strategy, --share and --observe go with --environment: without it the version comes back as the project's next one"
+        );
+    }
     if served.environment.is_some() {
         return environment::roll_back(client, &project, &to, plan, served, json).await;
     }

@@ -47,11 +47,14 @@ pub(crate) async fn costs(client: &Client, args: CostsArgs, json: bool) -> anyho
             ["processor", "memory", "disk", "network", "total"].map(|part| money(&cost[part], 4));
         let hours = format!("{:.1}", of["hours"].as_f64().unwrap_or(0.0));
         let (environment, month, advice) = (text(of, "environment"), money(&cost["month"], 2), text(of, "advice"));
-        [environment, hours, processor, memory, disk, network, total, month, advice]
+        [environment, text(of, "state"), hours, processor, memory, disk, network, total, month, advice]
     };
-    let headings = ["ENVIRONMENT", "HOURS", "PROCESSOR", "MEMORY", "DISK", "NETWORK", "TOTAL", "MONTH", "ADVICE"];
+    let headings = ["ENVIRONMENT", "STATE", "HOURS", "PROCESSOR", "MEMORY", "DISK", "NETWORK", "TOTAL", "MONTH", "ADVICE"];
     table::show(headings, costs["items"].as_array().into_iter().flatten().map(row));
-    println!("A month of the same: {}", money(&costs["month"], 2));
+    println!("Together {}; a month of what runs now {}", money(&costs["total"], 4), money(&costs["month"], 2));
+    for unknown in costs["unknown"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        println!("Of {unknown} nothing is known yet");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

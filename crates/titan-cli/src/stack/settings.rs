@@ -129,6 +129,9 @@ fn operators(home: &Home, service: &str) -> anyhow::Result<Table> {
     }
     match all.remove(service) {
         None => Ok(Table::new()),
+        Some(Value::Table(of)) if of.contains_key("listen") => {
+            anyhow::bail!("{}: {service}.listen is given on the command line: --port, --base-port", file.display())
+        }
         Some(Value::Table(of)) => Ok(of),
         Some(_) => anyhow::bail!("{}: {service} must be a table", file.display()),
     }
@@ -179,7 +182,12 @@ mod tests {
         let mut settings = Table::from_iter([("probes".to_owned(), table([("interval_s", 10.into()), ("timeout_ms", 5.into())]).into())]);
         merge(&mut settings, operators(&home, "monitoring").unwrap());
         assert_eq!(settings.to_string(), "[probes]\ninterval_s = 10\ntimeout_ms = 9\n");
-        for (wrong, said) in [("[monitor]\n", "monitor is no service"), ("proxy = 1\n", "must be a table"), ("[", "is no TOML")] {
+        for (wrong, said) in [
+            ("[monitor]\n", "monitor is no service"),
+            ("proxy = 1\n", "must be a table"),
+            ("[proxy.listen]\naddress = 'x'\n", "proxy.listen"),
+            ("[", "is no TOML"),
+        ] {
             std::fs::write(&file, wrong).unwrap();
             let refused = format!("{:#}", operators(&home, "proxy").unwrap_err());
             assert!(refused.contains(said) && refused.contains("settings.toml"), "{refused}");

@@ -164,7 +164,7 @@ fn back_to_what_served(project: &Project, first: &str) {
     assert_eq!((&plan["from"], &plan["to"]), (&last["result"]["commit"], &json!(first)), "{plan}");
     assert_eq!((&plan["possible"], &plan["data_changes"], &plan["needs_approval"]), (&json!(true), &json!(true), &json!(false)), "{plan}");
     let shown = String::from_utf8_lossy(&project.stack.titan(&with(&["--plan"])).stdout).into_owned();
-    assert!(shown.contains("requests wait") && shown.contains("it can be") && shown.contains(first), "{shown}");
+    assert!(shown.contains("requests wait") && shown.contains("Possible    yes") && shown.contains(first), "{shown}");
     let hasty = project.stack.titan(&with(&["--emergency"]));
     assert!(String::from_utf8_lossy(&hasty.stderr).contains("--reason"), "{hasty:?}");
     let done = project.stack.titan_json(&with(&["--reason", "it looks odd"]));

@@ -16,11 +16,12 @@ use super::deployments::check;
 use super::proxies::Patience;
 use super::release::Release;
 use super::supervise::uid;
+use crate::domain::State;
 use crate::provider::process;
 use crate::store::deployments::{self, Row};
 
 /// Of one command on the data.
-const WITHIN: Duration = Duration::from_secs(120);
+pub(super) const WITHIN: Duration = Duration::from_secs(120);
 const MESSAGE_MOST: usize = 2_000;
 /// Copies that are kept of an environment.
 const COPIES: usize = 5;
@@ -68,6 +69,12 @@ impl App {
     /// called again, it goes on.
     pub(super) async fn take_over(&self, row: &Row, serving: &Row) -> Result<()> {
         let tx = self.db.begin().await?;
+        // Somebody may have stopped it while it was rehearsed.
+        let wanted = deployments::lock_owned(&tx, row.id, &self.owner).await?
+            && matches!(deployments::find(&tx, row.org_id, row.id).await?.state, State::Pending | State::Starting);
+        if !wanted {
+            return Err(Error::unavailable("it is not to be started any more"));
+        }
         // Locked: whoever starts after this sees that it is held, and who has started is seen here.
         deployments::serving(&tx, row.project_id, &row.environment).await?;
         let beside = deployments::starting_beside(&tx, row.project_id, &row.environment, row.id).await?;
@@ -105,6 +112,7 @@ impl App {
 
     /// Its process, also one that nobody has written down yet.
     async fn end(&self, row: &Row) -> Result<()> {
+        self.hooks.end(row.id);
         let written = row.process().filter(|process| process.alive());
         if let Some(process) = written.or_else(|| row.port.and_then(|_| process::find(&row.id.to_string()))) {
             process.stop().await;
@@ -112,7 +120,7 @@ impl App {
         Ok(())
     }
 
-    /// Starts a version on a copy of the data, and says what came of it. The inner error says why the data cannot go along.
+    /// Brings a copy of the data to a version, and says what came of it. The inner error says why the data cannot go along.
     pub(crate) async fn rehearse(
         &self,
         who: &Principal,
@@ -131,12 +139,24 @@ impl App {
         Ok(self.rehearsed(&serving, commit).await?.1)
     }
 
-    /// Whether a version has data of another shape than what serves, and what came of starting it on a copy of that.
+    /// Whether what goes back can have the data of what serves: known before any request waits.
+    pub(super) async fn may_go_back(&self, row: &Row, version: Option<&Data>) -> Result<()> {
+        let Some(serving) = deployments::serving(&self.db, row.project_id, &row.environment).await? else { return Ok(()) };
+        let Some(before) = self.release(&serving).await?.manifest.data else { return Ok(()) };
+        let same = version.is_some_and(|version| version.version == before.version);
+        if same || serving.held_for == Some(row.id) {
+            return Ok(());
+        }
+        titan_lifecycle::fault("deployment.before_rehearsal").await;
+        match self.rehearsed(&serving, &row.commit).await?.1 {
+            Ok(_) => Ok(()),
+            Err(why) => Err(Error::invalid("data", format!("cannot go back: {why}"))),
+        }
+    }
+
+    /// Whether a version has data of another shape than what serves, and what came of bringing a copy of that to it.
     pub(super) async fn rehearsed(&self, serving: &Row, commit: &str) -> Result<(bool, std::result::Result<String, String>)> {
         let before = self.release(serving).await?;
-        let Some(data) = &before.manifest.data else {
-            return Ok((false, Ok("what serves does not say how its data is copied".to_owned())));
-        };
         forget_stale(&self.apps.dir, REHEARSAL).await?;
         let dir = tempfile::Builder::new().prefix(REHEARSAL).tempdir_in(&self.apps.dir).map_err(Error::internal)?;
         // The app's own user is to see through it.
@@ -150,12 +170,15 @@ impl App {
             Err(error) if error.code() == Code::InvalidArgument => return Ok((false, Err(error.message().to_owned()))),
             read => read?,
         };
+        let Some(data) = &before.manifest.data else {
+            return Ok((false, Ok("what serves does not say how its data is copied: nothing was rehearsed".to_owned())));
+        };
         let Some(after) = after.data else {
             return Ok((true, Err("that version does not say how it takes the data over".to_owned())));
         };
         self.copy(&before.command(&data.copy, uid(serving)), &copy).await?;
         let migrate = Command { release: &release, packages: packages.as_deref(), data: &copy, command: &after.migrate, uid: uid(serving) };
-        Ok((after.version != data.version, self.on_data(&migrate, &[]).await?))
+        Ok((after.version != data.version, self.on_data(&migrate, &[], WITHIN).await?))
     }
 
     /// Whole or not at all.
@@ -163,8 +186,10 @@ impl App {
         forget_stale(command.data, ASIDE).await?;
         let name = format!("{ASIDE}{}", uuid::Uuid::new_v4());
         let aside = command.data.join(&name);
-        let copied = self.on_data(command, &[("COPY_DIR".to_owned(), format!("/data/{name}"))]).await;
-        let moved = match copied {
+        // Whoever gives up waiting leaves nothing in the app's data.
+        let _gone = Gone(aside.clone());
+        let copied = self.on_data(command, &[("COPY_DIR".to_owned(), format!("/data/{name}"))], WITHIN).await;
+        match copied {
             // It is the app's own command that made it: a link would lead out of here.
             Ok(Ok(_)) if !tokio::fs::symlink_metadata(&aside).await.is_ok_and(|made| made.is_dir()) => {
                 Err(Error::invalid("data.copy", "made no directory at COPY_DIR"))
@@ -176,15 +201,16 @@ impl App {
             // Once more it would be the same, and requests wait.
             Ok(Err(why)) => Err(Error::invalid("data.copy", format!("the data could not be copied: {why}"))),
             Err(error) => Err(error),
-        };
-        if moved.is_err() {
-            let _ = tokio::fs::remove_dir_all(&aside).await; // it may not be there
         }
-        moved
     }
 
     /// Runs it to its end; what it printed, or why it failed.
-    pub(super) async fn on_data(&self, command: &Command<'_>, more: &[(String, String)]) -> Result<std::result::Result<String, String>> {
+    pub(super) async fn on_data(
+        &self,
+        command: &Command<'_>,
+        more: &[(String, String)],
+        within: Duration,
+    ) -> Result<std::result::Result<String, String>> {
         let log = tempfile::NamedTempFile::new_in(&self.apps.dir).map_err(Error::internal)?;
         let environment = [&[("DATA_DIR".to_owned(), "/data".to_owned())], more].concat();
         let app = titan_sandbox::App {
@@ -200,13 +226,22 @@ impl App {
         };
         let started = self.sandbox.app(&app).map_err(Error::internal)?;
         let mut child = tokio::process::Command::from(started).kill_on_drop(true).spawn().map_err(Error::internal)?;
-        let ended = tokio::time::timeout(WITHIN, child.wait()).await;
+        let ended = tokio::time::timeout(within, child.wait()).await;
         let text = tokio::fs::read_to_string(log.path()).await.unwrap_or_default();
         let message: String = text.trim().chars().take(MESSAGE_MOST).collect();
         match ended {
             Ok(status) => Ok(if status.map_err(Error::internal)?.success() { Ok(message) } else { Err(message) }),
-            Err(_) => Ok(Err(format!("it took longer than {} s", WITHIN.as_secs()))),
+            Err(_) => Ok(Err(format!("it took longer than {} s", within.as_secs()))),
         }
+    }
+}
+
+/// Removed when it is done with, if it is there still.
+struct Gone(PathBuf);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0); // it may have been moved
     }
 }
 

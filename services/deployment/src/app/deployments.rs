@@ -191,6 +191,7 @@ impl App {
             outbox::append(&tx, &[outbox::event(about(&row, 3), Body::DeploymentStopped(body), now)]).await?;
         }
         tx.commit().await?;
+        self.hooks.end(id);
         self.outbox.wake();
         self.reroute(row.org_id).await;
         self.wake.notify_one();
@@ -215,7 +216,7 @@ pub(super) fn check_reason(reason: &str) -> Result<()> {
     Ok(())
 }
 
-fn rollout(strategy: Strategy, share: u32, observe_s: u32) -> Result<Rollout> {
+pub(super) fn rollout(strategy: Strategy, share: u32, observe_s: u32) -> Result<Rollout> {
     if share > 0 && !matches!(strategy, Strategy::Canary | Strategy::Gradual) {
         return Err(Error::invalid("rollout.share", "is a canary's, or of a gradual one"));
     }

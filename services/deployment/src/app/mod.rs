@@ -11,13 +11,13 @@ mod supervise;
 mod usage;
 mod variables;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::DatabaseConnection;
 use titan_identity::Signer;
-use titan_ids::DeploymentId;
+use titan_ids::{DeploymentId, ProjectId};
 use titan_lifecycle::Tasks;
 use titan_packages::Packages;
 use titan_sandbox::Sandbox;
@@ -53,6 +53,9 @@ pub(crate) struct App {
     /// There may be something to do.
     pub(crate) wake: Notify,
     misses: Misses,
+    hooks: hooks::Running,
+    /// Environments in which a way back is rehearsed for somebody.
+    rehearsing: Mutex<HashSet<(ProjectId, String)>>,
 }
 
 /// What went wrong with deployments.
@@ -105,6 +108,8 @@ impl App {
             owner: format!("{}/{}/{}", Process::own()?, process::place()?, uuid::Uuid::new_v4()),
             wake: Notify::new(),
             misses: Misses::default(),
+            hooks: hooks::Running::default(),
+            rehearsing: Mutex::default(),
         })
     }
 }

@@ -1,12 +1,15 @@
 //! The way back of an environment to what served it before.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use titan_error::{Code, Error, Result};
 use titan_identity::{Principal, PrincipalId};
 use titan_ids::ProjectId;
 
 use super::App;
-use super::deployments::{DeployIn, Why, check_environment, check_reason};
+use super::deployments::{DeployIn, Why, check_environment, check_reason, rollout};
 use crate::domain::rollout::Strategy;
 use crate::store::deployments::{self, Row};
 
@@ -36,6 +39,29 @@ pub(crate) struct Plan {
     pub(crate) needs_approval: bool,
 }
 
+/// A plan is waited for.
+const PLANNED_WITHIN: Duration = Duration::from_secs(25);
+
+/// One plan of an environment is rehearsed at a time.
+struct Alone<'a>(&'a App, (ProjectId, String));
+
+impl<'a> Alone<'a> {
+    fn begin(app: &'a App, of: (ProjectId, String)) -> Result<Self> {
+        let new = app.rehearsing.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone());
+        if new {
+            Ok(Self(app, of))
+        } else {
+            Err(Error::precondition("another way back of the environment is being rehearsed; try again then"))
+        }
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.rehearsing.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
 impl App {
     pub(crate) async fn roll_back(&self, who: &Principal, back: RollBackIn, now: DateTime<Utc>) -> Result<Row> {
         let RollBackIn { project, project_slug, environment, commit, idempotency_key, strategy, share, observe_s, emergency, reason } =
@@ -49,14 +75,14 @@ impl App {
             return Err(Error::invalid("reason", "is required in an emergency: the history says why nobody approved it"));
         }
         let causation = self.verify(who, project, Some(&project_slug), "").await?;
+        let (commit, rollout) = (commit.to_lowercase(), rollout(strategy, share, observe_s)?);
         // What serves is another one by now.
         if let Some(known) = deployments::by_key(&self.db, who.org, &idempotency_key).await? {
             let same = known.project_id == project && known.environment == environment && !known.back_from.is_empty();
-            return if same && known.commit.starts_with(&commit) {
-                Ok(known)
-            } else {
-                Err(Error::invalid("idempotency_key", "was used for another deployment"))
-            };
+            if same && known.commit.starts_with(&commit) && known.rollout == rollout {
+                return Ok(known);
+            }
+            return Err(Error::invalid("idempotency_key", "was used for another deployment"));
         }
         let (serving, to) = self.way_back(who, project, &environment, &commit).await?;
         let mut said = format!(" by {}, back from {} to {}", who.id, serving.commit, to.commit);
@@ -73,7 +99,10 @@ impl App {
     pub(crate) async fn plan_roll_back(&self, who: &Principal, project: ProjectId, environment: &str, commit: &str) -> Result<Plan> {
         who.may_touch(project)?;
         let (serving, to) = self.way_back(who, project, environment, commit).await?;
-        let (data_changes, rehearsed) = self.rehearsed(&serving, &to.commit).await?;
+        let _alone = Alone::begin(self, (project, environment.to_owned()))?;
+        let rehearsal = tokio::time::timeout(PLANNED_WITHIN, self.rehearsed(&serving, &to.commit)).await;
+        let too_long = || (true, Err(format!("the rehearsal takes longer than {} s", PLANNED_WITHIN.as_secs())));
+        let (data_changes, rehearsed) = rehearsal.unwrap_or_else(|_| Ok(too_long()))?;
         let needs_approval = self.apps.approval.iter().any(|name| name == environment);
         Ok(Plan { serving, to, data_changes, rehearsed, needs_approval })
     }

@@ -41,11 +41,18 @@ const TRIES_FOR: Duration = Duration::from_secs(300);
 
 /// What is being done, with one deployment at a time.
 #[derive(Default)]
-pub(crate) struct Steps(HashMap<DeploymentId, JoinHandle<()>>);
+pub(crate) struct Steps(HashMap<(DeploymentId, Doing), JoinHandle<()>>);
+
+/// A hook does not keep an app from being seen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Doing {
+    Advance,
+    ServedHook,
+}
 
 impl Steps {
     #[expect(clippy::disallowed_methods, reason = "the supervisor waits for them")]
-    fn begin(&mut self, id: DeploymentId, step: impl Future<Output = ()> + Send + 'static) {
+    fn begin(&mut self, id: (DeploymentId, Doing), step: impl Future<Output = ()> + Send + 'static) {
         self.0.retain(|_, step| !step.is_finished());
         self.0.entry(id).or_insert_with(|| tokio::spawn(step));
     }
@@ -72,13 +79,21 @@ impl App {
         let busy = !rows.iter().all(quiet);
         for row in rows {
             let (app, id) = (self.clone(), row.id);
+            if row.state == State::Running && row.hook_due {
+                let (app, row) = (self.clone(), row.clone());
+                steps.begin((id, Doing::ServedHook), async move {
+                    if let Err(error) = app.run_served_hook(&row).await {
+                        tracing::warn!(?error, deployment.id = %row.id, "the hook of what serves is run again");
+                    }
+                });
+            }
             let span = titan_telemetry::child_of(tracing::info_span!("supervise", deployment.id = %id), Some(&row.traceparent));
             let advance = async move {
                 if let Err(error) = app.advance(&row).await {
                     tracing::warn!(?error, deployment.id = %row.id, "a deployment did not advance");
                 }
             };
-            steps.begin(id, advance.instrument(span));
+            steps.begin((id, Doing::Advance), advance.instrument(span));
         }
         Ok(busy)
     }
@@ -95,9 +110,6 @@ impl App {
     }
 
     async fn advance(&self, row: &Row) -> Result<()> {
-        if row.state == State::Running && row.hook_due {
-            self.run_served_hook(row).await?;
-        }
         let process = self.adopt(row).await?;
         let held = match row.held_for {
             None => Held::No,
@@ -143,6 +155,7 @@ impl App {
                 self.fail(row, &why).await
             }
             Step::Kill => {
+                self.hooks.end(row.id);
                 // What came to it while it served is answered.
                 if let Some(port) = row.port {
                     let over = row.finished_at.is_some_and(|at| now() - at > DRAIN_MOST);
@@ -265,17 +278,15 @@ impl App {
         }
         let port = self.free_port(row).await?;
         let release = self.release(row).await?;
-        if row.state != State::Running
-            && let Some(serving) = self.data_of(row, release.manifest.data.as_ref()).await?
-        {
-            // Whoever deploys a new version has rehearsed it; requests need not wait for what cannot be.
-            if !row.back_from.is_empty()
-                && serving.held_for.is_none()
-                && let (_, Err(why)) = self.rehearsed(&serving, &row.commit).await?
-            {
-                return Err(Error::invalid("data", format!("cannot go back: {why}")));
+        if row.state != State::Running {
+            let serving = self.data_of(row, release.manifest.data.as_ref()).await?;
+            // Whoever deploys a new version has rehearsed it.
+            if !row.back_from.is_empty() {
+                self.may_go_back(row, release.manifest.data.as_ref()).await?;
             }
-            self.take_over(row, &serving).await?;
+            if let Some(serving) = serving {
+                self.take_over(row, &serving).await?;
+            }
         }
         let tx = self.db.begin().await?;
         // Locked, so that whoever takes the data over sees this one start, or this one sees that it is held.
@@ -348,7 +359,7 @@ impl App {
             .ok_or_else(|| Error::new(Code::ResourceExhausted, "every port of apps.first_port to apps.last_port is taken"))
     }
 
-    async fn healthy(&self, row: &Row) -> bool {
+    pub(super) async fn healthy(&self, row: &Row) -> bool {
         let (Some(port), Ok(release)) = (row.port, self.release(row).await) else { return false };
         let answer = self.probe.get(format!("http://127.0.0.1:{port}{}", release.manifest.app.health)).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
@@ -381,7 +392,7 @@ impl App {
         }
         deployments::record(&tx, row.id, State::Running, "healthy", now).await?;
         if !manifest.hooks.served.is_empty() {
-            deployments::set_hook_due(&tx, row.id, true).await?;
+            deployments::hook_due(&tx, row.id).await?;
         }
         let health_url = self.health_url(row, &health);
         let body = DeploymentSucceeded { environment: row.environment.clone(), commit: row.commit.clone(), url: self.url(row), health_url };

@@ -55,6 +55,10 @@ pub(crate) fn worse(before: Did, new: Did) -> Option<String> {
             rate_before * 100.0
         ));
     }
+    // An answer that fails is fast.
+    if rate + ERROR_RATE_MORE < rate_before {
+        return None;
+    }
     if new.requests < REQUESTS_LEAST || before.requests < REQUESTS_LEAST {
         return None;
     }
@@ -93,6 +97,7 @@ mod tests {
         assert_eq!(worse(Did::default(), did(97, 3, 10.0)), None, "it may have been so always");
         assert!(worse(before, did(100, 0, 90.0)).unwrap().contains("95 %"));
         assert_eq!(worse(before, did(40, 0, 90.0)), None, "too few to say");
+        assert_eq!(worse(did(20, 80, 2.0), did(100, 0, 60.0)), None, "what fails is fast, and no better for it");
         assert_eq!(worse(did(100, 0, 2.0), did(100, 0, 14.0)), None, "a few milliseconds are nobody's business");
     }
 }

@@ -295,22 +295,34 @@ pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, envir
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).one(db).await?)
 }
 
-/// The newest one that served the environment with another commit, of one that begins so, or before that commit came to serve it.
+/// The newest one that served the environment with another commit: of one that begins so, or before what serves. Where that was put back
+/// itself, before what it was put back to.
 pub(crate) async fn served(db: &impl ConnectionTrait, serving: &Row, commit: &str) -> Result<Option<Row>> {
+    let ran = |of: &str| format!("EXISTS (SELECT FROM deployment_change c WHERE c.deployment_id = {of}.id AND c.to_state = 'running')");
     let select = format!(
-        "{SELECT} WHERE project_id = $1 AND environment = $2 AND commit <> $3 AND starts_with(commit, $4)
-            AND EXISTS (SELECT FROM deployment_change c WHERE c.deployment_id = deployment.id AND c.to_state = 'running')
-            AND ($4 <> '' OR id < (SELECT o.id FROM deployment o WHERE o.project_id = $1 AND o.environment = $2 AND o.commit = $3 ORDER BY o.id LIMIT 1))
-        ORDER BY id DESC LIMIT 1"
+        "{SELECT} WHERE project_id = $1 AND environment = $2 AND commit <> $3 AND starts_with(commit, $4) AND {}
+            AND ($4 <> '' OR id < (SELECT o.id FROM deployment o WHERE o.project_id = $1 AND o.environment = $2 AND o.commit = $3
+                AND o.id <= $5 AND {} ORDER BY ($6 AND o.back_from = '') DESC, o.id DESC LIMIT 1))
+        ORDER BY id DESC LIMIT 1",
+        ran("deployment"),
+        ran("o")
     );
-    let values = [serving.project_id.into(), serving.environment.as_str().into(), serving.commit.as_str().into(), commit.into()];
+    let (environment, from) = (serving.environment.as_str(), serving.commit.as_str());
+    let back = !serving.back_from.is_empty();
+    let values = [serving.project_id.into(), environment.into(), from.into(), commit.into(), serving.id.into(), back.into()];
     Ok(Row::find_by_statement(sql(&select, values)).one(db).await?)
 }
 
-/// Whether its hook is still to be run.
-pub(crate) async fn set_hook_due(db: &impl ConnectionTrait, id: DeploymentId, due: bool) -> Result<()> {
-    db.execute_raw(sql("UPDATE deployment SET hook_due = $2 WHERE id = $1", [id.into(), due.into()])).await?;
+/// The project's hook for what serves is to be run.
+pub(crate) async fn hook_due(db: &impl ConnectionTrait, id: DeploymentId) -> Result<()> {
+    db.execute_raw(sql("UPDATE deployment SET hook_due = true WHERE id = $1", [id.into()])).await?;
     Ok(())
+}
+
+/// It has been. False when it serves no longer.
+pub(crate) async fn hook_ran(db: &impl ConnectionTrait, id: DeploymentId) -> Result<bool> {
+    let update = "UPDATE deployment SET hook_due = false WHERE id = $1 AND state = 'running'";
+    Ok(db.execute_raw(sql(update, [id.into()])).await?.rows_affected() == 1)
 }
 
 /// Those whose processes the owner supervises.

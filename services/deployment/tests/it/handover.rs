@@ -6,7 +6,7 @@ use titan_testkit::Clients;
 use super::{Fixture, body, serves};
 
 /// Keeps a number in its data, which it makes its own when it starts; ends when a process of another number has the data.
-const KEEPER: &str = "import fcntl, http.server, os, pathlib, signal, sys, threading
+const KEEPER: &str = "import fcntl, http.server, os, pathlib, signal, sys, threading, time
 data = pathlib.Path(os.environ['DATA_DIR'])
 if sys.argv[1:] == ['copy']:
     if SHAPE == 7:
@@ -22,6 +22,8 @@ if sys.argv[1:] == ['migrate']:
     if SHAPE == 13:
         print('no shape 13')
         sys.exit(1)
+    if SHAPE == 14:
+        time.sleep(5)
     (data / 'shape').write_text('SHAPE')
     sys.exit(0)
 lock = open(data / 'lock.SHAPE', 'w')

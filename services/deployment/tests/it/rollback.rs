@@ -162,6 +162,47 @@ async fn what_cannot_go_back_is_known_before_any_request_waits() {
     replica.service.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_say_on_its_data_never_gets_that_of_what_serves() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_330, 24_339), 10).await;
+    let (program, _) = keeper(1, 1);
+    let first = fixture.deploy(&replica, &fixture.source.commit_with(&program, &[], "")).await;
+    fixture.until(&replica, &first.id, DeploymentState::Running).await;
+    serves(&replica, "version 1 shape 1").await;
+    let second = fixture.deploy(&replica, &fixture.kept(2, 1, "")).await;
+    fixture.until(&replica, &second.id, DeploymentState::Running).await;
+    serves(&replica, "version 2 shape 1").await;
+    assert!(!fixture.plan(&replica, "").await.unwrap().possible);
+    let back = fixture.roll_back(&replica, &fixture.who, fixture.way_back("back")).await.unwrap();
+    let failed = fixture.until(&replica, &back.id, DeploymentState::Failed).await;
+    assert!(failed.error.contains("does not say how it takes the data over"), "{}", failed.error);
+    serves(&replica, "version 2 shape 1").await;
+    replica.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_stopped_while_it_is_rehearsed_takes_nothing() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_340, 24_349), 10).await;
+    for (commit, shown) in [(fixture.kept(1, 14, ""), "version 1 shape 14"), (fixture.kept(2, 2, ""), "version 2 shape 2")] {
+        let deployment = fixture.deploy(&replica, &commit).await;
+        fixture.until(&replica, &deployment.id, DeploymentState::Running).await;
+        serves(&replica, shown).await;
+    }
+    let (clients, pid) = (Clients::start(&format!("{}/boxes/", replica.proxy), None), fixture.pid().await);
+    let back = fixture.roll_back(&replica, &fixture.who, fixture.way_back("back")).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let stopped = fixture.stop(&replica, &back.id).await;
+    assert_eq!(stopped.state(), DeploymentState::Stopped);
+    // The rehearsal ends.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    assert_eq!(fixture.pid().await, pid, "what serves was left alone");
+    serves(&replica, "version 2 shape 2").await;
+    assert!(clients.end().await.answered > 100);
+    replica.service.stop().await;
+}
+
 #[tokio::test]
 async fn an_emergency_waits_for_nobody() {
     let fixture = Fixture::new().await;
@@ -191,7 +232,7 @@ sys.exit(3 if 'version 2' in said else 0)";
 const SERVED: &str = "import os, pathlib, urllib.request
 assert urllib.request.urlopen(os.environ['TITAN_APP_URL'] + '/').status == 200
 with open(pathlib.Path(os.environ['DATA_DIR']) / 'served', 'a') as file:
-    print(os.environ['TITAN_ENVIRONMENT'], os.environ['TITAN_COMMIT'], os.environ['TITAN_BACK_FROM'], file=file)";
+    print(os.environ['TITAN_ENVIRONMENT'], os.environ['TITAN_COMMIT'], os.environ.get('TITAN_BACK_FROM', ''), file=file)";
 
 fn python(program: &str) -> String {
     format!("[\"/usr/bin/python3\", \"-c\", '''{program}''']\n")
@@ -216,6 +257,11 @@ async fn hooks_say_whether_a_version_may_serve_and_hear_that_it_does() {
     let refused = fixture.deploy(&replica, &fixture.kept(2, 1, &hooks)).await;
     let refused = fixture.until(&replica, &refused.id, DeploymentState::Failed).await;
     assert!(refused.error.contains("hooks.verify") && refused.error.contains("it said version 2 shape 1"), "{}", refused.error);
+    serves(&replica, "version 3 shape 1").await;
+    // It has taken the data over: what served gets it back.
+    let refused = fixture.deploy(&replica, &fixture.kept(2, 5, &hooks)).await;
+    let refused = fixture.until(&replica, &refused.id, DeploymentState::Failed).await;
+    assert!(refused.error.contains("it said version 2 shape 5"), "{}", refused.error);
     serves(&replica, "version 3 shape 1").await;
     let back = fixture.roll_back(&replica, &fixture.who, fixture.way_back("back")).await.unwrap();
     until_heard(&back.id, &["hooks.served ended well"]).await;

@@ -40,7 +40,7 @@ impl Fixture {
         replica.client.clone().deploy(self.signer.request(&self.who, request).unwrap()).await.unwrap().into_inner()
     }
 
-    async fn stop(&self, replica: &Replica, id: &str) -> Deployment {
+    pub(super) async fn stop(&self, replica: &Replica, id: &str) -> Deployment {
         let request = self.signer.request(&self.who, GetDeploymentRequest { id: id.to_owned() }).unwrap();
         replica.client.clone().stop_deployment(request).await.unwrap().into_inner()
     }

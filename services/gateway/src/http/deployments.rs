@@ -174,7 +174,7 @@ impl From<TargetStatus> for HealthOut {
     }
 }
 
-fn state_name(state: DeploymentState) -> String {
+pub(super) fn state_name(state: DeploymentState) -> String {
     short(state.as_str_name(), "DEPLOYMENT_STATE_")
 }
 

@@ -219,8 +219,8 @@ struct RollBackPlanOut {
     /// What the rehearsal said.
     message: String,
     needs_approval: bool,
-    /// What comes to the version that serves, of the last five minutes; 0 when that is not known.
-    requests_per_s: f64,
+    /// What comes to the version that serves, of the last five minutes; null when that is not known.
+    requests_per_s: Option<f64>,
 }
 
 /// What a way back would be, rehearsed on a copy of the data; changes nothing.
@@ -235,11 +235,11 @@ async fn plan_roll_back(
 ) -> Result<Json<RollBackPlanOut>> {
     let (id, _) = project_of(&app, &who, &project).await?;
     let request = PlanRollBackRequest { project_id: id.to_string(), environment, commit: to };
-    let plan =
-        async || DeploymentServiceClient::new(app.deployment.clone()).plan_roll_back(app.signer.request(&who, request.clone())?).await;
-    let RollBackPlan { from, to, deployed_at, serving_id, data_changes, possible, message, needs_approval } = retrying(plan).await?;
+    // Not asked again by itself: it may take long.
+    let plan = DeploymentServiceClient::new(app.deployment.clone()).plan_roll_back(app.signer.request(&who, request)?).await?;
+    let RollBackPlan { from, to, deployed_at, serving_id, data_changes, possible, message, needs_approval } = plan.into_inner();
     let status = health(&app, &who, vec![serving_id.clone()]).await.remove(&serving_id);
-    let requests_per_s = status.and_then(|status| status.recent).map_or(0.0, |recent| recent.requests_per_s);
+    let requests_per_s = status.and_then(|status| status.recent).map(|recent| recent.requests_per_s);
     let deployed_at = time(deployed_at);
     Ok(Json(RollBackPlanOut { from, to, deployed_at, data_changes, possible, message, needs_approval, requests_per_s }))
 }

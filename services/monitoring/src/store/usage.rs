@@ -32,23 +32,27 @@ pub(crate) async fn is_new(db: &impl ConnectionTrait, source: Uuid, sequence: i6
 }
 
 const COUNTED: &str = "requests, errors, latencies, cpu_ms, span_ms, memory_bytes, disk_bytes, received_bytes, sent_bytes";
+/// Of a report: what was used for how long.
+const BYTE_HOURS: [&str; 2] = ["memory_bytes * (span_ms / 3.6e6)", "disk_bytes * (span_ms / 3.6e6)"];
 const ADDED: &str =
     "ARRAY(SELECT coalesce(a, 0) + coalesce(b, 0) FROM unnest(h.latencies, excluded.latencies) WITH ORDINALITY AS x(a, b, n) ORDER BY n)";
 
 /// Each deployment stands in `usages` once. It may be one that nobody has told of yet: while it is tried out, it is no target.
 pub(crate) async fn record(db: &impl ConnectionTrait, usages: &[Usage], at: DateTime<Utc>) -> Result<()> {
     let json = serde_json::to_value(usages).map_err(titan_error::Error::internal)?;
+    let [memory, disk] = BYTE_HOURS;
     let upsert = format!(
         "WITH u AS (SELECT u.* FROM jsonb_to_recordset($1) AS u(deployment uuid, requests bigint, errors bigint, latencies bigint[], cpu_ms bigint,
                 span_ms bigint, memory_bytes bigint, disk_bytes bigint, received_bytes bigint, sent_bytes bigint) ORDER BY u.deployment),
             kept AS (INSERT INTO usage (deployment_id, at, {COUNTED})
                 SELECT deployment, $2, {COUNTED} FROM u)
-        INSERT INTO hour AS h (deployment_id, begins_at, {COUNTED})
-            SELECT deployment, date_trunc('hour', $2::timestamptz, 'UTC'), {COUNTED} FROM u
+        INSERT INTO hour AS h (deployment_id, begins_at, {COUNTED}, memory_byte_hours, disk_byte_hours)
+            SELECT deployment, date_trunc('hour', $2::timestamptz, 'UTC'), {COUNTED}, {memory}, {disk} FROM u
         ON CONFLICT (deployment_id, begins_at) DO UPDATE SET requests = h.requests + excluded.requests, errors = h.errors + excluded.errors,
             latencies = {ADDED}, cpu_ms = h.cpu_ms + excluded.cpu_ms, span_ms = h.span_ms + excluded.span_ms,
             memory_bytes = greatest(h.memory_bytes, excluded.memory_bytes), disk_bytes = greatest(h.disk_bytes, excluded.disk_bytes),
-            received_bytes = h.received_bytes + excluded.received_bytes, sent_bytes = h.sent_bytes + excluded.sent_bytes"
+            received_bytes = h.received_bytes + excluded.received_bytes, sent_bytes = h.sent_bytes + excluded.sent_bytes,
+            memory_byte_hours = h.memory_byte_hours + excluded.memory_byte_hours, disk_byte_hours = h.disk_byte_hours + excluded.disk_byte_hours"
     );
     db.execute_raw(sql(&upsert, [json.into(), at.into()])).await?;
     Ok(())
@@ -97,15 +101,15 @@ pub(crate) enum Grain {
 
 /// Over the last `minutes`; whoever did nothing is left out.
 pub(crate) async fn over(db: &impl ConnectionTrait, grain: Grain, ids: &[Uuid], minutes: i32) -> Result<Vec<CountedOf>> {
-    let (table, at) = match grain {
-        Grain::Reports => ("usage", "at"),
-        Grain::Hours => ("hour", "begins_at"),
+    let (table, at, [memory, disk]) = match grain {
+        Grain::Reports => ("usage", "at", BYTE_HOURS),
+        Grain::Hours => ("hour", "begins_at", ["memory_byte_hours", "disk_byte_hours"]),
     };
     let select = format!(
         "WITH r AS MATERIALIZED (SELECT * FROM {table} WHERE deployment_id = ANY($1) AND {at} > now() - $2 * interval '1 minute')
         SELECT deployment_id, sum(requests)::bigint AS requests, sum(errors)::bigint AS errors, sum(cpu_ms)::bigint AS cpu_ms,
             sum(span_ms)::bigint AS span_ms, max(memory_bytes) AS memory_bytes, max(disk_bytes) AS disk_bytes,
-            sum(memory_bytes * (span_ms / 3.6e6))::float8 AS memory_byte_hours, sum(disk_bytes * (span_ms / 3.6e6))::float8 AS disk_byte_hours,
+            sum({memory})::float8 AS memory_byte_hours, sum({disk})::float8 AS disk_byte_hours,
             sum(received_bytes)::bigint AS received_bytes, sum(sent_bytes)::bigint AS sent_bytes,
             ARRAY(SELECT sum(x.count)::bigint FROM r o, unnest(o.latencies) WITH ORDINALITY AS x(count, n) WHERE o.deployment_id = r.deployment_id
                 GROUP BY x.n ORDER BY x.n) AS latencies
@@ -125,8 +129,7 @@ pub(crate) struct Hour {
 
 pub(crate) async fn hours(db: &impl ConnectionTrait, org: OrgId, deployment: DeploymentId, hours: i32) -> Result<Vec<Hour>> {
     let select = format!(
-        "SELECT begins_at, probes, up, {COUNTED}, (memory_bytes * (span_ms / 3.6e6))::float8 AS memory_byte_hours,
-            (disk_bytes * (span_ms / 3.6e6))::float8 AS disk_byte_hours FROM hour WHERE deployment_id = (SELECT deployment_id FROM target WHERE org_id = $1 AND deployment_id = $2)
+        "SELECT begins_at, probes, up, {COUNTED}, memory_byte_hours, disk_byte_hours FROM hour WHERE deployment_id = (SELECT deployment_id FROM target WHERE org_id = $1 AND deployment_id = $2)
             AND begins_at > now() - $3 * interval '1 hour' ORDER BY begins_at"
     );
     Ok(Hour::find_by_statement(sql(&select, [org.into(), deployment.into(), hours.into()])).all(db).await?)

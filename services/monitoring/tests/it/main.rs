@@ -72,7 +72,9 @@ impl Fixture {
         titan_testkit::install_tls();
         let (database, broker) = (TestDatabase::new(&[("monitoring", &MIGRATIONS)]).await, Broker::default());
         let bus = || -> Bus { Arc::new(RabbitMq::new(&amqp_url(), &broker.prefix)) };
-        let settings = titan_testkit::settings(&database, "monitoring") + "[probes]\ninterval_s = 1\ntimeout_ms = 300\n";
+        let settings = titan_testkit::settings(&database, "monitoring")
+            + "[probes]\ninterval_s = 1\ntimeout_ms = 300\n"
+            + "[prices]\ncurrency = 'EUR'\ncore_hour = 3600.0\nmemory_gib_hour = 36.0\ndisk_gib_month = 0.0\nsent_gib = 1073741824.0\n";
         let replicas = (0..2).map(|_| TestService::start::<Config, _>(&settings, bus(), titan_monitoring::run)).collect();
         Self { database, bus: bus(), replicas, deployment: DeploymentId::generate(), _broker: broker }
     }
@@ -150,6 +152,10 @@ async fn what_apps_did_is_counted_once_and_added_up_by_the_hour() {
     assert_eq!((recent.received_bytes, recent.sent_bytes), (100, 300));
     assert!(recent.latency_p50_ms.unwrap() <= 1.0 && recent.latency_p95_ms.unwrap() <= 1.0, "{recent:?}");
     assert_eq!(status.day, Some(recent), "all of it was within the day");
+    // A second of a processor, 100 MiB for ten seconds, of which nothing is the most there was at a time, and 300 bytes.
+    let (cost, near) = (recent.cost.unwrap(), |cost: f64, wanted: f64| (cost - wanted).abs() < 1e-6);
+    assert!(near(cost.processor, 1.0) && near(cost.memory, 100.0 / 1024.0 / 10.0) && near(cost.network, 300.0), "{cost:?}");
+    assert!(status.currency == "EUR" && near(recent.hours, 20.0 / 3600.0) && cost.disk == 0.0, "{recent:?}");
 
     let user = Principal::user(UserId::generate(), OrgId::DEFAULT);
     let hours = |hours: u32| ListHoursRequest { deployment_id: fixture.deployment.to_string(), hours };
