@@ -6,7 +6,7 @@ use titan_proto::deployment::{
     DecideDeploymentRequest, DeployRequest, Deployment, DeploymentState, PlanRollBackRequest, RollBackPlan, RollBackRequest, Rollout,
     Strategy,
 };
-use titan_testkit::{Clients, eventually};
+use titan_testkit::{Clients, eventually_within};
 use tonic::{Code, Status};
 
 use super::handover::keeper;
@@ -246,7 +246,14 @@ async fn hooks_say_whether_a_version_may_serve_and_hear_that_it_does() {
     let commits = [1, 3].map(|version| fixture.kept(version, 1, &hooks));
     let until_heard = async |id: &str, said: &[&str]| {
         let heard = |deployment: &Deployment| deployment.history.iter().any(|change| said.iter().all(|part| change.reason.contains(part)));
-        eventually("the hook has ended", async || Some(fixture.get(&replica, id).await).filter(heard)).await
+        let look = async || {
+            let seen = fixture.get(&replica, id).await;
+            let other = seen.history.iter().any(|change| change.reason.contains("hooks.served")) || seen.state() == DeploymentState::Failed;
+            assert!(heard(&seen) || !other, "{seen:?}");
+            Some(seen).filter(heard)
+        };
+        // A hook may take its time.
+        eventually_within(std::time::Duration::from_secs(90), "the hook has ended", look).await
     };
     for (commit, shown) in commits.iter().zip(["version 1 shape 1", "version 3 shape 1"]) {
         let deployment = fixture.deploy(&replica, commit).await;

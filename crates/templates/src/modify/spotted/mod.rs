@@ -86,14 +86,21 @@ fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
     new.then_some(commands)
 }
 
+/// Of a clause, said in other words.
+const PARTS_MOST: usize = 20;
+
 /// What is said of what is there.
 fn named(project: &Understanding, typed: &str) -> Option<Spotted> {
     let names = Names::of(project);
     let mut spotted = Spotted { commands: Vec::new(), blocks: Vec::new(), typed: typed.to_owned() };
     let mut last = None;
     for clause in clauses(&names.marked(typed)) {
-        let mut open = vec![clause];
+        let (mut open, mut parts) = (vec![clause], 0);
         while let Some(said) = open.pop() {
+            parts += 1;
+            if parts > PARTS_MOST {
+                return None;
+            }
             let read = names.read(&said);
             let thing = said.chars().find_map(|c| names.thing_of(c)).or(last);
             match names.command(&read, thing) {

@@ -1,5 +1,7 @@
 //! Where a sentence names fields, things and values of a project.
 
+use std::borrow::Cow;
+
 use regex::Regex;
 
 use crate::Understanding;
@@ -155,12 +157,18 @@ fn forms(name: &str) -> String {
     }
 }
 
+/// Nobody names the same more often.
+const OFTEN: usize = 50;
+
 fn replaced(text: &str, pattern: &str, mark: char) -> String {
     let Ok(pattern) = Regex::new(pattern) else { return text.to_owned() };
     // Neighbours share what parts them.
     let mut text = text.to_owned();
-    while pattern.is_match(&text) {
-        text = pattern.replace(&text, format!("${{b}}{mark}${{e}}")).into_owned();
+    for _ in 0..OFTEN {
+        match pattern.replace(&text, format!("${{b}}{mark}${{e}}")) {
+            Cow::Borrowed(_) => break,
+            Cow::Owned(replaced) => text = replaced,
+        }
     }
     text
 }
