@@ -36,9 +36,10 @@ const REQUESTS_LEAST: u64 = 50;
 const LATENCY_TIMES: f64 = 1.5;
 const LATENCY_MORE_MS: f64 = 20.0;
 
-/// What a version that is tried out is compared with: what came to the one before it meanwhile, or, of too few requests, `ever`.
+/// What a version that is tried out is compared with: what came to the one before it meanwhile, or, of too few requests, `ever`; but how long
+/// that took at another time says nothing of now.
 pub(crate) fn rival(ever: Did, meanwhile: Did) -> Did {
-    if meanwhile.requests < REQUESTS_LEAST { ever } else { meanwhile }
+    if meanwhile.requests < REQUESTS_LEAST { Did { p95_ms: None, ..ever } } else { meanwhile }
 }
 
 /// Why it does worse, in words.
@@ -85,6 +86,8 @@ mod tests {
         let (bad_before, now) = (did(1_000, 500, 900.0), did(60, 0, 5.0));
         assert!(worse(rival(bad_before, now), did(90, 10, 5.0)).is_some(), "as before is not as meanwhile");
         assert!(worse(rival(bad_before, did(49, 0, 5.0)), did(90, 10, 5.0)).is_none(), "too few to say");
+        assert!(worse(rival(did(1_000, 0, 5.0), did(9, 0, 5.0)), did(100, 0, 90.0)).is_none(), "it may take longer by now");
+        assert!(worse(rival(did(1_000, 0, 90.0), did(60, 0, 5.0)), did(100, 0, 90.0)).is_some());
     }
 
     #[test]
