@@ -28,7 +28,7 @@ pub struct Manifest {
     pub hooks: Hooks,
 }
 
-/// Commands that are run in the project's directory, with the app's environment `DATA_DIR`, and `TITAN_APP_URL`, `TITAN_ENVIRONMENT`,
+/// Commands that are run in the project's directory, with the app's environment and `DATA_DIR`, and `TITAN_APP_URL`, `TITAN_ENVIRONMENT`,
 /// `TITAN_COMMIT` and, where an earlier version was put back, `TITAN_BACK_FROM` set: the commit that served. Each has 120 s.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

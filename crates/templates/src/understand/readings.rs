@@ -1,6 +1,6 @@
 //! A goal is read one way, and another where that leaves something out; what leaves less out is taken.
 
-use super::{Refusal, kinds, links, phrasing, politely, read_as, refuse, scope, statements, template};
+use super::{Refusal, fits, kinds, links, phrasing, politely, read_as, refuse, scope, statements, template};
 use crate::{Field, Resource, Understanding, migrations};
 
 // As much as so many words that are left out weigh:
@@ -17,6 +17,7 @@ pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
     let mut read = better(sentence)?;
     links::complete(&mut read, sentence);
     without_odd(&mut read)?;
+    fits(&read)?;
     Ok(read)
 }
 
@@ -58,7 +59,6 @@ const ODD: &[&str] = &[
     "our",
     "you",
     "your",
-    "it",
     "its",
 ];
 

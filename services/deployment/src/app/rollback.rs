@@ -10,20 +10,12 @@ use titan_ids::ProjectId;
 
 use super::App;
 use super::deployments::{DeployIn, Why, check_environment, check_reason, rollout};
-use crate::domain::rollout::Strategy;
 use crate::store::deployments::{self, Row};
 
 #[derive(Debug)]
 pub(crate) struct RollBackIn {
-    pub(crate) project: ProjectId,
-    pub(crate) project_slug: String,
-    pub(crate) environment: String,
-    /// Its beginning; empty: of the version before what serves.
-    pub(crate) commit: String,
-    pub(crate) idempotency_key: String,
-    pub(crate) strategy: Strategy,
-    pub(crate) share: u32,
-    pub(crate) observe_s: u32,
+    /// Its commit: the beginning of one that served; empty: the version before what serves.
+    pub(crate) deploy: DeployIn,
     pub(crate) emergency: bool,
     pub(crate) reason: String,
 }
@@ -64,8 +56,8 @@ impl Drop for Alone<'_> {
 
 impl App {
     pub(crate) async fn roll_back(&self, who: &Principal, back: RollBackIn, now: DateTime<Utc>) -> Result<Row> {
-        let RollBackIn { project, project_slug, environment, commit, idempotency_key, strategy, share, observe_s, emergency, reason } =
-            back;
+        let RollBackIn { deploy, emergency, reason } = back;
+        let (project, environment) = (deploy.project, deploy.environment.clone());
         who.may_touch(project)?;
         check_reason(&reason)?;
         if emergency && !matches!(who.id, PrincipalId::User(_)) {
@@ -74,10 +66,10 @@ impl App {
         if emergency && reason.trim().is_empty() {
             return Err(Error::invalid("reason", "is required in an emergency: the history says why nobody approved it"));
         }
-        let causation = self.verify(who, project, Some(&project_slug), "").await?;
-        let (commit, rollout) = (commit.to_lowercase(), rollout(strategy, share, observe_s)?);
+        let causation = self.verify(who, project, Some(&deploy.project_slug), "").await?;
+        let (commit, rollout) = (deploy.commit.to_lowercase(), rollout(deploy.strategy, deploy.share, deploy.observe_s)?);
         // What serves is another one by now.
-        if let Some(known) = deployments::by_key(&self.db, who.org, &idempotency_key).await? {
+        if let Some(known) = deployments::by_key(&self.db, who.org, &deploy.idempotency_key).await? {
             let same = known.project_id == project && known.environment == environment && !known.back_from.is_empty();
             if same && known.commit.starts_with(&commit) && known.rollout == rollout {
                 return Ok(known);
@@ -89,9 +81,7 @@ impl App {
         said += if emergency { ", in an emergency" } else { "" };
         said += &if reason.is_empty() { String::new() } else { format!(": {reason}") };
         let awaits_approval = self.apps.approval.contains(&environment) && !emergency;
-        let (commit, attempt_credential) = (to.commit, String::new());
-        let deploy =
-            DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, strategy, share, observe_s };
+        let deploy = DeployIn { commit: to.commit, ..deploy };
         self.begin(who, deploy, Why { causation, awaits_approval, back_from: serving.commit, said }, now).await
     }
 

@@ -85,8 +85,10 @@ impl DeploymentService for Api {
             request.into_inner();
         let (project, rollout) = (project(&project_id)?, rollout.unwrap_or_default());
         let (strategy, proto::Rollout { share, observe_s, .. }) = (strategy(rollout), rollout);
-        let back =
-            RollBackIn { project, project_slug, environment, commit, idempotency_key, strategy, share, observe_s, emergency, reason };
+        let attempt_credential = String::new();
+        let deploy =
+            DeployIn { project, project_slug, environment, commit, idempotency_key, attempt_credential, strategy, share, observe_s };
+        let back = RollBackIn { deploy, emergency, reason };
         let row = self.app.roll_back(&who, back, now()).await?;
         Ok(Response::new(self.convert(row, Vec::new())))
     }

@@ -11,6 +11,7 @@ use titan_identity::{Principal, Signer};
 use titan_ids::DeploymentId;
 use titan_proto::events::HealthChanged;
 use titan_proto::events::event::Body;
+use titan_proto::monitoring::Traffic;
 use titan_service::Frame;
 use titan_store::Outbox;
 use titan_store::outbox::{self, About};
@@ -19,8 +20,7 @@ use tokio::sync::Notify;
 use crate::config::{Prices, Probes};
 use crate::store::targets::{self, Due, Sample, Status};
 
-pub(crate) use costs::Cost;
-pub(crate) use usage::Traffic;
+pub(crate) use usage::traffic;
 
 pub(crate) struct App {
     pub(crate) db: DatabaseConnection,

@@ -5,33 +5,14 @@ use titan_error::{Error, Result};
 use titan_identity::Principal;
 use titan_ids::DeploymentId;
 use titan_proto::latency::quantile_ms;
+use titan_proto::monitoring::Traffic;
 use uuid::Uuid;
 
 use super::App;
-use super::costs::Cost;
+use super::costs;
 use crate::config::Prices;
 use crate::store::targets::Status;
 use crate::store::usage::{self, Counted, Grain, Hour, Usage};
-
-/// What was counted over some time, as people ask for it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Traffic {
-    pub(crate) requests: u64,
-    pub(crate) errors: u64,
-    pub(crate) requests_per_s: f64,
-    pub(crate) error_rate: f64,
-    pub(crate) latency_p50_ms: Option<f64>,
-    pub(crate) latency_p95_ms: Option<f64>,
-    pub(crate) cpu_cores: f64,
-    pub(crate) memory_bytes: u64,
-    pub(crate) disk_bytes: u64,
-    pub(crate) received_bytes: u64,
-    pub(crate) sent_bytes: u64,
-    /// For how much of it the app's processes were looked at.
-    pub(crate) hours: f64,
-    /// Where there are prices.
-    pub(crate) cost: Option<Cost>,
-}
 
 const RECENT_MIN: i32 = 5;
 const DAY_MIN: i32 = 24 * 60;
@@ -39,26 +20,25 @@ const HOURS_MOST: u32 = 744;
 const USAGES_MOST: usize = 2_000;
 
 #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds")]
-impl Traffic {
-    pub(crate) fn new(counted: &Counted, prices: Option<&Prices>) -> Self {
-        let count = |n: i64| u64::try_from(n).unwrap_or(0);
-        let latencies: Vec<u64> = counted.latencies.iter().map(|n| count(*n)).collect();
-        let per = |n: i64, of: i64| if of > 0 { n as f64 / of as f64 } else { 0.0 };
-        Self {
-            requests: count(counted.requests),
-            errors: count(counted.errors),
-            requests_per_s: per(counted.requests, counted.span_ms) * 1e3,
-            error_rate: per(counted.errors, counted.requests),
-            latency_p50_ms: quantile_ms(&latencies, 0.5),
-            latency_p95_ms: quantile_ms(&latencies, 0.95),
-            cpu_cores: per(counted.cpu_ms, counted.span_ms),
-            memory_bytes: count(counted.memory_bytes),
-            disk_bytes: count(counted.disk_bytes),
-            received_bytes: count(counted.received_bytes),
-            sent_bytes: count(counted.sent_bytes),
-            hours: counted.span_ms as f64 / 3.6e6,
-            cost: prices.map(|prices| Cost::of(counted, prices)),
-        }
+/// What was counted over some time, as people ask for it.
+pub(crate) fn traffic(counted: &Counted, prices: Option<&Prices>) -> Traffic {
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    let latencies: Vec<u64> = counted.latencies.iter().map(|n| count(*n)).collect();
+    let per = |n: i64, of: i64| if of > 0 { n as f64 / of as f64 } else { 0.0 };
+    Traffic {
+        requests: count(counted.requests),
+        errors: count(counted.errors),
+        requests_per_s: per(counted.requests, counted.span_ms) * 1e3,
+        error_rate: per(counted.errors, counted.requests),
+        latency_p50_ms: quantile_ms(&latencies, 0.5),
+        latency_p95_ms: quantile_ms(&latencies, 0.95),
+        cpu_cores: per(counted.cpu_ms, counted.span_ms),
+        memory_bytes: count(counted.memory_bytes),
+        disk_bytes: count(counted.disk_bytes),
+        received_bytes: count(counted.received_bytes),
+        sent_bytes: count(counted.sent_bytes),
+        hours: counted.span_ms as f64 / 3.6e6,
+        cost: prices.map(|prices| costs::of(counted, prices)),
     }
 }
 
@@ -83,7 +63,7 @@ impl App {
         let over = async |grain: Grain, minutes: i32| {
             let counted = usage::over(&self.db, grain, &ids, minutes).await?;
             Ok::<_, Error>(
-                counted.iter().map(|of| (of.deployment_id, Traffic::new(&of.counted, self.prices.as_ref()))).collect::<HashMap<_, _>>(),
+                counted.iter().map(|of| (of.deployment_id, traffic(&of.counted, self.prices.as_ref()))).collect::<HashMap<_, _>>(),
             )
         };
         let (mut recent, mut day) = (over(Grain::Reports, RECENT_MIN).await?, over(Grain::Hours, DAY_MIN).await?);
@@ -118,9 +98,9 @@ mod tests {
             latencies: vec![300],
             ..Counted::default()
         };
-        let traffic = Traffic::new(&counted, None);
-        assert_eq!((traffic.requests_per_s, traffic.error_rate, traffic.cpu_cores, traffic.memory_bytes), (30.0, 0.01, 0.25, 7));
-        assert_eq!((traffic.latency_p50_ms, traffic.latency_p95_ms), (Some(0.5), Some(0.95)));
-        assert_eq!(Traffic::new(&Counted::default(), None), Traffic::default(), "nothing was seen");
+        let seen = traffic(&counted, None);
+        assert_eq!((seen.requests_per_s, seen.error_rate, seen.cpu_cores, seen.memory_bytes), (30.0, 0.01, 0.25, 7));
+        assert_eq!((seen.latency_p50_ms, seen.latency_p95_ms), (Some(0.5), Some(0.95)));
+        assert_eq!(traffic(&Counted::default(), None), Traffic::default(), "nothing was seen");
     }
 }

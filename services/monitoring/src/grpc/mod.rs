@@ -9,13 +9,13 @@ use titan_proto::latency::BUCKETS;
 use titan_proto::monitoring::monitoring_service_server::{MonitoringService, MonitoringServiceServer};
 use titan_proto::monitoring::{
     self as proto, BatchGetStatusRequest, BatchGetStatusResponse, ListHoursRequest, ListHoursResponse, RecordUsageRequest,
-    RecordUsageResponse, TargetStatus,
+    RecordUsageResponse, TargetStatus, Traffic,
 };
 use titan_proto::time::to_proto;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, Cost, Traffic};
+use crate::app::{App, traffic};
 use crate::config::Prices;
 use crate::store::targets;
 use crate::store::usage::{Hour, Usage};
@@ -95,41 +95,7 @@ fn hour(hour: &Hour, prices: Option<&Prices>) -> proto::Hour {
         begins_at: Some(to_proto(hour.begins_at)),
         probes: u64::try_from(hour.probes).unwrap_or(0),
         uptime: if hour.probes > 0 { hour.up as f64 / hour.probes as f64 } else { 0.0 },
-        traffic: Some(traffic(Traffic::new(&hour.counted, prices))),
-    }
-}
-
-fn traffic(of: Traffic) -> proto::Traffic {
-    let Traffic {
-        requests,
-        errors,
-        requests_per_s,
-        error_rate,
-        latency_p50_ms,
-        latency_p95_ms,
-        cpu_cores,
-        memory_bytes,
-        disk_bytes,
-        received_bytes,
-        sent_bytes,
-        hours,
-        cost,
-    } = of;
-    let cost = cost.map(|Cost { processor, memory, disk, network }| proto::Cost { processor, memory, disk, network });
-    proto::Traffic {
-        requests,
-        errors,
-        requests_per_s,
-        error_rate,
-        latency_p50_ms,
-        latency_p95_ms,
-        cpu_cores,
-        memory_bytes,
-        disk_bytes,
-        received_bytes,
-        sent_bytes,
-        hours,
-        cost,
+        traffic: Some(traffic(&hour.counted, prices)),
     }
 }
 
@@ -147,8 +113,8 @@ fn convert((status, recent, day): (targets::Status, Traffic, Traffic), currency:
         last_probe_at: last_probe_at.map(to_proto),
         last_error,
         interval_s: u32::try_from(interval_s).unwrap_or(0),
-        recent: Some(traffic(recent)),
-        day: Some(traffic(day)),
+        recent: Some(recent),
+        day: Some(day),
         currency,
     }
 }

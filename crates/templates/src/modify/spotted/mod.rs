@@ -10,6 +10,7 @@ use regex::Regex;
 
 use self::names::{FIELD, Names, THING};
 use self::sayings::PATTERNS;
+use super::project::Place;
 use crate::understand::{asides, phrasing, statements, words};
 use crate::{Block, Understanding};
 
@@ -36,7 +37,7 @@ pub(super) struct Spotted {
     /// In the words that are read.
     pub(super) commands: Vec<Command>,
     pub(super) blocks: Vec<Block>,
-    /// The sentence without the reasons it gives.
+    /// The sentence, without contractions.
     pub(super) typed: String,
 }
 
@@ -45,11 +46,11 @@ pub(super) enum Command {
     /// In the words that are read.
     Said(String),
     /// A field's, for what is new.
-    Default((usize, usize), String),
+    Default(Place, String),
     /// What a field may be.
-    Values((usize, usize), Vec<String>),
+    Values(Place, Vec<String>),
     /// In place of what a field may be something else, or nothing.
-    Instead((usize, usize), String, Option<String>),
+    Instead(Place, String, Option<String>),
     /// A thing that only links others.
     Link(String, Vec<String>),
 }
@@ -58,7 +59,7 @@ const NO_VALUES: &[&str] = &["to", "be", "it", "them", "the", "a", "an", "any", 
 
 /// None where nothing of it is understood.
 pub(super) fn spotted(project: &Understanding, sentence: &str) -> Option<Spotted> {
-    let typed = without_reasons(&expanded(sentence));
+    let typed = expanded(sentence);
     named(project, &typed).or_else(|| Some(Spotted { commands: fresh(project, &typed)?, blocks: Vec::new(), typed }))
 }
 

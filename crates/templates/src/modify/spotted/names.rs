@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use regex::Regex;
 
 use crate::Understanding;
+use crate::modify::project::Place;
 use crate::understand::{resources, words};
 
 // Marks in place of what is named, by its number.
@@ -23,15 +24,15 @@ const BEHIND_A_PART: &str = r"[,:.)]| $| (?:is|are|must|should|can|may|has|have|
 /// What is named, each with what the rest calls it by.
 pub(super) struct Names<'a> {
     pub(super) project: &'a Understanding,
-    fields: Vec<(usize, usize)>,
+    fields: Vec<Place>,
     values: Vec<(usize, usize, &'a str)>,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn of(project: &'a Understanding) -> Self {
-        let fields: Vec<(usize, usize)> =
+        let fields: Vec<Place> =
             project.resources.iter().enumerate().flat_map(|(one, resource)| (0..resource.fields.len()).map(move |n| (one, n))).collect();
-        let of_field = |(one, n): &(usize, usize)| {
+        let of_field = |(one, n): &Place| {
             let (one, n) = (*one, *n);
             project.resources[one].fields[n].choices.iter().map(move |choice| (one, n, choice.as_str()))
         };
@@ -39,8 +40,8 @@ impl<'a> Names<'a> {
         Self { project, fields, values }
     }
 
-    pub(super) fn field(&self, of: char) -> Option<(usize, usize)> {
-        self.fields.get((u32::from(of)).checked_sub(FIELD)? as usize).copied()
+    pub(super) fn field(&self, of: char) -> Option<Place> {
+        self.fields.get(u32::from(of).checked_sub(FIELD)? as usize).copied()
     }
 
     /// The thing that is named, or whose field is.
@@ -52,7 +53,7 @@ impl<'a> Names<'a> {
     /// With marks in place of what is named.
     pub(super) fn marked(&self, sentence: &str) -> String {
         let mut text = format!(" {sentence} ");
-        let only = |wanted: &[(usize, usize)]| if let [one] = wanted { Some(*one) } else { None };
+        let only = |wanted: &[Place]| if let [one] = wanted { Some(*one) } else { None };
         // "the title of todos", "a todo's title", "todo titles"
         for (n, (one, at)) in self.fields.iter().enumerate() {
             let (resource, field) = (&self.project.resources[*one], &self.project.resources[*one].fields[*at]);
@@ -72,10 +73,13 @@ impl<'a> Names<'a> {
         // The longest first: "start date" before "date".
         named.sort_by_key(|name| std::cmp::Reverse(name.len()));
         named.dedup();
+        let having = |name: &String| {
+            let places = self.fields.iter().copied().filter(|(one, at)| self.project.resources[*one].fields[*at].name == *name);
+            places.collect::<Vec<_>>()
+        };
         for name in &named {
-            let having: Vec<(usize, usize)> =
-                self.fields.iter().copied().filter(|(one, at)| self.project.resources[*one].fields[*at].name == *name).collect();
-            let said: Vec<(usize, usize)> = having.iter().copied().filter(|(one, _)| names_thing(&text, *one)).collect();
+            let having = having(name);
+            let said: Vec<Place> = having.iter().copied().filter(|(one, _)| names_thing(&text, *one)).collect();
             let Some(place) = only(&having).or_else(|| only(&said)) else { continue };
             text = self.mark_field(&text, &name.replace('_', " "), place, "[ ,:.)]");
         }
@@ -85,10 +89,8 @@ impl<'a> Names<'a> {
             for word in words(name) {
                 let others = named.iter().filter(|other| *other != name && words(other).contains(&word)).count();
                 let thing = self.project.resources.iter().any(|one| one.singular.split(' ').any(|part| part == word));
-                let having: Vec<(usize, usize)> =
-                    self.fields.iter().copied().filter(|(one, at)| self.project.resources[*one].fields[*at].name == *name).collect();
                 if let Some(place) =
-                    only(&having).filter(|_| others == 0 && !thing && !["date", "time", "name", "number"].contains(&word.as_str()))
+                    only(&having(name)).filter(|_| others == 0 && !thing && !["date", "time", "name", "number"].contains(&word.as_str()))
                 {
                     text = self.mark_field(&text, &word, place, BEHIND_A_PART);
                 }
@@ -109,7 +111,7 @@ impl<'a> Names<'a> {
         text.trim().to_owned()
     }
 
-    fn mark_field(&self, text: &str, name: &str, place: (usize, usize), behind: &str) -> String {
+    fn mark_field(&self, text: &str, name: &str, place: Place, behind: &str) -> String {
         let Some(n) = self.fields.iter().position(|known| *known == place) else { return text.to_owned() };
         // "Warehouses" are the things, and not what products belong to.
         let refers = self.project.resources[place.0].fields[place.1].references.is_some();
@@ -126,7 +128,7 @@ impl<'a> Names<'a> {
         let mut plain = String::new();
         for c in text.chars() {
             let n = u32::from(c);
-            if let Some((one, at)) = self.field(c).filter(|_| n >= FIELD) {
+            if let Some((one, at)) = self.field(c) {
                 let resource = &self.project.resources[one];
                 plain += &resource.fields[at].name.replace('_', " ");
                 plain += &if several { format!(" of {}", resource.plural) } else { String::new() };
