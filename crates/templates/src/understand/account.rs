@@ -9,7 +9,7 @@ const NEUTRAL: &str = "\
     almost along already also always among an and android another any anybody anymore anyone anything anywhere api apis app applicant \
     applicants application applications apps are around as asap ask asked assigned at attribute attributes auction available away \
     awesome back backend backends bad bakery band based basic basically be because become becomes been before behind being belong belongs below \
-    beside besides better between bit blog board book bool boolean booleans borrow both box btw build building business but button by cafe \
+    beside besides better between bit blank blog board book bool boolean booleans borrow both box btw build building business but button by cafe \
     café call called can cannot catalog catalogue cell cellar celsius cents chain change char character characters charity chars check \
     cheers choir church city class clean clear client clients clinic club coach coaches collection column columns committee common company \
     complete comprising conference consist consists contain containing contains convert cool could council create created crm crud csv \

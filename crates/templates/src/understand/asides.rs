@@ -10,20 +10,20 @@ use crate::Block;
 
 const ASKING: &[(&str, Block)] = &[
     (
-        r"\b(?:log(?:s|ged|ging)?|sign(?:s|ed|ing)?)[ -]?(?:in|on|up)\b|\blogins?\b|\bsign-?ups?\b|\b(?:(?:user|own|with an) accounts?|accounts (?:and|with)|and accounts)\b|\bwith (?:an? )?(?:e-?mail and )?passwords?\b|\bauthenticat(?:e|ed|ion)\b",
+        r"\b(?:log(?:s|ged|ging)?|sign(?:s|ed|ing)?)[ -]?(?:in|on|up)\b|\blogins?\b|\bsign-?ups?\b|\b(?:(?:user|own|with an) accounts?|accounts (?:and|with)|needs? (?:an |their own |own )?accounts?|and accounts)\b|\bwith (?:an? )?(?:e-?mail and )?passwords?\b|\bauthenticat(?:e|ed|ion)\b",
         Block::Authentication,
     ),
     (r"\bsearch(?:able|ing|es)?\b", Block::Search),
     (
-        r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpaged\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:per|a) page\b|\bpage by page\b",
+        r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpaged\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:\w+ )?(?:per|a|on a|on each|on one) page\b|\bpage by page\b|\bin pages\b|\bpages? at a time\b",
         Block::Pagination,
     ),
     (
-        r"\b(?:upload\w*|attach\w*)(?:\W+\w+){0,3}?\W+(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b|\badd(?:ing|s)?(?: \w+)? (?:photos|pictures|images)\b|\b(?:image|audio|pdf) files?\b|\b(?:photos?|pictures?) of (?:each|every)\b",
+        r"\b(?:upload\w*|attach\w*)(?:\W+\w+){0,3}?\W+(?:photo|picture|image|file|document|attachment|pdf|scan|receipt|transcript|cv|form|certificate|contract|drawing|video|recording)s?\b|\b(?:photo|picture|image|file|document|pdf|scan)s? uploads?\b|\badd(?:ing|s)?(?: \w+)? (?:photos|pictures|images)\b|\b(?:image|audio|pdf) files?\b|\b(?:photos?|pictures?) of (?:each|every)\b|\b(?:photo|picture|image|file|document|pdf|scan|receipt)s?\b[^.;:]{0,40}\b(?:uploaded|attached)\b",
         Block::FileUpload,
     ),
     (
-        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:updat\w+|chang\w+|refresh\w*|show\w*|appear\w*|notif\w+)\b.*\b(?:instantly|immediately|right away|as (?:it|they) happens?|without (?:reloading|refreshing))\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b|\b(?:see|arrive|appear|show up|come) (?:\w+ ){0,3}live\b",
+        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:updat\w+|chang\w+|refresh\w*|show\w*|appear\w*|notif\w+)\b.*\b(?:instantly|immediately|right away|as (?:it|they) happens?|without (?:reloading|refreshing))\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b|\bsees?\b.*\b(?:instantly|immediately|right away|at once)\b|\b(?:see|arrive|appear|show up|come) (?:\w+ ){0,3}live\b",
         Block::Websocket,
     ),
     (

@@ -129,7 +129,7 @@ fn leads_back(from: usize, to: usize, relations: &[(usize, usize)], seen: &mut V
 }
 
 /// When nothing was said about it, the first text field that may hold anything must be given and the others may be.
-fn require_one(fields: &mut [Field], said: &[String], assumed: &mut Vec<String>) {
+pub(super) fn require_one(fields: &mut [Field], said: &[String], assumed: &mut Vec<String>) {
     if fields.iter().any(|f| f.required) {
         return;
     }

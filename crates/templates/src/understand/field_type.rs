@@ -353,6 +353,10 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
     if words.len() > 1 && (last == "at" || words[words.len() - 2] == "at") {
         return Some((FieldType::Datetime, true));
     }
+    // "session start"
+    if words.len() > 1 && ["start", "end"].contains(&last) {
+        return Some((FieldType::Datetime, true));
+    }
     // "valid from", "valid until"
     if words.len() > 1 && ["from", "until", "to", "till"].contains(&last) {
         return Some((FieldType::Date, true));

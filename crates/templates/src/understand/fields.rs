@@ -130,6 +130,7 @@ pub(crate) fn is_file(field: &Field) -> bool {
         "cv",
         "attachment",
         "attachments",
+        "file",
         "pdf",
     ];
     let free = field.choices.is_empty() && !field.unique && field.least.is_none() && field.most.is_none() && field.default.is_none();
@@ -171,7 +172,7 @@ fn read_one(phrase: &str, limits: &[Constraint]) -> Result<Option<Read>, Refusal
 }
 
 /// "on" and "off", however they are said.
-fn flag(text: &str) -> Option<bool> {
+pub(super) fn flag(text: &str) -> Option<bool> {
     match text.to_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Some(true),
         "no" | "false" | "off" | "0" => Some(false),
@@ -483,7 +484,7 @@ pub(crate) fn is_about(part: &str) -> bool {
 }
 
 /// `named`: its type was said in so many words.
-fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
+pub(super) fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
     let Constraint { choices, least, most, length, beyond } = constraint;
     let name = field.name.clone();
     let contradicts = |what: &str| refuse(format!("The goal contradicts itself: {name} is a {} and {what}", field.field_type));

@@ -105,7 +105,7 @@ const DOCUMENTS: &[&str] = &[
 ];
 
 /// What is built where no kind is named: people see something at once, and programs have the same under /api.
-const UNNAMED: Kind = Kind::WebApp;
+pub(super) const UNNAMED: Kind = Kind::WebApp;
 /// Nouns for the whole, where no kind is named: "a todo app", "an inventory system", "something to keep track of plants".
 pub(super) const WHOLES: &[&str] = &[
     "application",
@@ -270,7 +270,7 @@ pub(super) fn named(sentence: &str) -> &'static str {
     let matches = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(&padded));
     let fields = scope::first_of(&padded, scope::BEFORE_FIELDS).map_or(padded.len(), |(at, _)| at);
     match () {
-        () if matches(&PIPELINE) => "data pipeline",
+        () if matches(&PIPELINE) || (matches(&FROM_FILES) && !says(&["api", "app", "web app", "website", "backend", "microservice"])) => "data pipeline",
         () if says(&["microservice", "micro service", "micro-service"]) => "microservice",
         () if matches(&PHONES) && says(&["backend", "back end", "server"]) => "mobile backend",
         () if says(&["fastapi", "fast api"]) => "FastAPI REST API",
@@ -289,7 +289,7 @@ pub(super) fn named(sentence: &str) -> &'static str {
             "web app"
         }
         () if whole(&padded[..fields], "website").is_some() => "web app",
-        () if says(&["api", "rest", "crud", "backend", "back end"]) => "REST API",
+        () if says(&["api", "rest", "restful", "crud", "backend", "back end"]) => "REST API",
         () => "app",
     }
 }
@@ -300,6 +300,10 @@ static PHONES: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"(?i)\b(?:mobile|phone|android|ios|iphone)(?:'s|s')? (?:apps?|application|backend|api|clients?|marketplace|shop|store|platform|service)\b|\b(?:on|from|for) (?:(?:a|the|my|our|their|your) )?(?:mobiles?|phones?|android|ios)\b|[.,:] ?mobile ?[.,:]|\bserver (?:side|part) (?:of|for) (?:\w+ ){0,3}app\b",
     )
     .ok()
+});
+/// "Load loans.csv into our database", "ingest the JSON dump".
+static FROM_FILES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:ingest|import|load|pick up|read|process|pull|parse|collect|fetch)(?:s|ing)? [^;]{0,60}?\b(?:csv|jsonl?)\b|\b(?:csv|jsonl?) (?:files?|exports?|dumps?)\b").ok()
 });
 /// Not "a pipeline stage".
 static PIPELINE: LazyLock<Option<Regex>> = LazyLock::new(|| {

@@ -8,6 +8,7 @@ pub(crate) mod constraints;
 mod describe;
 pub(crate) mod field_type;
 pub(crate) mod fields;
+mod grammar;
 mod items;
 mod kinds;
 mod links;
@@ -23,6 +24,7 @@ pub(crate) mod words;
 use crate::render::is_template_name;
 use crate::{Block, Format, Kind, Resource, Understanding};
 use crate::{migrations, modify};
+use kinds::UNNAMED;
 use describe::describe;
 pub(crate) use describe::{called, take_files};
 use resources::Read;
@@ -94,8 +96,36 @@ fn read_as(sentence: &str, said_at_first: &str) -> Result<(Understanding, bool),
     scope::check(&sentence, kind)?;
     let (sentence, plan) = if kind == Kind::DataPipeline { plan::take(&sentence) } else { (sentence, plan::Plan::default()) };
     let read = resources::read(&sentence, whole)?;
-    let (mut assumed, mut not_understood) = (Vec::new(), [read.rest.clone(), left].concat());
-    let mut resources = describe(&read, &mut assumed, &mut not_understood)?;
+    let (mut assumed, mut left) = (Vec::new(), [read.rest.clone(), left].concat());
+    let resources = describe(&read, &mut assumed, &mut left)?;
+    let understanding = completed(said_at_first, Said { kind, named, template, resources, blocks, plan, assumed, left, related: String::new() })?;
+    // Something is to be kept, and not a word of what it has was understood.
+    let nothing =
+        understanding.assumed.iter().filter(|said| said.contains("No fields were named")).count() == understanding.resources.len();
+    if let Some(part) = understanding.not_understood.iter().find(|part| nothing && (part.contains(',') || part.split(' ').count() > 6)) {
+        return refuse(format!("What {} have is not understood: \"{part}\"", understanding.things()));
+    }
+    Ok((understanding, named))
+}
+
+/// What was read of a goal.
+struct Said<'a> {
+    kind: Kind,
+    /// It names its kind.
+    named: bool,
+    template: Option<&'a str>,
+    resources: Vec<Resource>,
+    blocks: Vec<Block>,
+    plan: plan::Plan,
+    assumed: Vec<String>,
+    left: Vec<String>,
+    /// What relates them, as it was said.
+    related: String,
+}
+
+/// With what goes without saying.
+fn completed(sentence: &str, said: Said<'_>) -> Result<Understanding, Refusal> {
+    let Said { kind, named, template, mut resources, mut blocks, plan, mut assumed, left, related } = said;
     // "recipes with a title and a photo"
     let kept = resources.iter_mut().filter(|resource| !resource.fields.iter().all(fields::is_file));
     let files =
@@ -117,7 +147,7 @@ fn read_as(sentence: &str, said_at_first: &str) -> Result<(Understanding, bool),
         formats if kind == Kind::DataPipeline && formats.is_empty() => vec![Format::Csv, Format::Json],
         formats => formats,
     };
-    let mut understanding = Understanding {
+    let mut understanding = say_more(Understanding {
         kind,
         template: template.unwrap_or(kind.template()).to_owned(),
         title: String::new(),
@@ -127,20 +157,40 @@ fn read_as(sentence: &str, said_at_first: &str) -> Result<(Understanding, bool),
         every_s,
         formats,
         assumed,
-        not_understood,
-    };
-    understanding = say_more(understanding)?;
-    // Something is to be kept, and not a word of what it has was understood.
-    let nothing =
-        understanding.assumed.iter().filter(|said| said.contains("No fields were named")).count() == understanding.resources.len();
-    if let Some(part) = understanding.not_understood.iter().find(|part| nothing && (part.contains(',') || part.split(' ').count() > 6)) {
-        return refuse(format!("What {} have is not understood: \"{part}\"", understanding.things()));
-    }
+        not_understood: left,
+    })?;
     understanding.migrations = vec![migrations::create(&understanding.resources)];
     understanding.title = title(kind, &understanding.things());
     fits(&understanding)?;
-    list_lost(said_at_first, &mut understanding);
-    Ok((understanding, named))
+    list_lost(sentence, &related, &mut understanding);
+    Ok(understanding)
+}
+
+/// Read word by word, as a project of the kind that is named.
+fn read_by_word(sentence: &str, named: &str) -> Option<Result<Understanding, Refusal>> {
+    let (said, template) = template(politely(sentence));
+    let kind = match named {
+        "data pipeline" => Kind::DataPipeline,
+        "microservice" => Kind::Microservice,
+        "mobile backend" => Kind::MobileBackend,
+        named if named.ends_with("REST API") => Kind::RestApi,
+        _ => UNNAMED,
+    };
+    let fastapi = phrasing::fastapi(said).1;
+    let kind = if fastapi && named == "app" { Kind::RestApi } else { kind };
+    if fastapi && kind != Kind::RestApi {
+        return Some(refuse(format!("It asks for FastAPI, in which REST APIs are built and no {kind}")));
+    }
+    let (said, mut plan) = if kind == Kind::DataPipeline { plan::take(said) } else { (said.to_owned(), plan::Plan::default()) };
+    let said = said.as_str();
+    if kind == Kind::DataPipeline && plan.formats.is_empty() {
+        let names = |format: &str| scope::find(said, format).is_some();
+        plan.formats.extend([("csv", Format::Csv), ("json", Format::Json)].into_iter().filter(|(name, _)| names(name)).map(|(_, format)| format));
+    }
+    let grammar::Reading { resources, blocks, assumed, left, related } = grammar::read(said)?;
+    let template = template.or(fastapi.then_some(FASTAPI));
+    let named = named != "app" || fastapi;
+    Some(completed(sentence, Said { kind, named, template, resources, blocks, plan, assumed, left, related }))
 }
 
 /// Places of an app that are no resource's.
@@ -156,7 +206,7 @@ const PLACES: &[(&str, Option<Block>)] = &[
 ];
 
 /// What was said and is nowhere, neither in what is built nor in what is said not to be understood.
-fn list_lost(sentence: &str, of: &mut Understanding) {
+fn list_lost(sentence: &str, related: &str, of: &mut Understanding) {
     let every = of.every_s.map(|every_s| format!("{every_s} {} {}", every_s / 60, every_s / HOUR_S)).unwrap_or_default();
     let (kind, blocks) = (of.kind.to_string(), account::of_blocks(&of.blocks));
     let fields = account::of_fields(of.resources.iter().flat_map(|one| &one.fields));
@@ -165,7 +215,7 @@ fn list_lost(sentence: &str, of: &mut Understanding) {
         .iter()
         .flat_map(|one| [one.singular.as_str(), one.plural.as_str()])
         .chain(of.assumed.iter().chain(&of.not_understood).map(String::as_str))
-        .chain([fields.as_str(), &every, &kind, &blocks, &of.template])
+        .chain([fields.as_str(), &every, &kind, &blocks, &of.template, related])
         .chain(field_type::UNITS.iter().copied())
         .collect();
     let lost = account::lost(sentence, &known.join(" "));
@@ -441,7 +491,7 @@ mod tests {
         }
         for (sentence, left) in [
             ("Build a REST API for people with a name and an age of 18 or older", "an age of 18 or older"),
-            ("Build a REST API for posts with a title and up to 5 tags", "tags; the word 5"),
+            ("Build a REST API for posts with a title and up to 5 tags", "up to 5 tags"),
         ] {
             let u = understand(sentence).unwrap();
             assert_eq!((u.not_understood.join("; "), u.resources[0].fields.len()), (left.to_owned(), 1), "{sentence}");
@@ -511,7 +561,7 @@ mod tests {
         ),
         (
             "Web app to book meeting rooms - rooms: name, capacity, has projector (y/n); bookings: room, date, start time - with login",
-            "rooms [name!:Text capacity:Integer projector:Boolean], bookings [date:Date start_time:Datetime room!:Reference]",
+            "rooms [name!:Text capacity:Integer has_projector:Boolean], bookings [date:Date start_time:Datetime room!:Reference]",
         ),
         (
             "Build a REST API for a plant nursery with plants (name, price, in stock yes/no) and suppliers (name, email), where each plant belongs to a supplier.",
@@ -605,7 +655,7 @@ mod tests {
             ("API for albums with a title and without file uploads", "uploads"),
             ("API for contacts with a name, no auth required", "auth"),
             ("API for tasks with a title and not searchable", "searchable"),
-            ("API for tasks with a title and user accounts with a name and an email", "refused"),
+            ("API for tasks with a title and user accounts with a name and an email", "user accounts with a name and an email"),
             ("A data pipeline that loads employees from a csv file with name and status, and check the salary", "check the salary"),
             ("API for letters with a text, one of private, business, other.", "private"),
             ("API for tickets with a title. Agents see the password of each ticket.", "refused"),

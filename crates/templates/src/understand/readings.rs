@@ -78,6 +78,14 @@ fn without_odd(read: &mut Understanding) -> Result<(), Refusal> {
 
 fn better(sentence: &str) -> Result<Understanding, Refusal> {
     let first = read_as(sentence, sentence);
+    if std::env::var("NO_GRAMMAR").is_err() {
+        let kind = kinds::named(sentence).to_owned();
+        let by_word = || super::read_by_word(sentence, &kind)?.ok().filter(|read| !scope::is_beyond(sentence, read.kind, &read.blocks));
+        let refused = first.as_ref().is_err_and(|refusal| refusal.reason.contains("not something the templates build") || refusal.reason.contains("contradicts") || refusal.reason.contains("do not have"));
+        if may_be_read_again(sentence, &kind, first.is_ok()) && !refused && let Some(read) = by_word() {
+            return Ok(read);
+        }
+    }
     // A kind that it has found is none that a field is called like.
     let kind = match &first {
         Ok((read, true)) if !phrasing::fastapi(sentence).1 => read.kind.to_string(),

@@ -616,7 +616,7 @@ pub(crate) fn position<'a>(resources: impl IntoIterator<Item = &'a Resource>, id
     only(&|name| name == identifier).or_else(|| only(&|name| name.ends_with(&ending)))
 }
 
-fn container(phrase: &str) -> Option<&'static str> {
+pub(super) fn container(phrase: &str) -> Option<&'static str> {
     let lower = phrase.to_lowercase();
     let name = lower.split(' ').filter(|word| !words::is_filler(word)).collect::<Vec<_>>().join(" ");
     let bare = lower.split_once(' ').filter(|(article, _)| words::is_filler(article)).map_or(lower.as_str(), |(_, rest)| rest);

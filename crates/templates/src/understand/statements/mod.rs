@@ -4,7 +4,7 @@
 
 mod attributes;
 mod heads;
-mod names;
+pub(in crate::understand) mod names;
 mod relations;
 mod tokens;
 

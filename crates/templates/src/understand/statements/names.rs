@@ -10,28 +10,34 @@ pub(super) const NO_NAME: &str = "a an the each every all any one some our my th
     will would want wants need needs like love please let lets build create make write develop design set give get manage managing track tracking store storing \
     keep keeping record recording register registering save saving log logging enter entering list listing hold holding handle handling serve serving collect \
     collecting read reading load loading ingest ingesting import importing maintain maintaining take takes use uses using contain contains containing include \
-    includes including see show know note add help run runs organise organize plan first second third finally not no new simple small little basic named called \
-    there here two three four along none course otherwise whereas hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs count counts sum i.e e.g namely consisting concerning regarding both either";
+    includes including see show know note add help organise organize plan first second third finally not no new simple small little basic named called \
+    there here two three four along none otherwise whereas hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs count counts sum i.e e.g namely many several multiple etl consisting concerning regarding both either";
 /// Such as these are the whole, or stand for what has something.
-pub(super) const NO_THINGS: &str = "api app application website site service microservice backend pipeline requirement user users people everybody everyone somebody someone staff \
-    stuff data information details field fields column columns attribute attributes property properties input resources entity entities model models rows lines extra extras \
+pub(in crate::understand) const NO_THINGS: &str = "api app application website site service microservice backend pipeline requirement user users people everybody everyone somebody someone staff \
+    stuff data database databases server inbox folder bucket information details field fields column columns attribute attributes property properties input resources entity entities model models rows lines extra extras \
     features store stores stack need kind kinds type types example lists html web mobile rest crud fastapi python csv json sqlite something anything nothing nutshell short \
     summary thing things two duplicate noun";
 /// Such as these are, unless it is said that one of them has something: "a tool has a name".
-pub(super) const WEAK: &str = "system tool project platform software program product person team company business startup club record row line list resource feature part shop clinic school";
+pub(super) const WEAK: &str = "system tool project platform software program product person team company business startup club record row line list resource part shop clinic school";
 
 pub(super) fn is_in(list: &str, word: &str) -> bool {
     list.split_whitespace().any(|one| one == word)
 }
 
+const LY: &str = "reply family supply assembly anomaly butterfly ally fly jelly lily";
 /// What may be done to things, and may be one: "companies post jobs", "posts".
 const DOING: &str = "post posts posted submit submits sell sells offer offers publish publishes share shares lend lends rent rents plan plans book books file files leave leaves write writes place places buy buys borrow borrows enter enters";
+/// "keeps" is no thing.
+pub(in crate::understand) fn is_verb(word: &str) -> bool {
+    is_in(NO_NAME, &words::singular(word))
+}
+
 pub(super) const LINKING: &str = "link links connect connects tie ties join joins combine combines";
 
 pub(super) const ARTICLES: &[&str] = &["a", "an", "the", "its", "their", "his", "her", "how", "which", "whether", "one", "this", "at"];
 
 /// The name that ends before `end`, in the singular, and where it begins with its article.
-pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
+pub(in crate::understand) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
     let mut from = end;
     while from > 0 && end - from < 3 {
         let word = said[from - 1].to_lowercase();
@@ -51,7 +57,11 @@ pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String,
         from -= 1;
     }
     let name: Vec<String> = said[from..end].iter().map(|word| word.to_lowercase().replace('_', " ")).collect();
-    let last = name.last().filter(|last| !is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && !last.ends_with("ly"))?;
+    // "order lines"
+    let of_lines = |last: &str| name.len() > 1 && ["line", "record", "type", "item", "model"].contains(&words::singular(last).as_str());
+    let last = name
+        .last()
+        .filter(|last| of_lines(last) || (!is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && (!last.ends_with("ly") || is_in(LY, last))))?;
     let many = words::is_many(last);
     let one = words::singular(last);
     let name = [&name[..name.len() - 1], &[one]].concat().join(" ");
@@ -78,7 +88,7 @@ pub(super) fn listed_before(said: &[String], end: usize) -> Option<(usize, Strin
 }
 
 /// The name that begins there, and where it ends.
-pub(super) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usize, String)> {
+pub(in crate::understand) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usize, String)> {
     let from = (from..to).find(|at| {
         !ARTICLES.contains(&said[*at].to_lowercase().as_str())
             && !["each", "every", "and", "where", "then"].contains(&said[*at].to_lowercase().as_str())
@@ -90,14 +100,14 @@ pub(super) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usiz
     name_before(said, end).map(|(_, name, _)| (end, name))
 }
 
-pub(super) fn one(name: &str) -> String {
+pub(in crate::understand) fn one(name: &str) -> String {
     match name.rsplit_once(' ') {
         Some((first, last)) => format!("{first} {}", words::singular(last)),
         None => words::singular(name),
     }
 }
 
-pub(super) fn many(name: &str) -> String {
+pub(in crate::understand) fn many(name: &str) -> String {
     match name.rsplit_once(' ') {
         Some((first, last)) => format!("{first} {}", words::plural(last)),
         None => words::plural(name),

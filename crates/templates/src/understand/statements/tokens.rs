@@ -53,4 +53,4 @@ pub(super) fn joined(words: &[String]) -> String {
     words.join(" ").replace(" ,", ",").replace(" ;", ",").replace(" :", ":")
 }
 
-pub(super) const PARTS: &[&str] = &[",", ";", ":"];
+pub(super) const PARTS: &[&str] = &[",", ";", ":", ".", "!", "?", "(", ")", "-", "–", "—", "=", "->", "/", "|"];

@@ -1,0 +1,311 @@
+//! Where it is said what a thing has: "rooms (name, floor)", "Rooms: name, floor", "rooms with a name", "each room has a name", "for each room we
+//! note its name".
+
+use std::ops::Range;
+
+use super::items::{self, Item, Part, is_in};
+use super::tokens::{DASHES, Token, outside};
+use crate::understand::statements::names::{NO_THINGS, name_before, name_from};
+use crate::understand::words;
+
+pub(super) struct Head {
+    pub(super) name: String,
+    /// Where its name begins.
+    pub(super) from: usize,
+    pub(super) list: Range<usize>,
+    /// It stands in brackets.
+    pub(super) bracketed: bool,
+}
+
+const HAVING: &str = "has have having with contains contain containing includes include including comprises comprise comprising features stores holds hold \
+    carries carry needs need gets get takes take shows show records keeps tracks whose lists consists consist consisting featuring carrying holding specifies captures requires require store record";
+/// Between a thing and its verb.
+const ADVERBS: &[&str] = &["also", "should", "must", "can", "may", "will", "shall", "only", "just", "always", "each", "all", "which", "that", "who", "to", "usually", "normally", "would", "could", "both", "every", "of", "them", "one", "simply", "additionally", "then", "furthermore", ","];
+const PRONOUNS: &[&str] = &["it", "they", "each", "these", "those", "them", "every", "one", "all", "which", "that", "who"];
+const NOTING: &str = "note need want store save keep record track register log enter see know write list hold capture collect remember require add fill need's noted recorded stored kept notes needs wants \
+    stores saves keeps records tracks show display have has enters put give registers saved manage managed";
+const NOTERS: &str = "we i you they it one people users staff the system app api should must will shall would like to also can may down of about only just be is are want wants everyone must following team our my , at least";
+const TIMES: &[&str] = &["night", "day", "hour", "week", "month", "morning", "evening", "minute", "year", "monday", "friday", "sunday"];
+const MANY: &[&str] = &["many", "several", "multiple", "no", "not", "to", "been", "any", "more", "lots", "one", "zero", "different", "access", "its"];
+
+pub(super) struct Finder<'a> {
+    pub(super) tokens: &'a [Token],
+    /// Their words, as they were said.
+    pub(super) words: &'a [String],
+}
+
+impl Finder<'_> {
+    fn is(&self, at: usize, any: &[&str]) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.is(any))
+    }
+
+    /// The heads of a clause. `last`: what was spoken of before.
+    pub(super) fn heads(&self, clause: Range<usize>, last: Option<&str>) -> Vec<Head> {
+        let mut heads: Vec<Head> = Vec::new();
+        let mut open = false;
+        for at in outside(self.tokens, clause.clone()) {
+            if heads.last().is_some_and(|head| at < head.list.start) {
+                continue;
+            }
+            let spoken_of = heads.last().map(|head| head.name.clone()).or_else(|| last.map(str::to_owned));
+            if let Some(closes) = self.tokens[at].closes {
+                // "a price list CSV (item code, unit price)"
+                let file = at > clause.start && self.is(at - 1, &["csv", "json", "file", "files", "export", "exports", "feed", "dump"]);
+                let named = self.named_before(at - usize::from(file), clause.start);
+                if let Some((from, name)) = named.filter(|_| self.holds_fields(at + 1..closes)) {
+                    let many = words::is_many(&self.tokens[at - 1].lower);
+                    let values = self.tokens[at + 1..closes].iter().any(|token| token.is(&["or", "/", "|"]));
+                    if many || file || !(open || values && from > clause.start) {
+                        heads.push(Head { name, from, list: at + 1..closes, bracketed: true });
+                        open = false;
+                    }
+                }
+                continue;
+            }
+            let found = self
+                .marked(at, &clause, open)
+                .or_else(|| self.having(at, &clause, open, spoken_of.as_deref()))
+                .or_else(|| self.for_each(at, &clause));
+            if let Some(head) = found {
+                // Its name was taken for the end of what came before.
+                heads.push(head);
+                open = true;
+            }
+        }
+        for n in 0..heads.len() {
+            let ends = heads.get(n + 1).map_or(clause.end, |next| next.from);
+            if !heads[n].bracketed {
+                heads[n].list.end = ends.max(heads[n].list.start);
+            }
+        }
+        heads
+    }
+
+    fn named_before(&self, end: usize, least: usize) -> Option<(usize, String)> {
+        if let Some((from, name, _)) = name_before(self.words, end) {
+            // "my students' grades"
+            let name = name.split_once(' ').filter(|(whose, _)| words::is_many(whose)).map_or(name.clone(), |(_, name)| name.to_owned());
+            let time = self.is(end - 1, TIMES) && end > 1 && self.is(end - 2, &["every", "each"]);
+            return (from >= least && !time).then_some((from, name));
+        }
+        // "A list has a name": such words are things where something is said of them.
+        const KEPT: &[&str] = &["list", "lists", "user", "users", "model", "models", "property", "properties", "feature", "features", "resource", "resources"];
+        let begins = end > least && self.is(end - 1, KEPT) && (end - 1 == least || self.is(end - 2, &["a", "an", "each", "every", "the", "and", ",", ":"]));
+        begins.then(|| (end - 1 - usize::from(end - 1 > least && self.is(end - 2, &["a", "an", "each", "every", "the"])), words::singular(&self.words[end - 1])))
+    }
+
+    /// "tickets about problems", "loans into a database", "inspections of each tree": the first is what has something.
+    fn without_about(&self, (from, name): (usize, String), least: usize) -> (usize, String) {
+        const ABOUT: &[&str] = &["about", "for", "on", "of", "regarding", "at", "in", "from", "into", "by", "to"];
+        let preposition = (from > least).then(|| from - 1).filter(|at| self.is(*at, ABOUT));
+        // "walks, each for one dog"
+        let preposition = preposition.map(|at| (least + 1..=at).rev().find(|at| !self.is(*at - 1, &["each", ",", "all", "which", "that", "are", "every", "is"])).unwrap_or(at));
+        let before = preposition.filter(|at| *at > 0 && words::is_many(&self.tokens[*at - 1].lower)).and_then(|at| self.named_before(at, least));
+        before.unwrap_or((from, name))
+    }
+
+    /// What links others, whose names stand between.
+    fn linking(&self, before: usize, least: usize) -> Option<(usize, String)> {
+        let verb = (least..before).rev().take(6).find(|at| self.is(*at, &["linking", "connecting", "joining", "combining", "between"]))?;
+        self.named_before(verb, least)
+    }
+
+    /// Neither values nor only what is said of a field.
+    fn holds_fields(&self, range: Range<usize>) -> bool {
+        let mut about = Item::default();
+        items::bracketed(&self.tokens[range.clone()], &mut about);
+        (!about.choices().is_empty() || !about.notes.is_empty()) && self.are_fields(range)
+    }
+
+    fn are_fields(&self, range: Range<usize>) -> bool {
+        let parts = items::parts(self.tokens, range);
+        let items: Vec<&Item> = parts.iter().filter_map(|part| if let Part::Item(item) = part { Some(item) } else { None }).collect();
+        items.iter().any(|item| item.is_sure()) || (items.len() > 2 && items.len() == parts.len() && items.iter().any(|item| item.required.is_some()))
+    }
+
+    /// Three or more, whatever they are called.
+    fn lists_names(&self, range: Range<usize>) -> bool {
+        let parts = items::parts(self.tokens, range);
+        parts.len() > 2 && parts.iter().filter(|part| matches!(part, Part::Item(_))).count() > parts.len() / 2
+    }
+
+    /// "Rooms: name, floor", "room = name, floor"
+    fn marked(&self, at: usize, clause: &Range<usize>, open: bool) -> Option<Head> {
+        let dash = self.is(at, DASHES) && self.tokens[at].apart && at > clause.start && at < clause.start + 4;
+        if self.is(at, &[","]) && !open {
+            return self.only_listed(at, clause);
+        }
+        let namely = self.is(at, &["i.e", "namely", "viz"]);
+        if !(dash || namely || self.is(at, &[":", "=", "->", "→", "›"])) || at + 1 >= clause.end || self.is(at + 1, &["true", "false", "yes", "no", "0", "1"]) {
+            return None;
+        }
+        let lists = outside(self.tokens, at + 1..clause.end).into_iter().any(|n| self.is(n, &[",", "and", "plus"]));
+        if self.is(at, &["=", "->", "→"]) && !lists {
+            return None;
+        }
+        let end = if namely && at > clause.start && self.is(at - 1, &[","]) { at - 1 } else { at };
+        let (from, name) = self.named_before(end, clause.start).map(|found| self.without_about(found, clause.start)).or_else(|| {
+            let colon = self.is(at, &[":"]) && !open;
+            let many = (clause.start..at).rev().filter(|_| colon).filter(|end| words::is_many(&self.tokens[*end].lower));
+            // "Support ticket REST API: subject, body"
+            let kind = (clause.start..at).rev().filter(|_| colon).filter(|n| self.is(*n, &["api", "rest", "microservice", "backend", "pipeline", "service", "app"]));
+            many.into_iter().find_map(|end| self.named_before(end + 1, clause.start)).or_else(|| kind.into_iter().find_map(|end| self.named_before(end, clause.start)))
+        })?;
+        let begins = from == clause.start || !self.tokens[from - 1].is_word() || self.is(from - 1, &["and", "for", "of", "each", "every", "the"]);
+        let many = words::is_many(&self.tokens[end.max(1) - 1].lower);
+        if open && !(many && begins) {
+            return None;
+        }
+        // "Things: rooms (name), guests (name)"
+        let next = (at + 1..clause.end).take_while(|n| self.tokens[*n].is_word()).last().map_or(at + 1, |n| n + 1);
+        let head = self.tokens.get(next).and_then(|token| token.closes).is_some_and(|closes| {
+            words::is_many(&self.tokens[next - 1].lower) && closes < clause.end && self.holds_fields(next + 1..closes)
+        });
+        let verb = self.tokens.get(next - 1).is_some_and(|_| (at + 1..next).skip(1).any(|n| self.is(n, &["has", "have", "with"])));
+        if head || verb || !self.are_fields(at + 1..clause.end) {
+            return None;
+        }
+        Some(Head { name, from, list: at + 1..clause.end, bracketed: false })
+    }
+
+    /// "for short links, just a unique slug, the target URL": all that comes is a field.
+    fn only_listed(&self, at: usize, clause: &Range<usize>) -> Option<Head> {
+        let (from, name) = self.named_before(at, clause.start).filter(|_| words::is_many(&self.tokens[at - 1].lower))?;
+        let list = at + 1 + usize::from(self.is(at + 1, &["just", "only"]));
+        let parts = items::parts(self.tokens, list..clause.end);
+        let sure = parts.iter().filter(|part| matches!(part, Part::Item(item) if item.is_sure())).count();
+        let listed = parts.len() > 1 && sure * 2 > parts.len() && parts.iter().all(|part| matches!(part, Part::Item(_)));
+        listed.then_some(Head { name, from, list: list..clause.end, bracketed: false })
+    }
+
+    /// "each room has a name", "rooms with a name", "which has a name"
+    fn having(&self, at: usize, clause: &Range<usize>, open: bool, spoken_of: Option<&str>) -> Option<Head> {
+        let verb = &self.tokens[at].lower;
+        // "A bookmark is a URL plus a title"
+        let is_made_of = ["is", "are"].contains(&verb.as_str())
+            && self.is(at + 1, &["a", "an", "the"])
+            && at < clause.start + 5
+            && self.is(clause.start, &["a", "an", "each", "every", "one"])
+            && items::parts(self.tokens, at + 1..clause.end).len() > 1;
+        if !(is_in(HAVING, verb) || is_made_of) {
+            return None;
+        }
+        let list = at + 1 + usize::from(self.is(at + 1, &["of", "the"]));
+        let list = if self.is(list, &["following"]) { list + 1 } else { list };
+        let list = if self.is(list, &["fields", "attributes", "columns", "properties", "information", "data", ":"]) { list + 1 } else { list };
+        let list = if self.is(list, &[":", ","]) { list + 1 } else { list };
+        const WHOLES: &[&str] = &["api", "app", "backend", "microservice", "service", "website", "site", "tool", "system", "pipeline", "web", "application", "software", "place", "way", "somewhere", "something"];
+        if self.tokens[at + 1..clause.end.min(at + 6)].iter().take_while(|token| token.lower != ",").any(|token| token.is(WHOLES) || token.lower.ends_with(".csv") || token.lower.ends_with(".json")) {
+            return None;
+        }
+        if list >= clause.end || (self.is(at + 1, MANY) && !self.is(at + 1, &["no"])) || self.is(at + 1, &["no"]) {
+            return None;
+        }
+        let said = &self.tokens[list..clause.end.min(list + 8)];
+        if said.iter().any(|token| token.lower == "default") && said.iter().take(4).any(|token| token.lower == "as") {
+            return None;
+        }
+        let mut end = at;
+        // "capacity, has projector" is not said of the capacity.
+        let parted = |end: usize| verb != "with" && self.is(end - 1, &[","]) && !self.is(end, &["which", "that", "who", "each", "all", "both", "every"]);
+        while end > clause.start && self.is(end - 1, ADVERBS) && !parted(end) && (verb != "with" || self.is(end - 1, &["each", "all", ","])) {
+            end -= 1;
+        }
+        let referring = end..at;
+        if referring.clone().any(|n| self.is(n, &["to"])) {
+            return None;
+        }
+        let (from, name) = match self.named_before(end, clause.start) {
+            // "bookings linking a parent and a sitter with a date"
+            Some((from, _)) if verb == "with" && self.linking(from, clause.start).is_some() => self.linking(from, clause.start)?,
+            // "ingredients of a recipe with a name"
+            Some((from, name)) if (verb == "with" && end < at) || (["with", "have"].contains(&verb.as_str()) && from > clause.start && self.is(from, &["a", "an"]) && self.is(from - 1, &["of"])) => self.without_about((from, name), clause.start),
+            Some(found) => found,
+            // "reservations are for a room and have a date"
+            None if self.is(at - usize::from(at > 0), &["and"]) && verb.starts_with("ha") => {
+                const SAID: &[&str] = &["is", "are", "belong", "belongs", "connect", "connects", "link", "links", "must", "can", "take", "takes", "refer", "refers", "concern", "go", "goes"];
+                let verbs = (clause.start..at).rev().filter(|n| self.is(*n, SAID));
+                verbs.into_iter().find_map(|n| self.named_before(n, clause.start))?
+            }
+            // "A web app please, with a title"
+            None if verb == "with" && !open && (clause.start..at).rev().take(3).any(|n| self.is(n, WHOLES)) => {
+                // "Contacts API with a name"
+                let mut wholes = (clause.start..at).rev().filter(|n| self.is(*n, WHOLES));
+                wholes.find_map(|n| self.named_before(n, clause.start)).or(spoken_of.map(|name| (at, name.to_owned())))?
+            }
+            // "each record with a number"
+            None if at > clause.start + 1 && self.is(at - 1, &["record", "row", "entry", "line", "item"]) && self.is(at - 2, &["each", "every", "a", "one", "the"]) => (at - 2, spoken_of?.to_owned()),
+            // "requests per apartment, with a title"
+            None if verb == "with" && (end < at || self.is(at - usize::from(at > 0), TIMES)) => {
+                let many = (clause.start..end).rev().take(6).filter(|n| words::is_many(&self.tokens[*n].lower));
+                many.into_iter().find_map(|n| self.named_before(n + 1, clause.start))?
+            }
+            // "It has", "each has"
+            None => {
+                let pronoun = self.is(at - usize::from(at > 0), PRONOUNS) || referring.clone().any(|n| self.is(n, PRONOUNS));
+                let from = referring.start;
+                (from, spoken_of.filter(|_| pronoun && at > 0 && verb != "with" || referring.clone().any(|n| self.is(n, &["each", "all"])))?.to_owned())
+            }
+        };
+        let article = self.is(from, &["a", "an", "each", "every", "the", "one"]);
+        let last = from + usize::from(self.is(from, &["a", "an", "each", "every", "the", "one", "any", "all", "our", "my", "their", "its"])) + name.split(' ').count() - 1;
+        let many = self.tokens.get(last).is_some_and(|token| words::is_many(&token.lower));
+        let begins = from == clause.start
+            || !(self.tokens[from - 1].is_word() || self.tokens[from - 1].is_number())
+            || self.is(from - 1, &["and", "for", "of", "each", "every", "the", "where", "manage", "store", "track", "keep", "record", "register", "list", "our", "my", "their", "his", "her", "its", "new", "all", "these", "to", "plus", "in", "by", "also", "many", "several", "multiple"]);
+        // "a room with a view" in a list of fields
+        // "a vineyard with plots, which have a name"
+        let first = items::parts(self.tokens, list..clause.end).into_iter().next();
+        let holds = |item: &Item| {
+            let many = item.words.len() < 3 && item.words.last().is_some_and(|last| words::is_many(last));
+            many && (self.tokens[item.place.clone()].iter().any(|token| token.closes.is_some()) || (item.plain() && !item.is_sure()))
+        };
+        if verb == "with" && !many && matches!(&first, Some(Part::Item(item)) if holds(item)) {
+            return None;
+        }
+        // "books and authors with a name" does not say whose it is.
+        let both = verb == "with" && !open && from > clause.start + 1 && self.is(from - 1, &["and"]) && words::is_many(&self.tokens[from - 2].lower);
+        if both {
+            return None;
+        }
+        let linked = verb == "with" && said_with(self.tokens, clause.start..at);
+        let implied = from == at || self.is(from + name.split(' ').count(), WHOLES) || self.is(from + 1, &["record", "row", "entry", "line", "item"]);
+        // "and belongs to a client with a name"
+        let belongs = article && (!open || from > clause.start && self.is(from - 1, &["to", "in", "by", "for", "at", "from", "on", "of"]));
+        if linked || (!implied && verb == "with" && !(many && (begins || !open)) && !belongs) {
+            return None;
+        }
+        let sure = ["has", "have", "stores", "contains", "having", "consists", "holds", "records"].contains(&verb.as_str()) && self.lists_names(list..clause.end);
+        if is_in(NO_THINGS, &name) || ["app", "api"].iter().any(|whole| name.ends_with(whole)) || !(sure || self.are_fields(list..clause.end)) {
+            return None;
+        }
+        Some(Head { name, from, list: list..clause.end, bracketed: false })
+    }
+
+    /// "for every applicant we note the name"
+    fn for_each(&self, at: usize, clause: &Range<usize>) -> Option<Head> {
+        if !self.is(at, &["for", "of", "about", "per", "on"]) || !self.is(at + 1, &["each", "every", "all", "any", "a", "an", "one"]) {
+            return None;
+        }
+        let (mut list, name) = name_from(self.words, at + 2, clause.end)?;
+        // "for a shopping list"
+        let said_of_one = self.is(at + 1, &["a", "an", "one"]) && !self.is(list, &["we", "i", "you", "they", "it", "the", ","]);
+        if said_of_one {
+            return None;
+        }
+        let mut noted = false;
+        while list < clause.end && (is_in(NOTERS, &self.tokens[list].lower) || is_in(NOTING, &self.tokens[list].lower)) && !(noted && self.is(list, &["the"])) {
+            noted |= is_in(NOTING, &self.tokens[list].lower);
+            list += 1;
+        }
+        if self.is(list, &[":"]) {
+            (noted, list) = (noted || !self.is(at + 1, &["a", "an", "one"]), list + 1);
+        }
+        (noted && list < clause.end && self.are_fields(list..clause.end)).then_some(Head { name, from: at, list: list..clause.end, bracketed: false })
+    }
+}
+
+/// "they connect a student with a course": what comes is no list.
+fn said_with(tokens: &[Token], before: Range<usize>) -> bool {
+    tokens[before].iter().rev().take(4).any(|token| token.is(&["connect", "connects", "link", "links", "join", "joins", "pair", "pairs"]))
+}

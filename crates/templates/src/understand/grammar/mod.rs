@@ -1,0 +1,489 @@
+//! A goal read word by word: where it is said what a thing has, item by item what that is, and what belongs to what by the things that a
+//! clause names.
+
+mod heads;
+mod items;
+mod qualifiers;
+mod relations;
+mod tokens;
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use self::heads::{Finder, Head};
+use self::items::{Item, Part};
+use self::relations::{Relations, Things};
+use self::tokens::{Token, clauses, outside, said, tokens};
+use super::statements::names::{many, name_before, one};
+use super::{account, asides, describe, field_type, fields, resources, words};
+use crate::{Block, Field, FieldType, Resource};
+
+static BELONGS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(?:and |also |, )*(?:an? |each |every |one )?(?P<of>[a-z-]+) (?P<verb>belongs? to|(?:is|are) (?:part of|for|in|of)|refers? to) (?:an? |one |exactly one |the |each )?(?P<to>[a-z-]+) (?:and [a-z ]*)?$").ok()
+});
+
+static SHARED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:everyone|everybody|anyone|anybody) (?:can|may|should|shall)? ?sees? (?:all|items|everything|each|the)\b").ok());
+
+/// What a goal says of things.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) resources: Vec<Resource>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) assumed: Vec<String>,
+    /// As it was said.
+    pub(super) left: Vec<String>,
+    /// What relates things, as it was said.
+    pub(super) related: String,
+}
+
+struct Thing {
+    name: String,
+    items: Vec<Item>,
+}
+
+#[derive(Default)]
+struct Reader {
+    tokens: Vec<Token>,
+    words: Vec<String>,
+    things: Vec<Thing>,
+    /// What says something else, of which thing, and whether in a list of what that has.
+    clauses: Vec<(Range<usize>, Option<usize>, bool)>,
+    blocks: Vec<Block>,
+}
+
+/// None where nothing is said to have anything.
+pub(super) fn read(sentence: &str) -> Option<Reading> {
+    let tokens = tokens(sentence);
+    let words = tokens.iter().map(|token| token.lower.clone()).collect();
+    let mut reader = Reader { tokens, words, ..Reader::default() };
+    for clause in clauses(&reader.tokens) {
+        reader.clause(clause);
+    }
+    // What one has signed in for only they see.
+    let shared = SHARED.as_ref().is_some_and(|shared| shared.is_match(sentence));
+    if reader.things.is_empty() || shared {
+        return None;
+    }
+    reader.merge();
+    reader.finished()
+}
+
+impl Reader {
+    fn thing(&mut self, name: &str) -> usize {
+        match self.things.iter().position(|thing| thing.name == name) {
+            Some(at) => at,
+            None => {
+                self.things.push(Thing { name: name.to_owned(), items: Vec::new() });
+                self.things.len() - 1
+            }
+        }
+    }
+
+    fn clause(&mut self, clause: Range<usize>) {
+        let last = self.spoken_of(clause.start);
+        let heads = Finder { tokens: &self.tokens, words: &self.words }.heads(clause.clone(), last.as_deref());
+        let Some(first) = heads.first() else {
+            let referring = self.tokens[clause.clone()].iter().find(|token| !token.is(&["and", "where", "also", ","]));
+            let referring = referring.is_some_and(|token| token.is(&["it", "they", "each", "every", "both", "these", "this", "belongs", "belong", "all", "which", "is", "are"]));
+            let of = self.things.len().checked_sub(1).filter(|_| referring);
+            if !self.fields_alone(clause.clone(), last) {
+                self.clauses.push((clause, of, false));
+            }
+            return;
+        };
+        if first.from > clause.start {
+            self.clauses.push((clause.start..first.from, None, false));
+        }
+        for (n, head) in heads.iter().enumerate() {
+            let thing = self.thing(&head.name);
+            // "inspections of each tree, with a date"
+            if self.tokens[head.from..head.list.start].iter().any(|token| token.is(&["of", "for", "in", "about", "with", "to", "is", "are", "by"])) {
+                self.clauses.push((head.from..head.list.start, None, false));
+            }
+            let next = heads.get(n + 1);
+            self.list(thing, head, next);
+            if head.bracketed {
+                let ends = next.map_or(clause.end, |next| next.from);
+                if head.list.end + 1 < ends {
+                    self.clauses.push((head.list.end + 1..self.object(ends, next), Some(thing), false));
+                }
+            }
+        }
+    }
+
+    /// The end of a clause whose object is the name of the next head.
+    fn object(&self, ends: usize, next: Option<&Head>) -> usize {
+        let article = |at: usize| self.tokens[at].is(&["a", "an", "one", "the", "in", "to", "by", "for", "of", "with", "on", "into", "under", "exactly", "many", "several", "multiple"]);
+        match next {
+            Some(next) if ends == next.from && (article(ends.saturating_sub(1)) || article(ends)) => {
+                ends + (ends..next.list.start).take_while(|at| self.tokens[*at].is_word() && *at < ends + 1 + next.name.split(' ').count()).count()
+            }
+            _ => ends,
+        }
+    }
+
+    /// What the sentence before last named, that can be a thing.
+    fn spoken_of(&self, before: usize) -> Option<String> {
+        let listed = self.things.last().map(|thing| thing.name.clone());
+        listed.or_else(|| {
+            let places = outside(&self.tokens, 0..before);
+            let counted = |at: &usize| {
+                field_type::UNITS.contains(&self.words[*at].as_str()) || ["files", "exports", "days", "rows"].contains(&self.words[*at].as_str())
+            };
+            let verb = |at: &usize| super::statements::names::is_verb(&self.words[*at]);
+            let many = places.iter().filter(|at| words::is_many(&self.words[**at]) && !counted(at) && !verb(at));
+            let named = many.into_iter().find_map(|at| Some(name_before(&self.words, at + 1)?.1));
+            // "survey_responses.csv"
+            let file = |at: &usize| {
+                let (name, kind) = self.words[*at].rsplit_once('.')?;
+                ["csv", "json", "jsonl"].contains(&kind).then(|| one(&name.replace(['_', '-'], " ")))
+            };
+            if let Some(named) = places.iter().rev().find_map(file) {
+                return Some(named);
+            }
+            // "exchange rate microservice"
+            let kind = |at: &&usize| ["microservice", "api", "backend", "app", "pipeline", "rest"].contains(&self.words[**at].as_str());
+            named.or_else(|| places.iter().rev().filter(kind).find_map(|at| Some(name_before(&self.words, *at)?.1)))
+        })
+    }
+
+    fn list(&mut self, thing: usize, head: &Head, next: Option<&Head>) {
+        let mut parts = items::parts(&self.tokens, head.list.clone()).into_iter().peekable();
+        while let Some(part) = parts.next() {
+            match part {
+                // "walks for a dog on a date" are no field.
+                Part::Item(item)
+                    if item.plain()
+                        && item.words.len() == 1
+                        && words::is_many(&item.words[0])
+                        && !item.is_sure()
+                        && matches!(parts.peek(), Some(Part::Clause(next)) if next.start == item.place.end && self.tokens[next.start].lower == "for") =>
+                {
+                    let name = one(&item.words[0]);
+                    let Some(Part::Clause(next)) = parts.next() else { break };
+                    let on = (next.start..next.end).skip(3).find(|at| self.tokens[*at].is(&["on", "at", "with"])).unwrap_or(next.end);
+                    self.clauses.push((item.place.start..on, None, true));
+                    let other = self.thing(&name);
+                    let more = items::parts(&self.tokens, (on + 1).min(next.end)..next.end);
+                    for part in more {
+                        match part {
+                            Part::Item(item) => self.things[other].items.push(item),
+                            Part::Clause(place) => self.clauses.push((place, Some(other), true)),
+                        }
+                    }
+                }
+                Part::Item(item) => {
+                    let block = block(&said(&self.tokens[item.place.clone()]));
+                    match block.filter(|_| item.plain()) {
+                        Some(block) => self.blocks.extend((!self.blocks.contains(&block)).then_some(block)),
+                        None => self.things[thing].items.push(item),
+                    }
+                }
+                // "user accounts with a name, an email": whose the rest is, is not understood.
+                Part::Clause(place) if self.has_more(&place) => {
+                    self.clauses.push((place.start..head.list.end, Some(thing), true));
+                    break;
+                }
+                Part::Clause(place) => {
+                    let ends = if place.end >= head.list.end && !head.bracketed { self.object(place.end, next) } else { place.end };
+                    self.clauses.push((place.start..ends, Some(thing), true));
+                }
+            }
+        }
+    }
+
+    /// Whether something is said to have something.
+    fn has_more(&self, place: &Range<usize>) -> bool {
+        let having = |at: usize| self.tokens[at].is(&["with", "has", "have", "having"]) && self.tokens[at + 1].is(&["a", "an", "the", "name", "title"]);
+        let part = |at: usize| self.tokens[at + 1..place.end].iter().take(3).any(|token| token.is(&["page", "login", "search", "website", "web", "rest", "api", "app", "backend", "password", "account", "form", "sign"]));
+        (place.start + 1..place.end.saturating_sub(1)).any(|at| having(at) && !part(at))
+    }
+
+    /// "Just the amount in ml and the date": what was spoken of has it.
+    fn fields_alone(&mut self, clause: Range<usize>, last: Option<String>) -> bool {
+        let Some(last) = last.filter(|last| !self.things.iter().any(|thing| thing.name == *last && !thing.items.is_empty())) else { return false };
+        // "fields: …"
+        let leads = ["fields", "columns", "field", "record", "row", "rows", "records", "attributes", "just", "with"];
+        let mut from = clause.start + usize::from(self.tokens[clause.start].is(&leads));
+        from += usize::from(from > clause.start && from < clause.end && self.tokens[from].is(&[":", "=", "are"]));
+        let parts = items::parts(&self.tokens, from..clause.end);
+        let items: Vec<&Item> = parts.iter().filter_map(|part| if let Part::Item(item) = part { Some(item) } else { None }).collect();
+        if items.len() < 2 || items.len() < parts.len() || !items.iter().any(|item| item.is_sure()) {
+            return false;
+        }
+        let thing = self.thing(&last);
+        self.things[thing].items.extend(items.into_iter().cloned());
+        true
+    }
+
+    /// "yoga classes … a class": they are the same.
+    fn merge(&mut self) {
+        let names: Vec<String> = self.things.iter().map(|thing| thing.name.clone()).collect();
+        for (at, name) in names.iter().enumerate().rev() {
+            let longer: Vec<usize> = (0..names.len()).filter(|n| *n != at && names[*n].ends_with(&format!(" {name}"))).collect();
+            if let [longer] = longer.as_slice() {
+                let items = std::mem::take(&mut self.things[at].items);
+                self.things[*longer].items.extend(items);
+                self.things.remove(at);
+                for (_, of, _) in &mut self.clauses {
+                    *of = of.map(|of| if of == at { *longer } else { of }).map(|of| if of > at { of - 1 } else { of });
+                }
+                break;
+            }
+        }
+    }
+
+    /// "a vote belongs to an option", where nothing else is said of votes.
+    fn only_related(&mut self) {
+        for (place, _, _) in self.clauses.clone() {
+            // "my properties and their tenants"
+            let their = (place.start..place.end.saturating_sub(2)).find(|at| self.tokens[*at].lower == "and" && self.tokens[*at + 1].lower == "their");
+            if let Some(at) = their.filter(|at| *at > place.start && words::is_many(&self.words[*at - 1])) {
+                let (of, to) = (one(&self.words[at + 2]), one(&self.words[at - 1]));
+                let known = |name: &str| self.things.iter().any(|thing| thing.name == name);
+                if known(&of) && !known(&to) {
+                    self.thing(&to);
+                }
+            }
+            let line = tokens::line(&self.tokens[place.clone()]);
+            let Some(found) = BELONGS.as_ref().and_then(|belongs| belongs.captures(&line)) else { continue };
+            let (of, to) = (one(&found["of"]), one(&found["to"]));
+            let known = |name: &str| self.things.iter().any(|thing| thing.name == name || thing.name.ends_with(&format!(" {name}")));
+            let belongs = found["verb"].starts_with("belong");
+            if known(&to) && !known(&of) && resources::resource(&of).is_ok() {
+                self.thing(&of);
+            } else if known(&of) && !known(&to) && belongs && resources::resource(&to).is_ok() {
+                self.thing(&to);
+            }
+        }
+    }
+
+    /// "walkers, dogs and bookings, where every booking has a date": all of these are kept.
+    fn bare_things(&mut self) {
+        for (place, _, listed) in self.clauses.clone() {
+            let parts: Vec<&[Token]> = self.tokens[place.clone()].split(|token| token.is(&[",", "and", ":", "plus"])).filter(|part| !part.is_empty()).collect();
+            let named = |part: &[Token]| {
+                let (last, before) = part.split_last()?;
+                let words: Vec<String> = part.iter().map(|token| token.lower.clone()).collect();
+                let (_, name, _) = name_before(&words, words.len())?;
+                let bare = before.len() < 2 && before.iter().all(Token::is_word) && name.split(' ').count() == part.len();
+                let people = ["user", "staff", "people", "customer", "option", "admin"].contains(&name.as_str());
+                (words::is_many(&last.lower) && bare && !people && block(&said(part)).is_none() && !field_type::UNITS.contains(&last.lower.as_str())).then_some(name)
+            };
+            let names: Vec<Option<String>> = parts.iter().map(|part| named(part)).collect();
+            let ends = parts.first().and_then(|part| Some(name_before(&part.iter().map(|token| token.lower.clone()).collect::<Vec<_>>(), part.len())?.1));
+            let known = |name: &String| self.things.iter().any(|thing| thing.name == *name);
+            let goes_on = place.end > place.start && self.tokens[place.end - 1].is(&[",", "and"]) && place.end < self.tokens.len();
+            let beside = goes_on || names.iter().flatten().chain(&ends).any(known) || parts.iter().any(|part| block(&said(part)).is_some()) || (names.len() > 2 && names.iter().all(Option::is_some));
+            if listed || !beside {
+                continue;
+            }
+            let first = parts.first().filter(|part| parts.len() > 1 && part.last().is_some_and(|last| words::is_many(&last.lower))).and(ends);
+            for name in names.into_iter().flatten().chain(first) {
+                self.thing(&name);
+            }
+        }
+    }
+
+    /// As they are named first.
+    fn order(&mut self) {
+        let names: Vec<String> = self.things.iter().map(|thing| thing.name.clone()).collect();
+        let named = Things { names: &names, tokens: &self.tokens }.in_order();
+        let place = |of: usize| named.iter().position(|thing| *thing == of).unwrap_or(names.len());
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_key(|of| place(*of));
+        for (_, of, _) in &mut self.clauses {
+            *of = of.and_then(|of| order.iter().position(|at| *at == of));
+        }
+        let mut things: Vec<Option<Thing>> = std::mem::take(&mut self.things).into_iter().map(Some).collect();
+        self.things = order.into_iter().filter_map(|at| things[at].take()).collect();
+    }
+
+    fn finished(mut self) -> Option<Reading> {
+        self.bare_things();
+        self.only_related();
+        self.order();
+        let mut reading = Reading::default();
+        let names: Vec<String> = self.things.iter().map(|thing| thing.name.clone()).collect();
+        let things = Things { names: &names, tokens: &self.tokens };
+        let mut relations = Relations::default();
+        // "course, student, grade": what else is kept is no field.
+        let mut roles: Vec<(usize, usize, Item)> = Vec::new();
+        let mut own: Vec<(Range<usize>, bool)> = Vec::new();
+        for (of, thing) in self.things.iter_mut().enumerate() {
+            thing.items.retain(|item| match things.role(&item.words).filter(|_| item.plain()) {
+                Some(to) if to != of => {
+                    roles.push((of, to, item.clone()));
+                    false
+                }
+                _ => true,
+            });
+            thing.items.retain(|item| match things.only(item.place.clone()) {
+                // "an employee has many employees"
+                Some((to, true)) if to == of => {
+                    own.push((item.place.clone(), true));
+                    false
+                }
+                _ => true,
+            });
+            thing.items.retain(|item| match things.only(item.place.clone()).filter(|(to, _)| *to != of && item.plain()) {
+                Some((to, true)) => {
+                    relations.many.push((of, to));
+                    false
+                }
+                Some((to, false)) => {
+                    relations.relate(of, to, item.required == Some(false));
+                    false
+                }
+                None => true,
+            });
+        }
+        let mut rest: Vec<(Range<usize>, bool)> = own;
+        for (place, of, listed) in &self.clauses {
+            let signs_up = |block: &Block| *block == Block::Authentication && names.iter().any(|name| name.ends_with("sign-up") || name.ends_with("login"));
+            let mut asked: Vec<Block> = asides::asked(&said(&self.tokens[place.clone()])).chain(block(&said(&self.tokens[place.clone()]))).filter(|block| !signs_up(block)).collect();
+            asked.dedup();
+            let named = things.named(place.clone());
+            let several = named.len() + usize::from(of.is_some_and(|of| !named.contains(&of))) > 1;
+            let own = self.tokens[place.clone()].iter().any(|token| token.is(&["belongs", "belong"]));
+            let related = (several || own) && things.read(place.clone(), *of, &mut relations);
+            let text = said(&self.tokens[place.clone()]);
+            if related && place.len() < 16 {
+                reading.related += &format!("{text} ");
+            } else {
+                // "documents with a title can be uploaded" says more than that.
+                let more = self.has_more(place);
+                rest.push((place.clone(), more || asked.is_empty() && ((several && !related) || *listed || bounds(&text))));
+            }
+            let known = self.blocks.clone();
+            self.blocks.extend(asked.into_iter().filter(|block| !known.contains(block)));
+        }
+        let links = relations.linked();
+        self.resources(&mut reading)?;
+        for own in relations.selves {
+            let to = reading.resources[own].clone();
+            let name = format!("parent_{}", to.identifier);
+            reading.resources[own].fields.push(Field { name, ..reference(&to, false) });
+        }
+        for one in &relations.belong {
+            let to = reading.resources[one.to].clone();
+            reading.resources[one.of].fields.push(reference(&to, !one.optional));
+        }
+        for (of, to, item) in roles {
+            let to = reading.resources[to].clone();
+            let name = item.words.join("_");
+            reading.resources[of].fields.push(Field { name, ..reference(&to, item.required != Some(false)) });
+        }
+        for (one, other) in links {
+            let (a, b) = (reading.resources[one].clone(), reading.resources[other].clone());
+            let mut link = resources::resource(&format!("{} {}", a.singular, b.plural)).ok()?;
+            link.fields = vec![reference(&a, true), reference(&b, true)];
+            reading.assumed.push(describe::links(&a, &b, &link));
+            reading.resources.push(link);
+        }
+        for resource in &mut reading.resources {
+            if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) && resource.fields.len() < 2 {
+                resource.fields.insert(0, fields::text("name", true));
+            }
+        }
+        reading.blocks.dedup();
+        let more: Vec<Block> = self.blocks.iter().copied().filter(|block| !reading.blocks.contains(block)).collect();
+        reading.blocks.extend(more);
+        reading.blocks.sort_by_key(|block| Block::ALL.iter().position(|one| one == block));
+        self.list_rest(&rest, &mut reading);
+        Some(reading)
+    }
+
+    /// The things with their fields.
+    fn resources(&self, reading: &mut Reading) -> Option<()> {
+        let several = self.things.len() > 1;
+        for thing in &self.things {
+            // A guest book has entries.
+            let mut resource = resources::resource(resources::container(&thing.name).unwrap_or(&many(&thing.name))).ok()?;
+            let (mut required, mut assumed) = (Vec::new(), Vec::new());
+            for item in &thing.items {
+                let place = || said(&self.tokens[item.place.clone()]);
+                let files = |text: &str| asides::asked(text).any(|block| block == Block::FileUpload);
+                let named = item.words.join(" ");
+                if item.notes.iter().any(|note| files(&format!("{named} {note}"))) || (item.plain() && named.ends_with("upload") && files(&named)) {
+                    reading.blocks.push(Block::FileUpload);
+                    assumed.push(format!("{} of {} is a file: it is uploaded to each of them", item.words.join("_"), resource.plural));
+                    continue;
+                }
+                let Some(field) = item.field(&thing.name, &mut assumed) else {
+                    reading.left.push(place());
+                    continue;
+                };
+                if ["id", "created_at", "updated_at"].contains(&field.name.as_str()) {
+                    assumed.push(format!("{} is set by the server", field.name));
+                    continue;
+                }
+                if let Some(twice) = resource.field(&field.name) {
+                    if *twice != field {
+                        reading.left.push(place());
+                    }
+                    continue;
+                }
+                reading.left.extend(items::notes(item, &self.known(reading)));
+                if item.required.is_some() {
+                    required.push(field.name.clone());
+                }
+                resource.fields.push(Field { required: item.required.unwrap_or(false), ..field });
+            }
+            describe::require_one(&mut resource.fields, &required, &mut assumed);
+            reading.assumed.extend(assumed.into_iter().map(|said| if several { format!("{}: {said}", resource.plural) } else { said }));
+            let (identifier, plural) = (resource.identifier.clone(), resource.plural.clone());
+            for field in &mut resource.fields {
+                field.name = describe::called(std::mem::take(&mut field.name), &identifier, &plural, &mut reading.assumed);
+            }
+            reading.resources.push(resource);
+        }
+        Some(())
+    }
+
+    fn known(&self, reading: &Reading) -> String {
+        let names = self.things.iter().map(|thing| format!("{} {}", thing.name, many(&thing.name))).collect::<Vec<_>>().join(" ");
+        let fields = account::of_fields(reading.resources.iter().flat_map(|one| &one.fields));
+        format!("{names} {fields} {} rest api fastapi web app website site page mobile backend microservice data pipeline", account::of_blocks(&self.blocks))
+    }
+
+    /// What says something that is nowhere.
+    fn list_rest(&self, rest: &[(Range<usize>, bool)], reading: &mut Reading) {
+        let known = self.known(reading);
+        for (place, unrelated) in rest {
+            let text = said(&self.tokens[place.clone()]);
+            if !account::lost(&text, &known).is_empty() || *unrelated {
+                reading.left.push(text);
+            }
+        }
+    }
+}
+
+/// Whether it says what values there may be.
+fn bounds(text: &str) -> bool {
+    const BOUNDS: &[&str] = &[
+        "negative", "positive", "unique", "optional", "required", "mandatory", "duplicate", "duplicates", "missing", "empty", "blank", "default", "maximum", "minimum", "least", "between", "zero", "invalid",
+        "twice", "exceed", "than", "below", "above",
+    ];
+    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| BOUNDS.contains(&word))
+}
+
+fn reference(to: &Resource, required: bool) -> Field {
+    Field { field_type: FieldType::Reference, references: Some(to.path.clone()), ..fields::text(&to.identifier, required) }
+}
+
+/// "search", in a list of what something has, is a part of the project.
+fn block(text: &str) -> Option<Block> {
+    Some(match text.to_lowercase().trim_start_matches("a ").trim_end_matches('s') {
+        "search" | "searchable" | "full-text search" => Block::Search,
+        "login" | "log-in" | "authentication" | "auth" | "user account" | "sign-in" | "auth required" | "login required" => Block::Authentication,
+        "pagination" | "paging" | "paginated" => Block::Pagination,
+        "file upload" | "photo upload" | "image upload" | "picture upload" => Block::FileUpload,
+        "live update" => Block::Websocket,
+        "payment" | "card payment" | "online payment" => Block::Payment,
+        _ => return None,
+    })
+}

@@ -1,0 +1,215 @@
+//! What belongs to what, by which things a clause names, in which number, and what stands between them: the verb matters little.
+
+use std::ops::Range;
+
+use super::tokens::{Token, line};
+use crate::understand::words;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Relation {
+    pub(super) of: usize,
+    pub(super) to: usize,
+    pub(super) optional: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Relations {
+    pub(super) belong: Vec<Relation>,
+    /// The one has many of the other.
+    pub(super) many: Vec<(usize, usize)>,
+    /// Those that belong to one of their own.
+    pub(super) selves: Vec<usize>,
+}
+
+/// A thing where it is named.
+struct Mention {
+    thing: usize,
+    from: usize,
+    to: usize,
+    plural: bool,
+}
+
+const MANY: &[&str] = &["many", "several", "multiple", "more", "lots", "any", "various", "some", "different", "zero", "two"];
+const PREPOSITIONS: &[&str] = &["by", "to", "in", "at", "on", "for", "of", "with", "from", "into", "under", "about", "within", "inside", "per", "against", "between", "through", "via", "concerning"];
+/// Verbs of what has or makes others.
+const OWNING: &[&str] = &[
+    "has", "have", "own", "owns", "contain", "contains", "make", "makes", "place", "places", "write", "writes", "post", "posts", "create", "creates", "submit", "submits", "publish", "publishes", "leave", "leaves", "receive", "receives",
+    "include", "includes", "hold", "holds", "get", "gets", "consists", "consist", "with", "offer", "offers", "run", "runs", "comprises", "can", "upload", "uploads", "add", "adds", "send", "sends", "file", "files", "report", "reports", "keeps", "record", "log",
+];
+
+pub(super) struct Things<'a> {
+    pub(super) names: &'a [String],
+    pub(super) tokens: &'a [Token],
+}
+
+impl Things<'_> {
+    /// The thing that is named there, and how many words that takes.
+    fn at(&self, at: usize) -> Option<(usize, usize)> {
+        let word = |n: usize| self.tokens.get(n).map(|token| words::singular(&token.lower)).unwrap_or_default();
+        let whole = |name: &String| {
+            let parts: Vec<&str> = name.split(' ').collect();
+            parts.iter().enumerate().all(|(n, part)| word(at + n) == words::singular(part)).then_some(parts.len())
+        };
+        let longest = self.names.iter().enumerate().filter_map(|(n, name)| Some((n, whole(name)?))).max_by_key(|(_, length)| *length);
+        longest.or_else(|| {
+            // "a class", of yoga classes
+            let ends = |name: &&String| name.rsplit_once(' ').is_some_and(|(_, last)| last == word(at));
+            let mut ending = self.names.iter().enumerate().filter(|(_, name)| ends(name));
+            let (n, _) = ending.next()?;
+            ending.next().is_none().then_some((n, 1))
+        })
+    }
+
+    fn mentions(&self, range: Range<usize>) -> Vec<Mention> {
+        let (mut mentions, mut at) = (Vec::new(), range.start);
+        while at < range.end {
+            // "a room number" and "the room's number" are no rooms.
+            match self.at(at).filter(|(_, length)| at + length <= range.end) {
+                Some((thing, length)) => {
+                    let plural = words::is_many(&self.tokens[at + length - 1].lower);
+                    mentions.push(Mention { thing, from: at, to: at + length, plural });
+                    at += length;
+                }
+                None => at += 1,
+            }
+        }
+        mentions
+    }
+
+    /// Each where it is named first.
+    pub(super) fn in_order(&self) -> Vec<usize> {
+        let mut named: Vec<usize> = Vec::new();
+        for mention in self.mentions(0..self.tokens.len()) {
+            if !named.contains(&mention.thing) {
+                named.push(mention.thing);
+            }
+        }
+        named
+    }
+
+    /// Which are named there, each once.
+    pub(super) fn named(&self, range: Range<usize>) -> Vec<usize> {
+        let mut named: Vec<usize> = self.mentions(range).into_iter().map(|mention| mention.thing).collect();
+        named.sort_unstable();
+        named.dedup();
+        named
+    }
+
+    /// The only thing that an item names: "its room", "the rooms"; and whether many.
+    pub(super) fn only(&self, range: Range<usize>) -> Option<(usize, bool)> {
+        let mentions = self.mentions(range.clone());
+        let [one] = mentions.as_slice() else { return None };
+        let rest = (range.start..one.from).chain(one.to..range.end);
+        let bare = rest.into_iter().all(|n| self.tokens[n].is(&["a", "an", "the", "its", "their", "one", "which", "each", "exactly", "of", "reference", "to", "id", "link", "list", "many", "several", "optional", "optionally", "single", "assigned", "any", "number", "and", "or", "more", ",", "some", "related", "corresponding", "it", "belongs", "is", "for"]));
+        let many = one.plural && (range.start..one.from).any(|n| self.tokens[n].is(&["many", "several", "list", "multiple", "any", "more", "their", "its", "some"]));
+        (bare && (many || !one.plural)).then_some((one.thing, many))
+    }
+
+    /// "home team", "away team", where teams are kept.
+    pub(super) fn role(&self, words: &[String]) -> Option<usize> {
+        const ROLES: &[&str] = &["home", "away", "first", "second", "winning", "losing", "source", "target", "origin", "destination", "sending", "receiving", "previous", "next", "old", "new", "main", "assigned", "responsible", "departure", "arrival"];
+        let [role, name] = words else { return None };
+        self.names.iter().position(|known| known == name).filter(|_| ROLES.contains(&role.as_str()))
+    }
+
+    /// Reads a clause. `subject`: of what it speaks where it names none. Whether all that it names is related.
+    pub(super) fn read(&self, range: Range<usize>, subject: Option<usize>, found: &mut Relations) -> bool {
+        let mentions = self.mentions(range.clone());
+        let said = line(&self.tokens[range.clone()]);
+        let lead = self.tokens[range.clone()].iter().take_while(|token| token.is(&["and", "where", "each", "every", "a", "an", "the", "one", ",", "that", "any", "all", "but", "while", "also", "plus"])).count();
+        let begins = mentions.first().is_some_and(|first| first.from <= range.start + lead);
+        let (mut current, rest) = match mentions.split_first() {
+            // "for each bike the repairs"
+            Some((first, rest)) if begins => (Some(first.thing), rest),
+            _ => (subject, mentions.as_slice()),
+        };
+        let mut from = if begins { mentions.first().map_or(range.start, |first| first.to) } else { range.start };
+        let mut read = !rest.is_empty();
+        let both = ["vice versa", "other way round", "other way around", "many-to-many", "many to many", "and back"].iter().any(|said_so| said.contains(said_so));
+        for (n, mention) in rest.iter().enumerate() {
+            let between = &self.tokens[from..mention.from];
+            from = mention.to;
+            let next = rest.get(n + 1).map_or(range.end, |next| next.from);
+            let behind = &self.tokens[mention.to..next];
+            let is = |tokens: &[Token], any: &[&str]| tokens.iter().any(|token| token.is(any));
+            let new_clause = between.iter().rev().take(3).any(|token| token.is(&["and", ",", "while", "whereas", "but"]))
+                && is(behind, &["has", "have", "can", "may", "belongs", "belong", "is", "are", "many", "several", "must", "multiple", "needs"])
+                && (behind.first().is_some_and(|token| !token.is(&["and", ","])))
+                && rest.get(n + 1).is_some();
+            let Some(of) = current.filter(|of| !(new_clause && *of != mention.thing)) else {
+                current = Some(mention.thing);
+                continue;
+            };
+            if of == mention.thing {
+                if is(between, &["belongs", "belong"]) && !found.selves.contains(&of) {
+                    found.selves.push(of);
+                }
+                continue;
+            }
+            if both {
+                found.many.extend([(of, mention.thing), (mention.thing, of)]);
+                continue;
+            }
+            let counted = between.iter().rev().take(4).any(|token| token.is(MANY));
+            let own = between.last().is_some_and(|token| token.is(&["its", "their", "all"]));
+            let maybe = is(between, &["may", "optionally", "optional", "can", "could", "zero"]) || ["at most one", "although some", "though some", "but some", "some of them have no", "vacant", "if any", "not every"].iter().any(|maybe| said.contains(maybe));
+            let linking = between.iter().rev().find(|token| !token.is(&["a", "an", "the", "one", "each", "every", "its", "their", "exactly", "single", "our", "some", "different", "only"]));
+            let prepositional = linking.is_some_and(|token| token.is(PREPOSITIONS));
+            // "repairs of each bike", "a wing of the museum": the first belongs to the other.
+            if counted || (mention.plural && own) {
+                found.many.push((of, mention.thing));
+                // "is given by several speakers", who give many
+                let passive = prepositional && is(between, &["by", "in", "to", "on", "at"]) && counted;
+                if passive && !is(between, &["has", "have"]) {
+                    found.many.push((mention.thing, of));
+                }
+            } else if !mention.plural {
+                let owned = is(between, &["of", "for"]) || prepositional || !between.is_empty();
+                if owned {
+                    found.relate(of, mention.thing, maybe && prepositional);
+                } else {
+                    read = false;
+                }
+            } else if between.iter().all(|token| token.is(&["and", ",", "plus", "the", "our", "their", "&", "or", "also"])) {
+                // "rooms and guests" are named side by side.
+                current = Some(mention.thing);
+            } else if prepositional {
+                found.relate(of, mention.thing, maybe);
+            } else if is(between, OWNING) {
+                found.many.push((of, mention.thing));
+            } else {
+                read = false;
+            }
+        }
+        read
+    }
+}
+
+impl Relations {
+    pub(super) fn relate(&mut self, of: usize, to: usize, optional: bool) {
+        let known = |one: &Relation| (one.of == of && one.to == to) || (one.of == to && one.to == of);
+        if of != to && !self.belong.iter().any(known) {
+            self.belong.push(Relation { of, to, optional });
+        }
+    }
+
+    /// Each of what something has many of belongs to it, unless it has many of that too: these are linked.
+    pub(super) fn linked(&mut self) -> Vec<(usize, usize)> {
+        let mut links: Vec<(usize, usize)> = Vec::new();
+        let all = std::mem::take(&mut self.many);
+        for (of, other) in all.iter().copied() {
+            let back = all.contains(&(other, of));
+            let said = self.belong.iter().any(|one| one.of == of && one.to == other);
+            if links.contains(&(of, other)) || links.contains(&(other, of)) {
+                continue;
+            }
+            if back || said {
+                self.belong.retain(|one| ![(of, other), (other, of)].contains(&(one.of, one.to)));
+                links.push((of, other));
+            } else {
+                self.relate(other, of, false);
+            }
+        }
+        links
+    }
+}
