@@ -41,7 +41,7 @@ fn as_spotted(before: &Understanding, spotted: Spotted) -> Result<Modification, 
     for command in commands {
         match command {
             Command::Said(said) => project.change(&said)?,
-            Command::Link(name, ends) => project.link(&name, &ends)?,
+            Command::Keep(new, belong) => project.keep(new, &belong)?,
             Command::Default(place, value) => project.restrict_field(now(before, &project, place)?, &format!("default {value}"), "make")?,
             Command::Values(place, values) => project.restrict_field(now(before, &project, place)?, &spotted::listed(&values), "make")?,
             Command::Instead(place, gone, new) => {
@@ -332,7 +332,7 @@ mod tests {
         (TODOS, "priority starts at 3", "no step"),
         (TODOS, "the price can go", "todo loses price"),
         (TODOS, "Put everything behind a login.", "todo: what is there is nobody's until it is claimed"),
-        (TODOS, "I'd also like steps, with a text and a date, and each of them is shown in one todo.", "step is kept; step gets todo"),
+        (TODOS, "I'd also like steps, with a text and a date, and each of them is shown in one todo.", "step is kept"),
         (
             TODOS,
             "Introduce tags. A tag only has a unique name, a todo can have many tags and a tag can be on many todos.",

@@ -174,25 +174,37 @@ impl Project {
         Ok(())
     }
 
-    /// A thing that links others, which are there, and are not linked yet.
-    pub(super) fn link(&mut self, name: &str, ends: &[String]) -> Result<(), Refusal> {
-        let mut link = resources::resource(name)?;
+    /// Things that are new, and what of those that are there belongs to one of them: (which, what it is called there).
+    pub(super) fn keep(&mut self, new: Vec<Resource>, belong: &[(String, Field)]) -> Result<(), Refusal> {
         let mut resources = self.after.resources.clone();
-        for end in ends {
-            let Some(one) = self.resource(end) else { return self.unknown(end) };
-            let other = &resources[one];
-            let to = |of: &Resource| of.fields.iter().any(|field| field.references.as_ref() == Some(&other.path));
-            if let Some(of) = ends.iter().filter_map(|end| self.resource(end)).map(|of| &resources[of]).find(|of| to(of)) {
-                return refuse(format!("{} belong to {} already: remove that first", of.plural, other.plural));
+        for (of, field) in belong {
+            let Some(one) = self.resource(of) else { return self.unknown(of) };
+            let old = &mut resources[one];
+            if let Some(lost) = old.field(&field.name) {
+                let (plural, name) = (&old.plural, &lost.name);
+                return refuse(format!("{plural} have a {name} already, which is a {}: rename or remove it first", lost.field_type));
             }
-            let (field_type, references) = (FieldType::Reference, Some(other.path.clone()));
-            link.fields.push(Field { field_type, references, ..fields::text(&other.identifier, true) });
+            let path = field.references.as_deref().unwrap_or_default();
+            self.changes.push(format!("{} get {} (one of {path})", old.plural, field.name));
+            // What is there belongs to nothing yet.
+            old.fields.push(Field { required: false, ..field.clone() });
         }
-        if self.resource(&link.singular).is_some() {
-            return refuse(format!("There are {} already", link.plural));
+        for one in &new {
+            let to: Vec<&str> = one.fields.iter().filter_map(|field| field.references.as_deref()).collect();
+            let twice = resources.iter().find_map(|of| {
+                Some((of, of.fields.iter().find_map(|field| field.references.as_deref().filter(|path| to.contains(path)))?))
+            });
+            // "A tag can be on many books", where each belongs to one already.
+            if let Some((of, path)) = twice.filter(|(of, _)| one.fields.len() == to.len() && to.contains(&of.path.as_str())) {
+                return refuse(format!("{} belong to {path} already: remove that first", of.plural));
+            }
+            self.changes.push(match one.fields.len() == to.len() {
+                true => format!("{} are kept, at /{}: each links one of {}", one.plural, one.path, to.join(" and one of ")),
+                false => format!("{} are kept, at /{}", one.plural, one.path),
+            });
+            self.fresh.push(one.identifier.clone());
         }
-        self.changes.push(format!("{} are kept, at /{}: each links one of {}", link.plural, link.path, ends.join(" and one of ")));
-        resources.push(link);
+        resources.extend(new);
         self.become_of(resources);
         Ok(())
     }

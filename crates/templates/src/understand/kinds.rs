@@ -270,7 +270,9 @@ pub(super) fn named(sentence: &str) -> &'static str {
     let matches = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(&padded));
     let fields = scope::first_of(&padded, scope::BEFORE_FIELDS).map_or(padded.len(), |(at, _)| at);
     match () {
-        () if matches(&PIPELINE) || (matches(&FROM_FILES) && !says(&["api", "app", "web app", "website", "backend", "microservice"])) => "data pipeline",
+        () if matches(&PIPELINE) || (matches(&FROM_FILES) && !says(&["api", "app", "web app", "website", "backend", "microservice"])) => {
+            "data pipeline"
+        }
         () if says(&["microservice", "micro service", "micro-service"]) => "microservice",
         () if matches(&PHONES) && says(&["backend", "back end", "server"]) => "mobile backend",
         () if says(&["fastapi", "fast api"]) => "FastAPI REST API",

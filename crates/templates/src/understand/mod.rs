@@ -8,7 +8,7 @@ pub(crate) mod constraints;
 mod describe;
 pub(crate) mod field_type;
 pub(crate) mod fields;
-mod grammar;
+pub(crate) mod grammar;
 mod items;
 mod kinds;
 mod links;
@@ -18,15 +18,14 @@ mod readings;
 pub(crate) mod resources;
 pub(crate) mod scope;
 mod sections;
-pub(crate) mod statements;
 pub(crate) mod words;
 
 use crate::render::is_template_name;
 use crate::{Block, Format, Kind, Resource, Understanding};
 use crate::{migrations, modify};
-use kinds::UNNAMED;
 use describe::describe;
 pub(crate) use describe::{called, take_files};
+use kinds::UNNAMED;
 use resources::Read;
 
 /// Why a sentence is not built, and what would be.
@@ -98,7 +97,8 @@ fn read_as(sentence: &str, said_at_first: &str) -> Result<(Understanding, bool),
     let read = resources::read(&sentence, whole)?;
     let (mut assumed, mut left) = (Vec::new(), [read.rest.clone(), left].concat());
     let resources = describe(&read, &mut assumed, &mut left)?;
-    let understanding = completed(said_at_first, Said { kind, named, template, resources, blocks, plan, assumed, left, related: String::new() })?;
+    let understanding =
+        completed(said_at_first, Said { kind, named, template, resources, blocks, plan, assumed, left, related: String::new() })?;
     // Something is to be kept, and not a word of what it has was understood.
     let nothing =
         understanding.assumed.iter().filter(|said| said.contains("No fields were named")).count() == understanding.resources.len();
@@ -185,7 +185,8 @@ fn read_by_word(sentence: &str, named: &str) -> Option<Result<Understanding, Ref
     let said = said.as_str();
     if kind == Kind::DataPipeline && plan.formats.is_empty() {
         let names = |format: &str| scope::find(said, format).is_some();
-        plan.formats.extend([("csv", Format::Csv), ("json", Format::Json)].into_iter().filter(|(name, _)| names(name)).map(|(_, format)| format));
+        plan.formats
+            .extend([("csv", Format::Csv), ("json", Format::Json)].into_iter().filter(|(name, _)| names(name)).map(|(_, format)| format));
     }
     let grammar::Reading { resources, blocks, assumed, left, related } = grammar::read(said)?;
     let template = template.or(fastapi.then_some(FASTAPI));

@@ -52,7 +52,9 @@ fn every(words: &[String]) -> Option<(u32, usize)> {
         |n: usize| word(n).and_then(|word| UNITS.iter().find(|(unit, _)| word == *unit || word == format!("{unit}s")).map(|(_, s)| *s));
     let first = word(0)?;
     // "a daily total" is a field.
-    let ends = words[0].ends_with('.') || word(1).is_none_or(|next| [",", "with", "from", "and", "csv", "json", "jsonl", "import", "export", "file"].contains(&next.as_str()));
+    let ends = words[0].ends_with('.')
+        || word(1)
+            .is_none_or(|next| [",", "with", "from", "and", "csv", "json", "jsonl", "import", "export", "file"].contains(&next.as_str()));
     if let Some((_, every_s)) = ADVERBS.iter().find(|(adverb, _)| *adverb == first).filter(|_| ends) {
         return Some((*every_s, 1));
     }

@@ -1,17 +1,7 @@
 //! A goal is read one way, and another where that leaves something out; what leaves less out is taken.
 
-use super::{Refusal, fits, kinds, links, phrasing, politely, read_as, refuse, scope, statements, template};
-use crate::{Field, Resource, Understanding, migrations};
-
-// As much as so many words that are left out weigh:
-/// a thing of which nothing is said, and that the sentence does not name so;
-const UNSAID: usize = 4;
-/// a name that is no field's;
-const LONG: usize = 3;
-/// another kind than the one that is named;
-const OTHER_KIND: usize = 5;
-/// a thing that the other reading has.
-const LOST: usize = 6;
+use super::{Refusal, fits, kinds, links, phrasing, read_as, read_by_word, refuse, scope};
+use crate::{Field, Understanding, migrations};
 
 pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
     let mut read = better(sentence)?;
@@ -76,73 +66,30 @@ fn without_odd(read: &mut Understanding) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Word by word, or as a sentence of the shapes that are known.
 fn better(sentence: &str) -> Result<Understanding, Refusal> {
     let first = read_as(sentence, sentence);
-    if std::env::var("NO_GRAMMAR").is_err() {
-        let kind = kinds::named(sentence).to_owned();
-        let by_word = || super::read_by_word(sentence, &kind)?.ok().filter(|read| !scope::is_beyond(sentence, read.kind, &read.blocks));
-        let refused = first.as_ref().is_err_and(|refusal| refusal.reason.contains("not something the templates build") || refusal.reason.contains("contradicts") || refusal.reason.contains("do not have"));
-        if may_be_read_again(sentence, &kind, first.is_ok()) && !refused && let Some(read) = by_word() {
-            return Ok(read);
-        }
+    let kind = kinds::named(sentence).to_owned();
+    let refused = first
+        .as_ref()
+        .is_err_and(|Refusal { reason }| REFUSED.iter().any(|said| reason.contains(said)) && !reason.contains("could be the first"));
+    if refused || !may_be_read_again(sentence, &kind, first.is_ok()) {
+        return first.map(|(read, _)| read);
     }
-    // A kind that it has found is none that a field is called like.
-    let kind = match &first {
-        Ok((read, true)) if !phrasing::fastapi(sentence).1 => read.kind.to_string(),
-        _ => kinds::named(sentence).to_owned(),
-    };
-    let first = first.map(|(read, _)| read);
-    let doubted = first.as_ref().map_or(usize::MAX, |read| doubts(read, sentence, &kind));
-    if doubted == 0 || !may_be_read_again(sentence, &kind, first.is_ok()) {
-        return first;
+    let by_word = read_by_word(sentence, &kind).and_then(Result::ok);
+    match by_word.filter(|read| !scope::is_beyond(sentence, read.kind, &read.blocks)) {
+        Some(read) => Ok(read),
+        None => first.map(|(read, _)| read),
     }
-    let Some((second, linked)) = again(sentence, &kind).filter(|(second, _)| !scope::is_beyond(sentence, second.kind, &second.blocks))
-    else {
-        return first;
-    };
-    if let Ok(first) = &first {
-        // What is only left out in other words is left out as it was said.
-        let same = first.resources == second.resources && first.kind == second.kind;
-        let left = doubts(&second, sentence, &kind);
-        if (same && left > 0) || left + LOST * lost_things(first, &second) >= doubted {
-            return Ok(first.clone());
-        }
-    }
-    Ok(Understanding { assumed: [second.assumed, linked].concat(), ..second })
 }
+
+/// What is refused for what it asks for, however it is read.
+const REFUSED: &[&str] = &["not something the templates build", "contradicts itself", "do not have"];
 
 /// Of what names no project only what was understood is understood better.
 fn may_be_read_again(sentence: &str, kind: &str, understood: bool) -> bool {
     let fits = understood || kind != "app" || kinds::names_whole(sentence);
     fits && kinds::refuse_others(sentence).is_ok() && (!phrasing::fastapi(sentence).1 || kind.ends_with("REST API"))
-}
-
-/// With what is assumed in that.
-fn again(sentence: &str, kind: &str) -> Option<(Understanding, Vec<String>)> {
-    let (said, template) = template(politely(sentence));
-    let (again, linked) = statements::again(said, kind)?;
-    let again = template.map_or(again.clone(), |template| format!("{again}, using the template {template}"));
-    Some((read_as(&again, sentence).ok()?.0, linked))
-}
-
-/// How many things of the one that something is said of the other has not.
-fn lost_things(first: &Understanding, second: &Understanding) -> usize {
-    let says = |of: &&Resource| {
-        of.fields.len() > 1 || first.resources.iter().flat_map(|one| &one.fields).any(|field| field.references.as_ref() == Some(&of.path))
-    };
-    let ends = |one: &Resource, other: &Resource| one.singular.rsplit(' ').next() == other.singular.rsplit(' ').next();
-    first.resources.iter().filter(says).filter(|one| !second.resources.iter().any(|other| ends(one, other))).count()
-}
-
-/// How much of it is left out, or is hardly what was meant.
-fn doubts(of: &Understanding, sentence: &str, kind: &str) -> usize {
-    let left: usize = of.not_understood.iter().map(|left| left.split(' ').count()).sum();
-    let named = sentence.to_lowercase();
-    let unsaid =
-        of.resources.iter().filter(|one| one.fields.len() == 1 && one.fields[0].name == "name" && !named.contains(&one.plural)).count();
-    let long = of.resources.iter().flat_map(|one| &one.fields).filter(|field| field.name.split('_').count() > 3).count();
-    let other = kind != "app" && !kind.contains(&of.kind.to_string());
-    left + UNSAID * unsaid + LONG * long + OTHER_KIND * usize::from(other)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use regex::Regex;
 use self::names::{FIELD, Names, THING};
 use self::sayings::PATTERNS;
 use super::project::Place;
-use crate::understand::{asides, phrasing, statements, words};
-use crate::{Block, Understanding};
+use crate::understand::{asides, grammar, phrasing, words};
+use crate::{Block, Field, Resource, Understanding};
 
 /// What is said in a change, without what only leads to it or ends it.
 const LEAD: &str = r"(?i)^(?:(?:and|but|also|please|now|then|so|well|ok|okay|hi|hey|hello|in future|from now on|additionally|furthermore|going forward|(?:i|we)(?:'d| would) (?:also )?like(?: you)?(?: to)?|(?:can|could|would) (?:you|we)(?: please)?|it would be (?:nice|great|good|helpful|handy|useful|lovely|cool|better|best) (?:if|to)(?: (?:we|i|you|people|users|they) could)?|(?:i|we) forgot(?: something| to say| one thing)?|one more thing|oh|let's|let us|make sure|ensure|see to it|there should be|that|it turns out)\b[,:]? *)+";
@@ -51,8 +51,8 @@ pub(super) enum Command {
     Values(Place, Vec<String>),
     /// In place of what a field may be something else, or nothing.
     Instead(Place, String, Option<String>),
-    /// A thing that only links others.
-    Link(String, Vec<String>),
+    /// Things that are new, and what of those that are there belongs to them.
+    Keep(Vec<Resource>, Vec<(String, Field)>),
 }
 
 const NO_VALUES: &[&str] = &["to", "be", "it", "them", "the", "a", "an", "any", "more", "other", "of", "as", "not", "only", "all"];
@@ -67,24 +67,14 @@ pub(super) fn spotted(project: &Understanding, sentence: &str) -> Option<Spotted
 fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
     INTRODUCING.as_ref().filter(|begins| begins.is_match(typed))?;
     let known = project.resources.iter().map(|one| format!("{} have {}. ", one.plural, one.fields[0].name.replace('_', " ")));
-    let (said, _) = statements::again(&format!("{}{typed}", known.collect::<String>()), "app")?;
-    let there = |named: &str| project.resources.iter().any(|one| one.plural == named || one.singular == named);
-    let (mut commands, mut links): (Vec<Command>, Vec<(String, Vec<String>)>) = (Vec::new(), Vec::new());
-    for said in said.split(". ").skip(1) {
-        if let Some((of, to)) = said.strip_prefix("Each ").and_then(|said| said.split_once(" belongs to a ")) {
-            let introduced = there(of) || commands.iter().any(|command| matches!(command, Command::Said(said) if said.starts_with(of)));
-            match links.iter_mut().find(|(link, _)| link == of) {
-                _ if introduced => commands.push(Command::Said(said.to_owned())),
-                Some((_, ends)) => ends.push(to.to_owned()),
-                None => links.push((of.to_owned(), vec![to.to_owned()])),
-            }
-        } else if !said.split_once(" have ").is_some_and(|(of, _)| there(of)) {
-            commands.push(Command::Said(said.to_owned()));
-        }
-    }
-    let new = !links.is_empty() || commands.iter().any(|command| matches!(command, Command::Said(said) if said.contains(" have ")));
-    commands.extend(links.into_iter().map(|(link, ends)| Command::Link(link, ends)));
-    new.then_some(commands)
+    let grammar::Reading { resources, blocks, left, .. } = grammar::read(&format!("{}{typed}", known.collect::<String>()))?;
+    let there = |path: &str| project.resources.iter().any(|one| one.path == path);
+    let (old, new): (Vec<Resource>, Vec<Resource>) = resources.into_iter().partition(|one| there(&one.path));
+    let belong: Vec<(String, Field)> =
+        old.iter().flat_map(|one| one.fields[1..].iter().map(|field| (one.plural.clone(), field.clone()))).collect();
+    // What is said of those that are there is read otherwise.
+    let more = belong.iter().any(|(_, field)| field.references.as_deref().is_none_or(there));
+    (!new.is_empty() && !more && left.is_empty() && blocks.is_empty()).then(|| vec![Command::Keep(new, belong)])
 }
 
 /// Of a clause, said in other words.

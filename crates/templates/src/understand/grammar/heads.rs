@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::items::{self, Item, Part, is_in};
+use super::names::{NO_THINGS, name_before, name_from};
 use super::tokens::{DASHES, Token, outside};
-use crate::understand::statements::names::{NO_THINGS, name_before, name_from};
 use crate::understand::words;
 
 pub(super) struct Head {
@@ -20,13 +20,45 @@ pub(super) struct Head {
 const HAVING: &str = "has have having with contains contain containing includes include including comprises comprise comprising features stores holds hold \
     carries carry needs need gets get takes take shows show records keeps tracks whose lists consists consist consisting featuring carrying holding specifies captures requires require store record";
 /// Between a thing and its verb.
-const ADVERBS: &[&str] = &["also", "should", "must", "can", "may", "will", "shall", "only", "just", "always", "each", "all", "which", "that", "who", "to", "usually", "normally", "would", "could", "both", "every", "of", "them", "one", "simply", "additionally", "then", "furthermore", ","];
+const ADVERBS: &[&str] = &[
+    "also",
+    "should",
+    "must",
+    "can",
+    "may",
+    "will",
+    "shall",
+    "only",
+    "just",
+    "always",
+    "each",
+    "all",
+    "which",
+    "that",
+    "who",
+    "to",
+    "usually",
+    "normally",
+    "would",
+    "could",
+    "both",
+    "every",
+    "of",
+    "them",
+    "one",
+    "simply",
+    "additionally",
+    "then",
+    "furthermore",
+    ",",
+];
 const PRONOUNS: &[&str] = &["it", "they", "each", "these", "those", "them", "every", "one", "all", "which", "that", "who"];
 const NOTING: &str = "note need want store save keep record track register log enter see know write list hold capture collect remember require add fill need's noted recorded stored kept notes needs wants \
     stores saves keeps records tracks show display have has enters put give registers saved manage managed";
 const NOTERS: &str = "we i you they it one people users staff the system app api should must will shall would like to also can may down of about only just be is are want wants everyone must following team our my , at least";
 const TIMES: &[&str] = &["night", "day", "hour", "week", "month", "morning", "evening", "minute", "year", "monday", "friday", "sunday"];
-const MANY: &[&str] = &["many", "several", "multiple", "no", "not", "to", "been", "any", "more", "lots", "one", "zero", "different", "access", "its"];
+const MANY: &[&str] =
+    &["many", "several", "multiple", "no", "not", "to", "been", "any", "more", "lots", "one", "zero", "different", "access", "its"];
 
 pub(super) struct Finder<'a> {
     pub(super) tokens: &'a [Token],
@@ -89,9 +121,29 @@ impl Finder<'_> {
             return (from >= least && !time).then_some((from, name));
         }
         // "A list has a name": such words are things where something is said of them.
-        const KEPT: &[&str] = &["list", "lists", "user", "users", "model", "models", "property", "properties", "feature", "features", "resource", "resources"];
-        let begins = end > least && self.is(end - 1, KEPT) && (end - 1 == least || self.is(end - 2, &["a", "an", "each", "every", "the", "and", ",", ":"]));
-        begins.then(|| (end - 1 - usize::from(end - 1 > least && self.is(end - 2, &["a", "an", "each", "every", "the"])), words::singular(&self.words[end - 1])))
+        const KEPT: &[&str] = &[
+            "list",
+            "lists",
+            "user",
+            "users",
+            "model",
+            "models",
+            "property",
+            "properties",
+            "feature",
+            "features",
+            "resource",
+            "resources",
+        ];
+        let begins = end > least
+            && self.is(end - 1, KEPT)
+            && (end - 1 == least || self.is(end - 2, &["a", "an", "each", "every", "the", "and", ",", ":"]));
+        begins.then(|| {
+            (
+                end - 1 - usize::from(end - 1 > least && self.is(end - 2, &["a", "an", "each", "every", "the"])),
+                words::singular(&self.words[end - 1]),
+            )
+        })
     }
 
     /// "tickets about problems", "loans into a database", "inspections of each tree": the first is what has something.
@@ -99,8 +151,11 @@ impl Finder<'_> {
         const ABOUT: &[&str] = &["about", "for", "on", "of", "regarding", "at", "in", "from", "into", "by", "to"];
         let preposition = (from > least).then(|| from - 1).filter(|at| self.is(*at, ABOUT));
         // "walks, each for one dog"
-        let preposition = preposition.map(|at| (least + 1..=at).rev().find(|at| !self.is(*at - 1, &["each", ",", "all", "which", "that", "are", "every", "is"])).unwrap_or(at));
-        let before = preposition.filter(|at| *at > 0 && words::is_many(&self.tokens[*at - 1].lower)).and_then(|at| self.named_before(at, least));
+        let preposition = preposition.map(|at| {
+            (least + 1..=at).rev().find(|at| !self.is(*at - 1, &["each", ",", "all", "which", "that", "are", "every", "is"])).unwrap_or(at)
+        });
+        let before =
+            preposition.filter(|at| *at > 0 && words::is_many(&self.tokens[*at - 1].lower)).and_then(|at| self.named_before(at, least));
         before.unwrap_or((from, name))
     }
 
@@ -120,7 +175,13 @@ impl Finder<'_> {
     fn are_fields(&self, range: Range<usize>) -> bool {
         let parts = items::parts(self.tokens, range);
         let items: Vec<&Item> = parts.iter().filter_map(|part| if let Part::Item(item) = part { Some(item) } else { None }).collect();
-        items.iter().any(|item| item.is_sure()) || (items.len() > 2 && items.len() == parts.len() && items.iter().any(|item| item.required.is_some()))
+        items.iter().any(|item| item.is_sure())
+            || (items.len() > 2 && items.len() == parts.len() && items.iter().any(|item| item.required.is_some()))
+    }
+
+    /// The first of them is a field, whatever comes.
+    fn begins_sure(&self, range: Range<usize>) -> bool {
+        matches!(items::parts(self.tokens, range).first(), Some(Part::Item(item)) if item.is_sure())
     }
 
     /// Three or more, whatever they are called.
@@ -136,7 +197,10 @@ impl Finder<'_> {
             return self.only_listed(at, clause);
         }
         let namely = self.is(at, &["i.e", "namely", "viz"]);
-        if !(dash || namely || self.is(at, &[":", "=", "->", "→", "›"])) || at + 1 >= clause.end || self.is(at + 1, &["true", "false", "yes", "no", "0", "1"]) {
+        if !(dash || namely || self.is(at, &[":", "=", "->", "→", "›"]))
+            || at + 1 >= clause.end
+            || self.is(at + 1, &["true", "false", "yes", "no", "0", "1"])
+        {
             return None;
         }
         let lists = outside(self.tokens, at + 1..clause.end).into_iter().any(|n| self.is(n, &[",", "and", "plus"]));
@@ -148,10 +212,16 @@ impl Finder<'_> {
             let colon = self.is(at, &[":"]) && !open;
             let many = (clause.start..at).rev().filter(|_| colon).filter(|end| words::is_many(&self.tokens[*end].lower));
             // "Support ticket REST API: subject, body"
-            let kind = (clause.start..at).rev().filter(|_| colon).filter(|n| self.is(*n, &["api", "rest", "microservice", "backend", "pipeline", "service", "app"]));
-            many.into_iter().find_map(|end| self.named_before(end + 1, clause.start)).or_else(|| kind.into_iter().find_map(|end| self.named_before(end, clause.start)))
+            let kind = (clause.start..at)
+                .rev()
+                .filter(|_| colon)
+                .filter(|n| self.is(*n, &["api", "rest", "microservice", "backend", "pipeline", "service", "app"]));
+            many.into_iter()
+                .find_map(|end| self.named_before(end + 1, clause.start))
+                .or_else(|| kind.into_iter().find_map(|end| self.named_before(end, clause.start)))
         })?;
-        let begins = from == clause.start || !self.tokens[from - 1].is_word() || self.is(from - 1, &["and", "for", "of", "each", "every", "the"]);
+        let begins =
+            from == clause.start || !self.tokens[from - 1].is_word() || self.is(from - 1, &["and", "for", "of", "each", "every", "the"]);
         let many = words::is_many(&self.tokens[end.max(1) - 1].lower);
         if open && !(many && begins) {
             return None;
@@ -192,10 +262,39 @@ impl Finder<'_> {
         }
         let list = at + 1 + usize::from(self.is(at + 1, &["of", "the"]));
         let list = if self.is(list, &["following"]) { list + 1 } else { list };
-        let list = if self.is(list, &["fields", "attributes", "columns", "properties", "information", "data", ":"]) { list + 1 } else { list };
+        let list =
+            if self.is(list, &["fields", "attributes", "columns", "properties", "information", "data", ":"]) { list + 1 } else { list };
         let list = if self.is(list, &[":", ","]) { list + 1 } else { list };
-        const WHOLES: &[&str] = &["api", "app", "backend", "microservice", "service", "website", "site", "tool", "system", "pipeline", "web", "application", "software", "place", "way", "somewhere", "something"];
-        if self.tokens[at + 1..clause.end.min(at + 6)].iter().take_while(|token| token.lower != ",").any(|token| token.is(WHOLES) || token.lower.ends_with(".csv") || token.lower.ends_with(".json")) {
+        // "vinyl records: artist, title"
+        let named = self.is(at + 1, &[":", "(", ","])
+            && !["has", "have", "having", "with", "contains", "containing", "includes", "including"].contains(&verb.as_str());
+        if named {
+            return None;
+        }
+        const WHOLES: &[&str] = &[
+            "api",
+            "app",
+            "backend",
+            "microservice",
+            "service",
+            "website",
+            "site",
+            "tool",
+            "system",
+            "pipeline",
+            "web",
+            "application",
+            "software",
+            "place",
+            "way",
+            "somewhere",
+            "something",
+        ];
+        if self.tokens[at + 1..clause.end.min(at + 6)]
+            .iter()
+            .take_while(|token| token.lower != ",")
+            .any(|token| token.is(WHOLES) || token.lower.ends_with(".csv") || token.lower.ends_with(".json"))
+        {
             return None;
         }
         if list >= clause.end || (self.is(at + 1, MANY) && !self.is(at + 1, &["no"])) || self.is(at + 1, &["no"]) {
@@ -207,8 +306,11 @@ impl Finder<'_> {
         }
         let mut end = at;
         // "capacity, has projector" is not said of the capacity.
-        let parted = |end: usize| verb != "with" && self.is(end - 1, &[","]) && !self.is(end, &["which", "that", "who", "each", "all", "both", "every"]);
-        while end > clause.start && self.is(end - 1, ADVERBS) && !parted(end) && (verb != "with" || self.is(end - 1, &["each", "all", ","])) {
+        let parted = |end: usize| {
+            verb != "with" && self.is(end - 1, &[","]) && !self.is(end, &["which", "that", "who", "each", "all", "both", "every"])
+        };
+        while end > clause.start && self.is(end - 1, ADVERBS) && !parted(end) && (verb != "with" || self.is(end - 1, &["each", "all", ","]))
+        {
             end -= 1;
         }
         let referring = end..at;
@@ -219,22 +321,42 @@ impl Finder<'_> {
             // "bookings linking a parent and a sitter with a date"
             Some((from, _)) if verb == "with" && self.linking(from, clause.start).is_some() => self.linking(from, clause.start)?,
             // "ingredients of a recipe with a name"
-            Some((from, name)) if (verb == "with" && end < at) || (["with", "have"].contains(&verb.as_str()) && from > clause.start && self.is(from, &["a", "an"]) && self.is(from - 1, &["of"])) => self.without_about((from, name), clause.start),
+            Some((from, name))
+                if (verb == "with" && end < at)
+                    || (["with", "have"].contains(&verb.as_str())
+                        && from > clause.start
+                        && self.is(from, &["a", "an"])
+                        && self.is(from - 1, &["of"])) =>
+            {
+                self.without_about((from, name), clause.start)
+            }
             Some(found) => found,
             // "reservations are for a room and have a date"
             None if self.is(at - usize::from(at > 0), &["and"]) && verb.starts_with("ha") => {
-                const SAID: &[&str] = &["is", "are", "belong", "belongs", "connect", "connects", "link", "links", "must", "can", "take", "takes", "refer", "refers", "concern", "go", "goes"];
+                const SAID: &[&str] = &[
+                    "is", "are", "belong", "belongs", "connect", "connects", "link", "links", "must", "can", "take", "takes", "refer",
+                    "refers", "concern", "go", "goes",
+                ];
                 let verbs = (clause.start..at).rev().filter(|n| self.is(*n, SAID));
                 verbs.into_iter().find_map(|n| self.named_before(n, clause.start))?
             }
             // "A web app please, with a title"
-            None if verb == "with" && !open && (clause.start..at).rev().take(3).any(|n| self.is(n, WHOLES)) => {
+            None if verb == "with"
+                && !open
+                && (clause.start..at).rev().take(3).any(|n| self.is(n, WHOLES))
+                && self.begins_sure(list..clause.end) =>
+            {
                 // "Contacts API with a name"
                 let mut wholes = (clause.start..at).rev().filter(|n| self.is(*n, WHOLES));
                 wholes.find_map(|n| self.named_before(n, clause.start)).or(spoken_of.map(|name| (at, name.to_owned())))?
             }
             // "each record with a number"
-            None if at > clause.start + 1 && self.is(at - 1, &["record", "row", "entry", "line", "item"]) && self.is(at - 2, &["each", "every", "a", "one", "the"]) => (at - 2, spoken_of?.to_owned()),
+            None if at > clause.start + 1
+                && self.is(at - 1, &["record", "row", "entry", "line", "item"])
+                && self.is(at - 2, &["each", "every", "a", "one", "the"]) =>
+            {
+                (at - 2, spoken_of?.to_owned())
+            }
             // "requests per apartment, with a title"
             None if verb == "with" && (end < at || self.is(at - usize::from(at > 0), TIMES)) => {
                 let many = (clause.start..end).rev().take(6).filter(|n| words::is_many(&self.tokens[*n].lower));
@@ -244,15 +366,30 @@ impl Finder<'_> {
             None => {
                 let pronoun = self.is(at - usize::from(at > 0), PRONOUNS) || referring.clone().any(|n| self.is(n, PRONOUNS));
                 let from = referring.start;
-                (from, spoken_of.filter(|_| pronoun && at > 0 && verb != "with" || referring.clone().any(|n| self.is(n, &["each", "all"])))?.to_owned())
+                (
+                    from,
+                    spoken_of
+                        .filter(|_| pronoun && at > 0 && verb != "with" || referring.clone().any(|n| self.is(n, &["each", "all"])))?
+                        .to_owned(),
+                )
             }
         };
         let article = self.is(from, &["a", "an", "each", "every", "the", "one"]);
-        let last = from + usize::from(self.is(from, &["a", "an", "each", "every", "the", "one", "any", "all", "our", "my", "their", "its"])) + name.split(' ').count() - 1;
+        let last = from
+            + usize::from(self.is(from, &["a", "an", "each", "every", "the", "one", "any", "all", "our", "my", "their", "its"]))
+            + name.split(' ').count()
+            - 1;
         let many = self.tokens.get(last).is_some_and(|token| words::is_many(&token.lower));
         let begins = from == clause.start
             || !(self.tokens[from - 1].is_word() || self.tokens[from - 1].is_number())
-            || self.is(from - 1, &["and", "for", "of", "each", "every", "the", "where", "manage", "store", "track", "keep", "record", "register", "list", "our", "my", "their", "his", "her", "its", "new", "all", "these", "to", "plus", "in", "by", "also", "many", "several", "multiple"]);
+            || self.is(
+                from - 1,
+                &[
+                    "and", "for", "of", "each", "every", "the", "where", "manage", "store", "track", "keep", "record", "register", "list",
+                    "our", "my", "their", "his", "her", "its", "new", "all", "these", "to", "plus", "in", "by", "also", "many", "several",
+                    "multiple",
+                ],
+            );
         // "a room with a view" in a list of fields
         // "a vineyard with plots, which have a name"
         let first = items::parts(self.tokens, list..clause.end).into_iter().next();
@@ -264,19 +401,28 @@ impl Finder<'_> {
             return None;
         }
         // "books and authors with a name" does not say whose it is.
-        let both = verb == "with" && !open && from > clause.start + 1 && self.is(from - 1, &["and"]) && words::is_many(&self.tokens[from - 2].lower);
+        let both = verb == "with"
+            && !open
+            && from > clause.start + 1
+            && self.is(from - 1, &["and"])
+            && words::is_many(&self.tokens[from - 2].lower);
         if both {
             return None;
         }
         let linked = verb == "with" && said_with(self.tokens, clause.start..at);
-        let implied = from == at || self.is(from + name.split(' ').count(), WHOLES) || self.is(from + 1, &["record", "row", "entry", "line", "item"]);
+        let implied =
+            from == at || self.is(from + name.split(' ').count(), WHOLES) || self.is(from + 1, &["record", "row", "entry", "line", "item"]);
         // "and belongs to a client with a name"
         let belongs = article && (!open || from > clause.start && self.is(from - 1, &["to", "in", "by", "for", "at", "from", "on", "of"]));
         if linked || (!implied && verb == "with" && !(many && (begins || !open)) && !belongs) {
             return None;
         }
-        let sure = ["has", "have", "stores", "contains", "having", "consists", "holds", "records"].contains(&verb.as_str()) && self.lists_names(list..clause.end);
-        if is_in(NO_THINGS, &name) || ["app", "api"].iter().any(|whole| name.ends_with(whole)) || !(sure || self.are_fields(list..clause.end)) {
+        let sure = ["has", "have", "stores", "contains", "having", "consists", "holds", "records"].contains(&verb.as_str())
+            && self.lists_names(list..clause.end);
+        if is_in(NO_THINGS, &name)
+            || ["app", "api"].iter().any(|whole| name.ends_with(whole))
+            || !(sure || self.are_fields(list..clause.end))
+        {
             return None;
         }
         Some(Head { name, from, list: list..clause.end, bracketed: false })
@@ -294,14 +440,22 @@ impl Finder<'_> {
             return None;
         }
         let mut noted = false;
-        while list < clause.end && (is_in(NOTERS, &self.tokens[list].lower) || is_in(NOTING, &self.tokens[list].lower)) && !(noted && self.is(list, &["the"])) {
+        while list < clause.end
+            && (is_in(NOTERS, &self.tokens[list].lower) || is_in(NOTING, &self.tokens[list].lower))
+            && !(noted && self.is(list, &["the"]))
+        {
             noted |= is_in(NOTING, &self.tokens[list].lower);
             list += 1;
         }
         if self.is(list, &[":"]) {
             (noted, list) = (noted || !self.is(at + 1, &["a", "an", "one"]), list + 1);
         }
-        (noted && list < clause.end && self.are_fields(list..clause.end)).then_some(Head { name, from: at, list: list..clause.end, bracketed: false })
+        (noted && list < clause.end && self.are_fields(list..clause.end)).then_some(Head {
+            name,
+            from: at,
+            list: list..clause.end,
+            bracketed: false,
+        })
     }
 }
 

@@ -44,16 +44,104 @@ const NO_NAME: &str = "is are was were be been being has have had having do does
 /// "measured at", "quantity in stock", "price per night", "valid from".
 const WITHIN: &str = "of per in on at from to until by for due";
 const DETERMINERS: &[&str] = &[
-    "a", "an", "the", "its", "their", "his", "her", "our", "my", "your", "some", "also", "this", "that", "these", "those", "just", "only", "as", "well", "one", "then",
-    "any", "own", "following", "each", "respective", "basic", "simple", "corresponding", "additionally", "again", "finally", "even", "maybe", "of", "plus", "furthermore", "given", "certain",
+    "a",
+    "an",
+    "the",
+    "its",
+    "their",
+    "his",
+    "her",
+    "our",
+    "my",
+    "your",
+    "some",
+    "also",
+    "this",
+    "that",
+    "these",
+    "those",
+    "just",
+    "only",
+    "as",
+    "well",
+    "one",
+    "then",
+    "any",
+    "own",
+    "following",
+    "respective",
+    "basic",
+    "simple",
+    "corresponding",
+    "additionally",
+    "again",
+    "finally",
+    "even",
+    "maybe",
+    "of",
+    "plus",
+    "furthermore",
+    "given",
+    "certain",
 ];
 const SEPARATORS: &[&str] = &[",", ";", "and", "plus", "&", "+", "."];
 const ALTERNATIVES: &[&str] = &["/", "|", "or"];
 /// What leads to values: "a status which is either open or closed".
 const LEADS: &[&str] = &[
-    ",", "which", "that", "who", "it", "can", "may", "must", "should", "will", "only", "be", "is", "are", "of", "being", "as", "either", "one", "out", "from", "among", ":", "=", "-",
-    "–", "—", "values", "value", "possible", "options", "option", "choices", "choice", "like", "namely", "the", "following", "these", "always", "with", "a", "has", "have", "to",
-    "and", "in", "allowed", "called", "any", "just", "enum", "states", "kinds",
+    ",",
+    "which",
+    "that",
+    "who",
+    "it",
+    "can",
+    "may",
+    "must",
+    "should",
+    "will",
+    "only",
+    "be",
+    "is",
+    "are",
+    "of",
+    "being",
+    "as",
+    "either",
+    "one",
+    "out",
+    "from",
+    "among",
+    ":",
+    "=",
+    "-",
+    "–",
+    "—",
+    "values",
+    "value",
+    "possible",
+    "options",
+    "option",
+    "choices",
+    "choice",
+    "like",
+    "namely",
+    "the",
+    "following",
+    "these",
+    "always",
+    "with",
+    "a",
+    "has",
+    "have",
+    "to",
+    "and",
+    "in",
+    "allowed",
+    "called",
+    "any",
+    "just",
+    "enum",
+    "states",
+    "kinds",
 ];
 
 pub(super) fn is_in(list: &str, word: &str) -> bool {
@@ -80,10 +168,34 @@ pub(super) fn parts(tokens: &[Token], range: Range<usize>) -> Vec<Part> {
 /// "start and end date": the first has the other's last word.
 fn borrow(first: &mut Item, next: &Item) {
     const PAIRS: &[(&str, &str)] = &[
-        ("start", "end"), ("first", "last"), ("begin", "end"), ("beginning", "end"), ("opening", "closing"), ("min", "max"), ("minimum", "maximum"), ("home", "away"),
-        ("from", "to"), ("departure", "arrival"), ("pickup", "return"), ("pick-up", "return"), ("check-in", "check-out"), ("arrival", "departure"), ("entry", "exit"), ("given", "family"),
-        ("first", "second"), ("planned", "actual"), ("gross", "net"), ("net", "gross"), ("sender", "recipient"), ("purchase", "sale"), ("start", "finish"), ("lower", "upper"), ("open", "close"),
-        ("old", "new"), ("common", "scientific"), ("common", "latin"),
+        ("start", "end"),
+        ("first", "last"),
+        ("begin", "end"),
+        ("beginning", "end"),
+        ("opening", "closing"),
+        ("min", "max"),
+        ("minimum", "maximum"),
+        ("home", "away"),
+        ("from", "to"),
+        ("departure", "arrival"),
+        ("pickup", "return"),
+        ("pick-up", "return"),
+        ("check-in", "check-out"),
+        ("arrival", "departure"),
+        ("entry", "exit"),
+        ("given", "family"),
+        ("first", "second"),
+        ("planned", "actual"),
+        ("gross", "net"),
+        ("net", "gross"),
+        ("sender", "recipient"),
+        ("purchase", "sale"),
+        ("start", "finish"),
+        ("lower", "upper"),
+        ("open", "close"),
+        ("old", "new"),
+        ("common", "scientific"),
+        ("common", "latin"),
     ];
     let ([one], [other, rest @ ..]) = (first.words.as_slice(), next.words.as_slice()) else { return };
     if !rest.is_empty() && PAIRS.contains(&(one.as_str(), other.as_str())) {
@@ -212,7 +324,9 @@ impl Reader<'_> {
         }
         item.place = from..self.at;
         let name = item.words.iter().map(String::as_str).collect::<Vec<_>>();
-        if name.is_empty() || !(whether || is_name(&name)) {
+        // "is shown in one todo"
+        let said_of_other = name.first() == Some(&"is") && self.relates(self.at);
+        if said_of_other || name.is_empty() || !(whether || is_name(&name)) {
             let ends = self.ends(self.at);
             self.at = ends.max(from + 1);
             return Some(Part::Clause(from..self.at));
@@ -254,7 +368,21 @@ impl Reader<'_> {
                     self.at += 1;
                 }
                 "how" if more => {
-                    const NOUNS: &[(&str, &str)] = &[("hard", "difficulty"), ("difficult", "difficulty"), ("long", "duration"), ("big", "size"), ("large", "size"), ("old", "age"), ("heavy", "weight"), ("tall", "height"), ("high", "height"), ("far", "distance"), ("much", "amount"), ("urgent", "urgency"), ("often", "frequency")];
+                    const NOUNS: &[(&str, &str)] = &[
+                        ("hard", "difficulty"),
+                        ("difficult", "difficulty"),
+                        ("long", "duration"),
+                        ("big", "size"),
+                        ("large", "size"),
+                        ("old", "age"),
+                        ("heavy", "weight"),
+                        ("tall", "height"),
+                        ("high", "height"),
+                        ("far", "distance"),
+                        ("much", "amount"),
+                        ("urgent", "urgency"),
+                        ("often", "frequency"),
+                    ];
                     let Some((_, noun)) = NOUNS.iter().find(|(how, _)| self.is(self.at + 1, &[*how])) else { break };
                     item.words.push((*noun).to_owned());
                     self.at += 1 + usize::from(self.is(self.at + 2, &["it", "they"])) * 2;
@@ -264,8 +392,13 @@ impl Reader<'_> {
                 // "when it occurred"
                 "when" if self.is(self.at + 1, &["it", "they", "he", "she", "this"]) => {
                     let ends = self.ends(self.at);
-                    let said = self.tokens[self.at + 2..ends].iter().take_while(|token| token.closes.is_none() && qualifier(std::slice::from_ref(token)).is_none());
-                    let words: Vec<String> = said.filter(|token| !token.is(&["is", "was", "were", "has", "been", "are", "be", "to", "must", "will", "gets", "got"])).map(|token| token.lower.clone()).collect();
+                    let said = self.tokens[self.at + 2..ends]
+                        .iter()
+                        .take_while(|token| token.closes.is_none() && qualifier(std::slice::from_ref(token)).is_none());
+                    let words: Vec<String> = said
+                        .filter(|token| !token.is(&["is", "was", "were", "has", "been", "are", "be", "to", "must", "will", "gets", "got"]))
+                        .map(|token| token.lower.clone())
+                        .collect();
                     let length = self.tokens[self.at + 2..ends].iter().take_while(|token| token.closes.is_none()).count();
                     if let [done] = words.as_slice() {
                         item.words = vec![done.clone(), "at".to_owned()];
@@ -308,12 +441,40 @@ impl Reader<'_> {
         let from = self.at;
         self.at += 1;
         let ends = self.ends(self.at);
-        let verb = |token: &Token| token.is(&["is", "are", "was", "were", "has", "have", "had", "can", "should", "needs", "need", "must", "may", "be", "been", "already", "still", "currently", "to", "a", "an", "being", "gets", "got"]);
+        let verb = |token: &Token| {
+            token.is(&[
+                "is",
+                "are",
+                "was",
+                "were",
+                "has",
+                "have",
+                "had",
+                "can",
+                "should",
+                "needs",
+                "need",
+                "must",
+                "may",
+                "be",
+                "been",
+                "already",
+                "still",
+                "currently",
+                "to",
+                "a",
+                "an",
+                "being",
+                "gets",
+                "got",
+            ])
+        };
         let at = (self.at..ends.min(self.at + 4)).find(|at| verb(&self.tokens[*at]));
         let pronoun = ["it", "they", "he", "she", "i", "we", "the", "a", "an", "this", "that", "there", "one", "or"];
         let whose = self.tokens[self.at..at.unwrap_or(self.at)].iter().filter(|token| !token.is(&pronoun) && token.is_word());
         item.words.extend(whose.map(|token| token.lower.clone()));
-        self.at = at.unwrap_or_else(|| if self.is(self.at, &["it", "they", "he", "she", "i", "we", "or", "the"]) { self.at + 1 } else { self.at });
+        self.at = at
+            .unwrap_or_else(|| if self.is(self.at, &["it", "they", "he", "she", "i", "we", "or", "the"]) { self.at + 1 } else { self.at });
         while self.token(self.at).is_some_and(verb) {
             self.at += 1;
         }
@@ -341,17 +502,26 @@ impl Reader<'_> {
         let alone = self.token(to).is_none_or(|next| next.is(&[",", ";", ".", ")", "and", "(", "but"]));
         let bounds = matches!(said, Said::Bounds(_)) && !item.bounds.is_empty();
         // ", number", ", link" and ", date" are fields of their own.
-        let told = ["integer", "int", "boolean", "bool", "decimal", "float", "string", "whole", "as", "which", "yes", "true", "y", "varchar"];
+        let told =
+            ["integer", "int", "boolean", "bool", "decimal", "float", "string", "whole", "as", "which", "yes", "true", "y", "varchar"];
         let field = matches!(said, Said::Typed(_)) && behind > 0 && !self.is(from, &told);
         // ", flag off by default" is one more field.
         let other = match said {
-            Said::Default(first, last) => behind > 0 && last - first > 1 && !item.choices.contains(&crate::understand::grammar::tokens::said(&self.tokens[from + first..from + last])),
+            Said::Default(first, last) => {
+                behind > 0
+                    && last - first > 1
+                    && !item.choices.contains(&crate::understand::grammar::tokens::said(&self.tokens[from + first..from + last]))
+            }
             _ => false,
         };
         if other || (behind > 0 && !alone) || (bounds && behind > 0 && item.bounds.len() > 1) || field {
             return false;
         }
-        if matches!(said, Said::Typed(_)) && length == 1 && behind == 0 && !self.is(from, &["integer", "int", "boolean", "bool", "decimal", "float", "string", "str", "numeric"]) {
+        if matches!(said, Said::Typed(_))
+            && length == 1
+            && behind == 0
+            && !self.is(from, &["integer", "int", "boolean", "bool", "decimal", "float", "string", "str", "numeric"])
+        {
             // "birth date": the word is the name's last.
             return false;
         }
@@ -388,7 +558,9 @@ impl Reader<'_> {
         }
         // ", a size" is one more field, unless it is said which are its values.
         let only = |any: &[&str]| (self.at..at).all(|n| self.is(n, any));
-        if only(&[",", "and", "the", "a", "with", "has", "have"]) || (only(&["in", "a", "the", "of", "to", "from"]) && !self.is(self.at, &["of", "from"])) {
+        if only(&[",", "and", "the", "a", "with", "has", "have"])
+            || (only(&["in", "a", "the", "of", "to", "from"]) && !self.is(self.at, &["of", "from"]))
+        {
             return false;
         }
         let Some((values, to)) = self.values(at) else { return false };
@@ -436,7 +608,10 @@ impl Reader<'_> {
         }
         let first = at;
         while at < first + 3
-            && self.token(at).is_some_and(|token| (token.is_word() || token.is_number() || (token.lower == "+" && !token.apart)) && !token.is(&["or", "and", "with", "by", "as", "which", "that", "default", "unless", "where", "is", "are"]))
+            && self.token(at).is_some_and(|token| {
+                (token.is_word() || token.is_number() || (token.lower == "+" && !token.apart))
+                    && !token.is(&["or", "and", "with", "by", "as", "which", "that", "default", "unless", "where", "is", "are"])
+            })
             && (at == first || qualifier(self.rest(at)).is_none() || self.is(at, &["not", "in", "long", "text", "number"]))
         {
             at += 1;
@@ -451,7 +626,13 @@ impl Reader<'_> {
         if item.words.len() > 1 && item.words.last().is_some_and(|last| ["on", "at", "from", "by", "in"].contains(&last.as_str())) {
             item.words.pop();
         }
-        let done = self.tokens[self.at..ends].iter().find(|token| token.lower.ends_with("ed") || token.is(&["found", "built", "bought", "sold", "taken", "made", "given", "sent", "seen", "held", "begun", "paid", "written", "caught", "drunk", "drank"]));
+        let done = self.tokens[self.at..ends].iter().find(|token| {
+            token.lower.ends_with("ed")
+                || token.is(&[
+                    "found", "built", "bought", "sold", "taken", "made", "given", "sent", "seen", "held", "begun", "paid", "written",
+                    "caught", "drunk", "drank",
+                ])
+        });
         let of_time = item.words.last().is_some_and(|last| ["date", "time", "year", "place", "day", "amount"].contains(&last.as_str()));
         match done.filter(|_| of_time && item.words.len() == 1) {
             Some(done) => item.words.push(done.lower.clone()),
@@ -464,15 +645,26 @@ impl Reader<'_> {
 /// Whether such words name a field.
 fn is_name(words: &[&str]) -> bool {
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
-    let within = |at: usize, word: &str| at > 0 && ((is_in(WITHIN, word) && (!["by", "to"].contains(&word) || at + 1 == words.len())) || (word == "and" && words[at - 1] == "date"));
+    let within = |at: usize, word: &str| {
+        at > 0
+            && ((is_in(WITHIN, word) && (!["by", "to"].contains(&word) || at + 1 == words.len()))
+                || (word == "and" && words[at - 1] == "date"))
+    };
     // "how many boxes"
     let words = if *first == "many" { &words[1..] } else { words };
     if words == ["make"] {
         return true;
     }
-    let odd = words.iter().enumerate().any(|(at, word)| is_in(NO_NAME, word) && !within(at, word) && !(at == 0 && words.len() > 1 && ["has", "from", "to", "on", "in", "own", "other"].contains(word)) && !(at == 0 && *word == "is" && (2..4).contains(&words.len()) && !words[1..].iter().any(|word| is_in(WITHIN, word))));
+    let odd = words.iter().enumerate().any(|(at, word)| {
+        is_in(NO_NAME, word)
+            && !within(at, word)
+            && !(at == 0 && words.len() > 1 && ["has", "from", "to", "on", "in", "own", "other"].contains(word))
+            && !(at == 0 && *word == "is" && (2..4).contains(&words.len()) && !words[1..].iter().any(|word| is_in(WITHIN, word)))
+    });
     let ends = is_in("of per for by in to", last) || (["in", "to", "for", "by"].contains(first) && words.len() > 2);
-    !odd && !ends && words.len() <= if words.contains(&"of") { 5 } else { 4 } && !words.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit()) || word.contains('.'))
+    !odd && !ends
+        && words.len() <= if words.contains(&"of") { 5 } else { 4 }
+        && !words.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit()) || word.contains('.'))
 }
 
 /// What stands in brackets behind a name: what is said of it, its values, or what it is measured in.
@@ -480,12 +672,15 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
     let mut values: Vec<String> = Vec::new();
     let alternatives = inside.iter().any(|token| token.is(&["or", "/", "|"]));
     // "(email, sms or push)" are values, whatever they are called.
-    let qualifier = |tokens: &[Token]| {
-        qualifier(tokens).filter(|(said, length)| !(alternatives && *length == 1 && matches!(said, Said::Typed(_))))
-    };
+    let qualifier =
+        |tokens: &[Token]| qualifier(tokens).filter(|(said, length)| !(alternatives && *length == 1 && matches!(said, Said::Typed(_))));
     let mut at = 0;
     while at < inside.len() {
-        if inside[at].is(&[",", ";", "and", "or", "/", "|", ":", "either", "-", "–", "."]) || (at == 0 && inside[at].is(&["a", "an", "one", "of", "the", "e.g", "either", "only", "must", "be", "values", "options", "i.e", "like", "is"])) {
+        if inside[at].is(&[",", ";", "and", "or", "/", "|", ":", "either", "-", "–", "."])
+            || (at == 0
+                && inside[at]
+                    .is(&["a", "an", "one", "of", "the", "e.g", "either", "only", "must", "be", "values", "options", "i.e", "like", "is"]))
+        {
             // "(of at most 5)" is said of it as a whole.
             let whole = qualifier(&inside[at..]).filter(|(_, length)| *length > 1);
             let Some((said, length)) = whole.filter(|_| at == 0) else {
@@ -515,7 +710,10 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
         }
     }
     values.retain(|value| !value.is_empty());
-    let unit = |value: &String| field_type::UNITS.contains(&value.to_lowercase().as_str()) || ["€", "$", "%", "eur", "°c", "celsius"].contains(&value.to_lowercase().as_str());
+    let unit = |value: &String| {
+        field_type::UNITS.contains(&value.to_lowercase().as_str())
+            || ["€", "$", "%", "eur", "°c", "celsius"].contains(&value.to_lowercase().as_str())
+    };
     match values.as_slice() {
         [] => {}
         [one] if unit(one) => item.measured = true,
@@ -540,7 +738,10 @@ impl Item {
             }
             Said::Unit => {
                 let unit = words.last().map(|word| word.lower.clone()).unwrap_or_default();
-                const COUNTED: &[&str] = &["minutes", "hours", "seconds", "days", "weeks", "months", "years", "points", "pieces", "persons", "people", "minute", "hour", "bpm"];
+                const COUNTED: &[&str] = &[
+                    "minutes", "hours", "seconds", "days", "weeks", "months", "years", "points", "pieces", "persons", "people", "minute",
+                    "hour", "bpm",
+                ];
                 if COUNTED.contains(&unit.as_str()) {
                     self.counted = true;
                 } else {
@@ -572,7 +773,13 @@ impl Item {
 
     /// Whether nothing is said of it but its name.
     pub(super) fn plain(&self) -> bool {
-        self.typed.is_none() && !self.unique && self.bounds.is_empty() && self.choices.is_empty() && self.default.is_none() && !self.measured && !self.counted
+        self.typed.is_none()
+            && !self.unique
+            && self.bounds.is_empty()
+            && self.choices.is_empty()
+            && self.default.is_none()
+            && !self.measured
+            && !self.counted
     }
 
     /// Whether its words say what it is, or something is said of it.
@@ -584,12 +791,20 @@ impl Item {
     /// The field; None where it is none. `of`: the thing that has it.
     pub(super) fn field(&self, of: &str, assumed: &mut Vec<String>) -> Option<Field> {
         let mut named = without_whose(&self.words, of);
-        let counted = self.counted || named.iter().any(|word| word == "number") && named.get(1).is_some_and(|word| word == "of") || named.first().is_some_and(|word| word == "many");
+        let counted = self.counted
+            || named.iter().any(|word| word == "number") && named.get(1).is_some_and(|word| word == "of")
+            || named.first().is_some_and(|word| word == "many");
         if named.len() > 1 && named[0] == "number" || named.first().is_some_and(|word| word == "many") {
             named.retain(|word| !["of", "many"].contains(&word.as_str()));
         }
         let mut words: Vec<&str> = named.iter().map(String::as_str).collect();
-        let given = self.typed.or(if counted { Some(FieldType::Integer) } else if self.measured { Some(FieldType::Number) } else { None });
+        let given = self.typed.or(if counted {
+            Some(FieldType::Integer)
+        } else if self.measured {
+            Some(FieldType::Number)
+        } else {
+            None
+        });
         let given = if given == Some(FieldType::Number) && self.counted { Some(FieldType::Integer) } else { given };
         let (field_type, sure) = type_of(&mut words, given)?;
         if words.is_empty() || words.len() > 5 {
@@ -628,13 +843,15 @@ impl Item {
 fn without_whose(words: &[String], of: &str) -> Vec<String> {
     let last = of.rsplit(' ').next().unwrap_or(of);
     let same = |word: &String| words::singular(word) == last;
-    let named: Vec<String> = words.iter().filter(|word| !["the", "a", "an", "its", "their", "each", "every"].contains(&word.as_str())).cloned().collect();
+    let named: Vec<String> =
+        words.iter().filter(|word| !["the", "a", "an", "its", "their", "each", "every"].contains(&word.as_str())).cloned().collect();
     if let Some(at) = named.iter().position(|word| word == "of").filter(|at| *at > 0 && *at + 1 < named.len()) {
         let (what, whose) = (named[..at].to_vec(), named[at + 1..].to_vec());
         if whose.len() == 1 && same(&whose[0]) {
             return what;
         }
-        const FLIPPED: &[&str] = &["name", "title", "phone", "email", "address", "code", "id", "colour", "color", "e-mail", "weight", "size", "price"];
+        const FLIPPED: &[&str] =
+            &["name", "title", "phone", "email", "address", "code", "id", "colour", "color", "e-mail", "weight", "size", "price"];
         if what.len() == 1 && ["description", "note", "notes", "comment", "comments", "summary"].contains(&what[0].as_str()) {
             return what;
         }

@@ -3,7 +3,9 @@
 
 mod heads;
 mod items;
+mod names;
 mod qualifiers;
+mod rejections;
 mod relations;
 mod tokens;
 
@@ -14,9 +16,10 @@ use regex::Regex;
 
 use self::heads::{Finder, Head};
 use self::items::{Item, Part};
+use self::names::{many, name_before, one};
 use self::relations::{Relations, Things};
 use self::tokens::{Token, clauses, outside, said, tokens};
-use super::statements::names::{many, name_before, one};
+
 use super::{account, asides, describe, field_type, fields, resources, words};
 use crate::{Block, Field, FieldType, Resource};
 
@@ -24,19 +27,23 @@ static BELONGS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^(?:and |also |, )*(?:an? |each |every |one )?(?P<of>[a-z-]+) (?P<verb>belongs? to|(?:is|are) (?:part of|for|in|of)|refers? to) (?:an? |one |exactly one |the |each )?(?P<to>[a-z-]+) (?:and [a-z ]*)?$").ok()
 });
 
-static SHARED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\b(?:everyone|everybody|anyone|anybody) (?:can|may|should|shall)? ?sees? (?:all|items|everything|each|the)\b").ok());
+static HAS_MANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(?:and |also |, )*(?:an? |each |every |one )(?P<of>[a-z-]+) (?:has|can have|contains|consists of) (?:many|several|multiple|any number of) (?P<to>[a-z-]+) $").ok()
+});
+static SHARED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:everyone|everybody|anyone|anybody) (?:can|may|should|shall)? ?sees? (?:all|items|everything|each|the)\b").ok()
+});
 
 /// What a goal says of things.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
-    pub(super) resources: Vec<Resource>,
-    pub(super) blocks: Vec<Block>,
-    pub(super) assumed: Vec<String>,
+pub(crate) struct Reading {
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) assumed: Vec<String>,
     /// As it was said.
-    pub(super) left: Vec<String>,
+    pub(crate) left: Vec<String>,
     /// What relates things, as it was said.
-    pub(super) related: String,
+    pub(crate) related: String,
 }
 
 struct Thing {
@@ -55,7 +62,7 @@ struct Reader {
 }
 
 /// None where nothing is said to have anything.
-pub(super) fn read(sentence: &str) -> Option<Reading> {
+pub(crate) fn read(sentence: &str) -> Option<Reading> {
     let tokens = tokens(sentence);
     let words = tokens.iter().map(|token| token.lower.clone()).collect();
     let mut reader = Reader { tokens, words, ..Reader::default() };
@@ -73,6 +80,10 @@ pub(super) fn read(sentence: &str) -> Option<Reading> {
 
 impl Reader {
     fn thing(&mut self, name: &str) -> usize {
+        // A feedback collector keeps feedback.
+        const KEEPERS: &[&str] =
+            &["collector", "tracker", "manager", "management", "organizer", "organiser", "system", "registry", "catalogue", "catalog"];
+        let name = name.rsplit_once(' ').filter(|(_, last)| KEEPERS.contains(last)).map_or(name, |(kept, _)| kept);
         match self.things.iter().position(|thing| thing.name == name) {
             Some(at) => at,
             None => {
@@ -87,7 +98,9 @@ impl Reader {
         let heads = Finder { tokens: &self.tokens, words: &self.words }.heads(clause.clone(), last.as_deref());
         let Some(first) = heads.first() else {
             let referring = self.tokens[clause.clone()].iter().find(|token| !token.is(&["and", "where", "also", ","]));
-            let referring = referring.is_some_and(|token| token.is(&["it", "they", "each", "every", "both", "these", "this", "belongs", "belong", "all", "which", "is", "are"]));
+            let referring = referring.is_some_and(|token| {
+                token.is(&["it", "they", "each", "every", "both", "these", "this", "belongs", "belong", "all", "which", "is", "are"])
+            });
             let of = self.things.len().checked_sub(1).filter(|_| referring);
             if !self.fields_alone(clause.clone(), last) {
                 self.clauses.push((clause, of, false));
@@ -100,7 +113,10 @@ impl Reader {
         for (n, head) in heads.iter().enumerate() {
             let thing = self.thing(&head.name);
             // "inspections of each tree, with a date"
-            if self.tokens[head.from..head.list.start].iter().any(|token| token.is(&["of", "for", "in", "about", "with", "to", "is", "are", "by"])) {
+            if self.tokens[head.from..head.list.start]
+                .iter()
+                .any(|token| token.is(&["of", "for", "in", "about", "with", "to", "is", "are", "by"]))
+            {
                 self.clauses.push((head.from..head.list.start, None, false));
             }
             let next = heads.get(n + 1);
@@ -116,10 +132,17 @@ impl Reader {
 
     /// The end of a clause whose object is the name of the next head.
     fn object(&self, ends: usize, next: Option<&Head>) -> usize {
-        let article = |at: usize| self.tokens[at].is(&["a", "an", "one", "the", "in", "to", "by", "for", "of", "with", "on", "into", "under", "exactly", "many", "several", "multiple"]);
+        let article = |at: usize| {
+            self.tokens[at].is(&[
+                "a", "an", "one", "the", "in", "to", "by", "for", "of", "with", "on", "into", "under", "exactly", "many", "several",
+                "multiple",
+            ])
+        };
         match next {
             Some(next) if ends == next.from && (article(ends.saturating_sub(1)) || article(ends)) => {
-                ends + (ends..next.list.start).take_while(|at| self.tokens[*at].is_word() && *at < ends + 1 + next.name.split(' ').count()).count()
+                ends + (ends..next.list.start)
+                    .take_while(|at| self.tokens[*at].is_word() && *at < ends + 1 + next.name.split(' ').count())
+                    .count()
             }
             _ => ends,
         }
@@ -131,9 +154,10 @@ impl Reader {
         listed.or_else(|| {
             let places = outside(&self.tokens, 0..before);
             let counted = |at: &usize| {
-                field_type::UNITS.contains(&self.words[*at].as_str()) || ["files", "exports", "days", "rows"].contains(&self.words[*at].as_str())
+                field_type::UNITS.contains(&self.words[*at].as_str())
+                    || ["files", "exports", "days", "rows"].contains(&self.words[*at].as_str())
             };
-            let verb = |at: &usize| super::statements::names::is_verb(&self.words[*at]);
+            let verb = |at: &usize| names::is_verb(&self.words[*at]);
             let many = places.iter().filter(|at| words::is_many(&self.words[**at]) && !counted(at) && !verb(at));
             let named = many.into_iter().find_map(|at| Some(name_before(&self.words, at + 1)?.1));
             // "survey_responses.csv"
@@ -197,14 +221,24 @@ impl Reader {
 
     /// Whether something is said to have something.
     fn has_more(&self, place: &Range<usize>) -> bool {
-        let having = |at: usize| self.tokens[at].is(&["with", "has", "have", "having"]) && self.tokens[at + 1].is(&["a", "an", "the", "name", "title"]);
-        let part = |at: usize| self.tokens[at + 1..place.end].iter().take(3).any(|token| token.is(&["page", "login", "search", "website", "web", "rest", "api", "app", "backend", "password", "account", "form", "sign"]));
+        let having = |at: usize| {
+            self.tokens[at].is(&["with", "has", "have", "having"]) && self.tokens[at + 1].is(&["a", "an", "the", "name", "title"])
+        };
+        let part = |at: usize| {
+            self.tokens[at + 1..place.end].iter().take(3).any(|token| {
+                token.is(&[
+                    "page", "login", "search", "website", "web", "rest", "api", "app", "backend", "password", "account", "form", "sign",
+                ])
+            })
+        };
         (place.start + 1..place.end.saturating_sub(1)).any(|at| having(at) && !part(at))
     }
 
     /// "Just the amount in ml and the date": what was spoken of has it.
     fn fields_alone(&mut self, clause: Range<usize>, last: Option<String>) -> bool {
-        let Some(last) = last.filter(|last| !self.things.iter().any(|thing| thing.name == *last && !thing.items.is_empty())) else { return false };
+        let Some(last) = last.filter(|last| !self.things.iter().any(|thing| thing.name == *last && !thing.items.is_empty())) else {
+            return false;
+        };
         // "fields: …"
         let leads = ["fields", "columns", "field", "record", "row", "rows", "records", "attributes", "just", "with"];
         let mut from = clause.start + usize::from(self.tokens[clause.start].is(&leads));
@@ -240,7 +274,8 @@ impl Reader {
     fn only_related(&mut self) {
         for (place, _, _) in self.clauses.clone() {
             // "my properties and their tenants"
-            let their = (place.start..place.end.saturating_sub(2)).find(|at| self.tokens[*at].lower == "and" && self.tokens[*at + 1].lower == "their");
+            let their = (place.start..place.end.saturating_sub(2))
+                .find(|at| self.tokens[*at].lower == "and" && self.tokens[*at + 1].lower == "their");
             if let Some(at) = their.filter(|at| *at > place.start && words::is_many(&self.words[*at - 1])) {
                 let (of, to) = (one(&self.words[at + 2]), one(&self.words[at - 1]));
                 let known = |name: &str| self.things.iter().any(|thing| thing.name == name);
@@ -249,11 +284,18 @@ impl Reader {
                 }
             }
             let line = tokens::line(&self.tokens[place.clone()]);
+            if let Some(found) = HAS_MANY.as_ref().and_then(|many| many.captures(&line)) {
+                let (of, to) = (one(&found["of"]), one(&found["to"]));
+                let known = |name: &str| self.things.iter().any(|thing| thing.name == name);
+                if known(&to) && !known(&of) && !names::is_verb(&of) && resources::resource(&of).is_ok() {
+                    self.thing(&of);
+                }
+            }
             let Some(found) = BELONGS.as_ref().and_then(|belongs| belongs.captures(&line)) else { continue };
             let (of, to) = (one(&found["of"]), one(&found["to"]));
             let known = |name: &str| self.things.iter().any(|thing| thing.name == name || thing.name.ends_with(&format!(" {name}")));
             let belongs = found["verb"].starts_with("belong");
-            if known(&to) && !known(&of) && resources::resource(&of).is_ok() {
+            if known(&to) && !known(&of) && !names::is_verb(&of) && resources::resource(&of).is_ok() {
                 self.thing(&of);
             } else if known(&of) && !known(&to) && belongs && resources::resource(&to).is_ok() {
                 self.thing(&to);
@@ -264,24 +306,36 @@ impl Reader {
     /// "walkers, dogs and bookings, where every booking has a date": all of these are kept.
     fn bare_things(&mut self) {
         for (place, _, listed) in self.clauses.clone() {
-            let parts: Vec<&[Token]> = self.tokens[place.clone()].split(|token| token.is(&[",", "and", ":", "plus"])).filter(|part| !part.is_empty()).collect();
+            let parts: Vec<&[Token]> =
+                self.tokens[place.clone()].split(|token| token.is(&[",", "and", ":", "plus"])).filter(|part| !part.is_empty()).collect();
             let named = |part: &[Token]| {
                 let (last, before) = part.split_last()?;
                 let words: Vec<String> = part.iter().map(|token| token.lower.clone()).collect();
                 let (_, name, _) = name_before(&words, words.len())?;
                 let bare = before.len() < 2 && before.iter().all(Token::is_word) && name.split(' ').count() == part.len();
                 let people = ["user", "staff", "people", "customer", "option", "admin"].contains(&name.as_str());
-                (words::is_many(&last.lower) && bare && !people && block(&said(part)).is_none() && !field_type::UNITS.contains(&last.lower.as_str())).then_some(name)
+                (words::is_many(&last.lower)
+                    && bare
+                    && !people
+                    && block(&said(part)).is_none()
+                    && !field_type::UNITS.contains(&last.lower.as_str()))
+                .then_some(name)
             };
             let names: Vec<Option<String>> = parts.iter().map(|part| named(part)).collect();
-            let ends = parts.first().and_then(|part| Some(name_before(&part.iter().map(|token| token.lower.clone()).collect::<Vec<_>>(), part.len())?.1));
+            let ends = parts
+                .first()
+                .and_then(|part| Some(name_before(&part.iter().map(|token| token.lower.clone()).collect::<Vec<_>>(), part.len())?.1));
             let known = |name: &String| self.things.iter().any(|thing| thing.name == *name);
             let goes_on = place.end > place.start && self.tokens[place.end - 1].is(&[",", "and"]) && place.end < self.tokens.len();
-            let beside = goes_on || names.iter().flatten().chain(&ends).any(known) || parts.iter().any(|part| block(&said(part)).is_some()) || (names.len() > 2 && names.iter().all(Option::is_some));
+            let beside = goes_on
+                || names.iter().flatten().chain(&ends).any(known)
+                || parts.iter().any(|part| block(&said(part)).is_some())
+                || (names.len() > 2 && names.iter().all(Option::is_some));
             if listed || !beside {
                 continue;
             }
-            let first = parts.first().filter(|part| parts.len() > 1 && part.last().is_some_and(|last| words::is_many(&last.lower))).and(ends);
+            let first =
+                parts.first().filter(|part| parts.len() > 1 && part.last().is_some_and(|last| words::is_many(&last.lower))).and(ends);
             for name in names.into_iter().flatten().chain(first) {
                 self.thing(&name);
             }
@@ -343,8 +397,13 @@ impl Reader {
         }
         let mut rest: Vec<(Range<usize>, bool)> = own;
         for (place, of, listed) in &self.clauses {
-            let signs_up = |block: &Block| *block == Block::Authentication && names.iter().any(|name| name.ends_with("sign-up") || name.ends_with("login"));
-            let mut asked: Vec<Block> = asides::asked(&said(&self.tokens[place.clone()])).chain(block(&said(&self.tokens[place.clone()]))).filter(|block| !signs_up(block)).collect();
+            let signs_up = |block: &Block| {
+                *block == Block::Authentication && names.iter().any(|name| name.ends_with("sign-up") || name.ends_with("login"))
+            };
+            let mut asked: Vec<Block> = asides::asked(&said(&self.tokens[place.clone()]))
+                .chain(block(&said(&self.tokens[place.clone()])))
+                .filter(|block| !signs_up(block))
+                .collect();
             asked.dedup();
             let named = things.named(place.clone());
             let several = named.len() + usize::from(of.is_some_and(|of| !named.contains(&of))) > 1;
@@ -356,13 +415,21 @@ impl Reader {
             } else {
                 // "documents with a title can be uploaded" says more than that.
                 let more = self.has_more(place);
-                rest.push((place.clone(), more || asked.is_empty() && ((several && !related) || *listed || bounds(&text))));
+                rest.push((place.clone(), more || asked.is_empty() && ((several && !related) || *listed || bounds(&text) > 0)));
             }
             let known = self.blocks.clone();
             self.blocks.extend(asked.into_iter().filter(|block| !known.contains(block)));
         }
         let links = relations.linked();
         self.resources(&mut reading)?;
+        for (place, forced) in &mut rest {
+            let said = rejections::apply(&tokens::line(&self.tokens[place.clone()]), &mut reading.resources);
+            let text = said_of(&self.tokens, place);
+            if said > 0 && said >= bounds(&text) {
+                *forced = false;
+                reading.related += &format!("{text} ");
+            }
+        }
         for own in relations.selves {
             let to = reading.resources[own].clone();
             let name = format!("parent_{}", to.identifier);
@@ -408,7 +475,9 @@ impl Reader {
                 let place = || said(&self.tokens[item.place.clone()]);
                 let files = |text: &str| asides::asked(text).any(|block| block == Block::FileUpload);
                 let named = item.words.join(" ");
-                if item.notes.iter().any(|note| files(&format!("{named} {note}"))) || (item.plain() && named.ends_with("upload") && files(&named)) {
+                if item.notes.iter().any(|note| files(&format!("{named} {note}")))
+                    || (item.plain() && named.ends_with("upload") && files(&named))
+                {
                     reading.blocks.push(Block::FileUpload);
                     assumed.push(format!("{} of {} is a file: it is uploaded to each of them", item.words.join("_"), resource.plural));
                     continue;
@@ -447,12 +516,15 @@ impl Reader {
     fn known(&self, reading: &Reading) -> String {
         let names = self.things.iter().map(|thing| format!("{} {}", thing.name, many(&thing.name))).collect::<Vec<_>>().join(" ");
         let fields = account::of_fields(reading.resources.iter().flat_map(|one| &one.fields));
-        format!("{names} {fields} {} rest api fastapi web app website site page mobile backend microservice data pipeline", account::of_blocks(&self.blocks))
+        format!(
+            "{names} {fields} {} rest api fastapi web app website site page mobile backend microservice data pipeline",
+            account::of_blocks(&self.blocks)
+        )
     }
 
     /// What says something that is nowhere.
     fn list_rest(&self, rest: &[(Range<usize>, bool)], reading: &mut Reading) {
-        let known = self.known(reading);
+        let known = format!("{} {}", self.known(reading), reading.related);
         for (place, unrelated) in rest {
             let text = said(&self.tokens[place.clone()]);
             if !account::lost(&text, &known).is_empty() || *unrelated {
@@ -462,13 +534,40 @@ impl Reader {
     }
 }
 
-/// Whether it says what values there may be.
-fn bounds(text: &str) -> bool {
+fn said_of(tokens: &[Token], place: &Range<usize>) -> String {
+    said(&tokens[place.clone()])
+}
+
+/// How often it says what values there may be.
+fn bounds(text: &str) -> usize {
     const BOUNDS: &[&str] = &[
-        "negative", "positive", "unique", "optional", "required", "mandatory", "duplicate", "duplicates", "missing", "empty", "blank", "default", "maximum", "minimum", "least", "between", "zero", "invalid",
-        "twice", "exceed", "than", "below", "above",
+        "negative",
+        "positive",
+        "unique",
+        "optional",
+        "required",
+        "mandatory",
+        "duplicate",
+        "duplicates",
+        "missing",
+        "empty",
+        "blank",
+        "default",
+        "maximum",
+        "minimum",
+        "least",
+        "between",
+        "zero",
+        "invalid",
+        "twice",
+        "exceed",
+        "than",
+        "below",
+        "above",
+        "without",
+        "isn",
     ];
-    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| BOUNDS.contains(&word))
+    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| BOUNDS.contains(word)).count()
 }
 
 fn reference(to: &Resource, required: bool) -> Field {
@@ -479,7 +578,9 @@ fn reference(to: &Resource, required: bool) -> Field {
 fn block(text: &str) -> Option<Block> {
     Some(match text.to_lowercase().trim_start_matches("a ").trim_end_matches('s') {
         "search" | "searchable" | "full-text search" => Block::Search,
-        "login" | "log-in" | "authentication" | "auth" | "user account" | "sign-in" | "auth required" | "login required" => Block::Authentication,
+        "login" | "log-in" | "authentication" | "auth" | "user account" | "sign-in" | "auth required" | "login required" => {
+            Block::Authentication
+        }
         "pagination" | "paging" | "paginated" => Block::Pagination,
         "file upload" | "photo upload" | "image upload" | "picture upload" => Block::FileUpload,
         "live update" => Block::Websocket,

@@ -57,37 +57,113 @@ const PATTERNS: &[(&str, Meaning)] = &[
         r"<LEAD>(?:unique|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
         Meaning::Unique,
     ),
-    (r"<LEAD>(?:from|between|in the range(?: of| from)?|range|within) (?P<a><N>) (?:to|and|-|–|—|\.\.|\.\.\.|up to|through|until|till) (?P<b><N>)<TAIL>", Meaning::Range),
+    (
+        r"<LEAD>(?:from|between|in the range(?: of| from)?|range|within) (?P<a><N>) (?:to|and|-|–|—|\.\.|\.\.\.|up to|through|until|till) (?P<b><N>)<TAIL>",
+        Meaning::Range,
+    ),
     (r"<LEAD>(?:of )?(?P<a><N>) (?:to|-|–|—|\.\.|\.\.\.|through|up to) (?P<b><N>)<TAIL>", Meaning::Range),
     (r"<LEAD>(?:of )?(?:exactly|always) (?P<a><N>) <LENGTH>", Meaning::Exactly),
     (r"<LEAD>(?:of )?(?P<a><N>) <LENGTH>", Meaning::Exactly),
     (r"<LEAD>(?:of )?(?P<a><N>) (?:or|and) (?:more|higher|above|greater|over|up|older|larger)<TAIL>", Meaning::Least),
     (r"<LEAD>(?:of )?(?P<a><N>) (?:or|and) (?:less|fewer|lower|below|under|smaller|shorter)<TAIL>", Meaning::Most),
-    (r"<LEAD>(?:of )?(?:at least|min(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|minimal|>=|≥|(?:no|not|never) (?:be )?(?:less|fewer|lower|smaller|shorter) than|(?:not|never) (?:be |go |drop |fall )?(?:below|under)|starting (?:at|from)|from) (?P<a><N>)<TAIL>(?: up| upwards?| on)?", Meaning::Least),
-    (r"<LEAD>(?:of )?(?:at most|at the most|max(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|maximal|up to|<=|≤|(?:no|not|never) (?:be )?(?:more|greater|higher|larger|longer|bigger) than|(?:not|never) (?:be |go )?(?:above|over|exceed|exceeding)|limited to|capped at) (?P<b><N>)<TAIL>", Meaning::Most),
+    (
+        r"<LEAD>(?:of )?(?:at least|min(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|minimal|>=|≥|(?:no|not|never) (?:be )?(?:less|fewer|lower|smaller|shorter) than|(?:not|never) (?:be |go |drop |fall )?(?:below|under)|starting (?:at|from)|from) (?P<a><N>)<TAIL>(?: up| upwards?| on)?",
+        Meaning::Least,
+    ),
+    (
+        r"<LEAD>(?:of )?(?:at most|at the most|max(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|maximal|up to|<=|≤|(?:no|not|never) (?:be )?(?:more|greater|higher|larger|longer|bigger) than|(?:not|never) (?:be |go )?(?:above|over|exceed|exceeding)|limited to|capped at) (?P<b><N>)<TAIL>",
+        Meaning::Most,
+    ),
     (r"<LEAD>(?:of )?(?P<a><N>) (?:min|minimum|at least)<TAIL>", Meaning::Least),
     (r"<LEAD>(?:of )?(?P<b><N>) (?:max|maximum|at most|tops)<TAIL>", Meaning::Most),
-    (r"<LEAD>(?:of )?(?:more than|greater than|over|above|bigger than|higher than|larger than|longer than|>) (?P<a><N>)<TAIL>", Meaning::Over),
+    (
+        r"<LEAD>(?:of )?(?:more than|greater than|over|above|bigger than|higher than|larger than|longer than|>) (?P<a><N>)<TAIL>",
+        Meaning::Over,
+    ),
     (r"<LEAD>(?:of )?(?:less than|lower than|smaller than|under|below|fewer than|shorter than|<) (?P<b><N>)<TAIL>", Meaning::Under),
-    (r"<LEAD>(?:(?:not|never|no|cannot|can't|non|mustn't|isn't) (?:be |go |- )?(?:a )?negative|non-negative|nonnegative|(?:not|never|cannot|can't) (?:be )?below zero)(?: number| value)?", Meaning::NotNegative),
+    (
+        r"<LEAD>(?:(?:not|never|no|cannot|can't|non|mustn't|isn't) (?:be |go |- )?(?:a )?negative|non-negative|nonnegative|(?:not|never|cannot|can't) (?:be )?below zero)(?: number| value)?",
+        Meaning::NotNegative,
+    ),
     (r"<LEAD>positive(?: number| value| integer| whole number)?", Meaning::Positive),
     (r"<LEAD>default(?:s|ing|ed)?(?: value)?(?: is| to| of| =| :| being)?(?: to)? (?P<value><V>)", Meaning::Default),
     (r"<LEAD>(?P<value><V>) (?:by|as|is|being)(?: the| a)? default(?: value)?", Meaning::Default),
-    (r"<LEAD>(?:initially|at first|(?:which |that )?(?:starts?|starting|begins?|beginning) (?:out |off )?(?:as|at|with|on|from)?|normally|preset to|preselected(?: is| as)?|usually) (?P<value><V>)", Meaning::Default),
-    (r"<LEAD>(?P<value><V>) (?:at first|initially|in the beginning|at the (?:start|beginning)|to (?:start|begin) with|if (?:nothing|none|not) (?:else )?(?:is )?(?:said|given|set|specified|stated|entered|chosen)(?: otherwise)?|unless (?:it is )?(?:set|stated|said|specified|told|given|changed|marked)(?: otherwise)?|when (?:nothing|not) (?:is )?(?:given|said|set))", Meaning::Default),
-    (r"<AS>(?:yes or no|yes / no|yes - no|y / n|true or false|true / false|on / off|on or off|or not|boolean(?: flag)?|bool|checkbox|check box|tick box|flag|a yes)(?: value| question)?", Meaning::Typed(FieldType::Boolean)),
+    (
+        r"<LEAD>(?:initially|at first|(?:which |that )?(?:starts?|starting|begins?|beginning) (?:out |off )?(?:as|at|with|on|from)?|normally|preset to|preselected(?: is| as)?|usually) (?P<value><V>)",
+        Meaning::Default,
+    ),
+    (
+        r"<LEAD>(?P<value><V>) (?:at first|initially|in the beginning|at the (?:start|beginning)|to (?:start|begin) with|if (?:nothing|none|not) (?:else )?(?:is )?(?:said|given|set|specified|stated|entered|chosen)(?: otherwise)?|unless (?:it is )?(?:set|stated|said|specified|told|given|changed|marked)(?: otherwise)?|when (?:nothing|not) (?:is )?(?:given|said|set))",
+        Meaning::Default,
+    ),
+    (
+        r"<AS>(?:yes or no|yes / no|yes - no|y / n|true or false|true / false|on / off|on or off|or not|boolean(?: flag)?|bool|checkbox|check box|tick box|flag|a yes)(?: value| question)?",
+        Meaning::Typed(FieldType::Boolean),
+    ),
     (r"<AS>(?:whole numbers?|integers?(?: numbers?)?|int|full number)", Meaning::Typed(FieldType::Integer)),
-    (r"<AS>(?:decimals?(?: numbers?| values?)?|float(?:ing point)?(?: number)?|numbers? with decimals|real number|numbers?|numeric|money|(?:an )?amount of money|currency|monetary(?: value| amount)?|double)", Meaning::Typed(FieldType::Number)),
-    (r"<AS>(?:date (?:and|&|\+|with|plus) time|date / time|date - time|date-time|datetime|timestamp|time ?stamp|moment)", Meaning::Typed(FieldType::Datetime)),
+    (
+        r"<AS>(?:decimals?(?: numbers?| values?)?|float(?:ing point)?(?: number)?|numbers? with decimals|real number|numbers?|numeric|money|(?:an )?amount of money|currency|monetary(?: value| amount)?|double)",
+        Meaning::Typed(FieldType::Number),
+    ),
+    (
+        r"<AS>(?:date (?:and|&|\+|with|plus) time|date / time|date - time|date-time|datetime|timestamp|time ?stamp|moment)",
+        Meaning::Typed(FieldType::Datetime),
+    ),
     (r"<AS>(?:dates?|calendar date|day)", Meaning::Typed(FieldType::Date)),
-    (r"<AS>(?:(?:long|longer|free|short|plain|multi-?line|full|big|large|single-?line)(?: form)?(?: |-)?texts?|texts?|strings?|str|varchar|free-form(?: text)?|freetext|long|textarea)", Meaning::Typed(FieldType::Text)),
+    (
+        r"<AS>(?:(?:long|longer|free|short|plain|multi-?line|full|big|large|single-?line)(?: form)?(?: |-)?texts?|texts?|strings?|str|varchar|free-form(?: text)?|freetext|long|textarea)",
+        Meaning::Typed(FieldType::Text),
+    ),
     (r"<AS>(?:e-?mail(?: address)?)", Meaning::Typed(FieldType::Email)),
     (r"<AS>(?:urls?|link|web address|hyperlink)", Meaning::Typed(FieldType::Url)),
     (r"(?:, )?(?:(?:measured|given|counted|stated|expressed|always) )*(?:in|as) (?:full |whole |degrees? |° )?(?:<UNIT>)", Meaning::Unit),
 ];
 
 static QUALIFIERS: LazyLock<Vec<(Regex, Meaning)>> = LazyLock::new(|| {
-    let units = [UNITS, &["euro", "eur", "usd", "dollar", "fahrenheit", "c", "°c", "° c", "%", "per cent", "liter", "litre", "€", "$", "hour", "minute", "bpm", "watts", "watt", "volts", "lux", "hpa", "bar", "feet", "ft", "inches", "stone", "lbs", "gram", "metre", "meter", "ppm", "knots", "points", "pieces", "persons", "people", "characters"]].concat();
+    let units = [
+        UNITS,
+        &[
+            "euro",
+            "eur",
+            "usd",
+            "dollar",
+            "fahrenheit",
+            "c",
+            "°c",
+            "° c",
+            "%",
+            "per cent",
+            "liter",
+            "litre",
+            "€",
+            "$",
+            "hour",
+            "minute",
+            "bpm",
+            "watts",
+            "watt",
+            "volts",
+            "lux",
+            "hpa",
+            "bar",
+            "feet",
+            "ft",
+            "inches",
+            "stone",
+            "lbs",
+            "gram",
+            "metre",
+            "meter",
+            "ppm",
+            "knots",
+            "points",
+            "pieces",
+            "persons",
+            "people",
+            "characters",
+        ],
+    ]
+    .concat();
     let units = units.iter().map(|unit| regex::escape(unit)).collect::<Vec<_>>().join("|");
     let tail = format!("(?: (?:<LENGTH>|{units}))?").replace("<LENGTH>", LENGTH);
     let compiled = |(said, meaning): &(&str, Meaning)| {
@@ -107,13 +183,22 @@ static QUALIFIERS: LazyLock<Vec<(Regex, Meaning)>> = LazyLock::new(|| {
 /// What begins there, and how many words it takes.
 pub(super) fn qualifier(tokens: &[Token]) -> Option<(Said, usize)> {
     let line = line(&tokens[..tokens.len().min(24)]);
-    let ends = |length: usize| tokens.get(length).is_none_or(|next| !next.is_word() || next.is(&["and", "or", "but", "with", "which", "that", "default", "by", "as", "in", "optional", "unique", "required", "plus", "min", "max", "at", "from", "between"]));
+    let ends = |length: usize| {
+        tokens.get(length).is_none_or(|next| {
+            !next.is_word()
+                || next.is(&[
+                    "and", "or", "but", "with", "which", "that", "default", "by", "as", "in", "optional", "unique", "required", "plus",
+                    "min", "max", "at", "from", "between",
+                ])
+        })
+    };
     let mut best: Option<(Said, usize)> = None;
     for (pattern, meaning) in QUALIFIERS.iter() {
         let Some(found) = pattern.captures(&line) else { continue };
         let length = found[0].matches(' ').count();
         // "unique email", "optional note" are said of what comes.
-        let sure = ends(length) || matches!(meaning, Meaning::Range | Meaning::Least | Meaning::Most | Meaning::Over | Meaning::Under | Meaning::Unit);
+        let sure = ends(length)
+            || matches!(meaning, Meaning::Range | Meaning::Least | Meaning::Most | Meaning::Over | Meaning::Under | Meaning::Unit);
         if !sure || best.as_ref().is_some_and(|(_, longest)| *longest >= length) {
             continue;
         }

@@ -30,11 +30,82 @@ struct Mention {
 }
 
 const MANY: &[&str] = &["many", "several", "multiple", "more", "lots", "any", "various", "some", "different", "zero", "two"];
-const PREPOSITIONS: &[&str] = &["by", "to", "in", "at", "on", "for", "of", "with", "from", "into", "under", "about", "within", "inside", "per", "against", "between", "through", "via", "concerning"];
+const PREPOSITIONS: &[&str] = &[
+    "by",
+    "to",
+    "in",
+    "at",
+    "on",
+    "for",
+    "of",
+    "with",
+    "from",
+    "into",
+    "under",
+    "about",
+    "within",
+    "inside",
+    "per",
+    "against",
+    "between",
+    "through",
+    "via",
+    "concerning",
+];
 /// Verbs of what has or makes others.
 const OWNING: &[&str] = &[
-    "has", "have", "own", "owns", "contain", "contains", "make", "makes", "place", "places", "write", "writes", "post", "posts", "create", "creates", "submit", "submits", "publish", "publishes", "leave", "leaves", "receive", "receives",
-    "include", "includes", "hold", "holds", "get", "gets", "consists", "consist", "with", "offer", "offers", "run", "runs", "comprises", "can", "upload", "uploads", "add", "adds", "send", "sends", "file", "files", "report", "reports", "keeps", "record", "log",
+    "has",
+    "have",
+    "own",
+    "owns",
+    "contain",
+    "contains",
+    "make",
+    "makes",
+    "place",
+    "places",
+    "write",
+    "writes",
+    "post",
+    "posts",
+    "create",
+    "creates",
+    "submit",
+    "submits",
+    "publish",
+    "publishes",
+    "leave",
+    "leaves",
+    "receive",
+    "receives",
+    "include",
+    "includes",
+    "hold",
+    "holds",
+    "get",
+    "gets",
+    "consists",
+    "consist",
+    "with",
+    "offer",
+    "offers",
+    "run",
+    "runs",
+    "comprises",
+    "can",
+    "upload",
+    "uploads",
+    "add",
+    "adds",
+    "send",
+    "sends",
+    "file",
+    "files",
+    "report",
+    "reports",
+    "keeps",
+    "record",
+    "log",
 ];
 
 pub(super) struct Things<'a> {
@@ -100,14 +171,75 @@ impl Things<'_> {
         let mentions = self.mentions(range.clone());
         let [one] = mentions.as_slice() else { return None };
         let rest = (range.start..one.from).chain(one.to..range.end);
-        let bare = rest.into_iter().all(|n| self.tokens[n].is(&["a", "an", "the", "its", "their", "one", "which", "each", "exactly", "of", "reference", "to", "id", "link", "list", "many", "several", "optional", "optionally", "single", "assigned", "any", "number", "and", "or", "more", ",", "some", "related", "corresponding", "it", "belongs", "is", "for"]));
-        let many = one.plural && (range.start..one.from).any(|n| self.tokens[n].is(&["many", "several", "list", "multiple", "any", "more", "their", "its", "some"]));
+        let bare = rest.into_iter().all(|n| {
+            self.tokens[n].is(&[
+                "a",
+                "an",
+                "the",
+                "its",
+                "their",
+                "one",
+                "which",
+                "each",
+                "exactly",
+                "of",
+                "reference",
+                "to",
+                "id",
+                "link",
+                "list",
+                "many",
+                "several",
+                "optional",
+                "optionally",
+                "single",
+                "assigned",
+                "any",
+                "number",
+                "and",
+                "or",
+                "more",
+                ",",
+                "some",
+                "related",
+                "corresponding",
+                "it",
+                "belongs",
+                "is",
+                "for",
+            ])
+        });
+        let many = one.plural
+            && (range.start..one.from)
+                .any(|n| self.tokens[n].is(&["many", "several", "list", "multiple", "any", "more", "their", "its", "some"]));
         (bare && (many || !one.plural)).then_some((one.thing, many))
     }
 
     /// "home team", "away team", where teams are kept.
     pub(super) fn role(&self, words: &[String]) -> Option<usize> {
-        const ROLES: &[&str] = &["home", "away", "first", "second", "winning", "losing", "source", "target", "origin", "destination", "sending", "receiving", "previous", "next", "old", "new", "main", "assigned", "responsible", "departure", "arrival"];
+        const ROLES: &[&str] = &[
+            "home",
+            "away",
+            "first",
+            "second",
+            "winning",
+            "losing",
+            "source",
+            "target",
+            "origin",
+            "destination",
+            "sending",
+            "receiving",
+            "previous",
+            "next",
+            "old",
+            "new",
+            "main",
+            "assigned",
+            "responsible",
+            "departure",
+            "arrival",
+        ];
         let [role, name] = words else { return None };
         self.names.iter().position(|known| known == name).filter(|_| ROLES.contains(&role.as_str()))
     }
@@ -116,7 +248,14 @@ impl Things<'_> {
     pub(super) fn read(&self, range: Range<usize>, subject: Option<usize>, found: &mut Relations) -> bool {
         let mentions = self.mentions(range.clone());
         let said = line(&self.tokens[range.clone()]);
-        let lead = self.tokens[range.clone()].iter().take_while(|token| token.is(&["and", "where", "each", "every", "a", "an", "the", "one", ",", "that", "any", "all", "but", "while", "also", "plus"])).count();
+        let lead = self.tokens[range.clone()]
+            .iter()
+            .take_while(|token| {
+                token.is(&[
+                    "and", "where", "each", "every", "a", "an", "the", "one", ",", "that", "any", "all", "but", "while", "also", "plus",
+                ])
+            })
+            .count();
         let begins = mentions.first().is_some_and(|first| first.from <= range.start + lead);
         let (mut current, rest) = match mentions.split_first() {
             // "for each bike the repairs"
@@ -125,7 +264,9 @@ impl Things<'_> {
         };
         let mut from = if begins { mentions.first().map_or(range.start, |first| first.to) } else { range.start };
         let mut read = !rest.is_empty();
-        let both = ["vice versa", "other way round", "other way around", "many-to-many", "many to many", "and back"].iter().any(|said_so| said.contains(said_so));
+        let both = ["vice versa", "other way round", "other way around", "many-to-many", "many to many", "and back"]
+            .iter()
+            .any(|said_so| said.contains(said_so));
         for (n, mention) in rest.iter().enumerate() {
             let between = &self.tokens[from..mention.from];
             from = mention.to;
@@ -133,7 +274,10 @@ impl Things<'_> {
             let behind = &self.tokens[mention.to..next];
             let is = |tokens: &[Token], any: &[&str]| tokens.iter().any(|token| token.is(any));
             let new_clause = between.iter().rev().take(3).any(|token| token.is(&["and", ",", "while", "whereas", "but"]))
-                && is(behind, &["has", "have", "can", "may", "belongs", "belong", "is", "are", "many", "several", "must", "multiple", "needs"])
+                && is(
+                    behind,
+                    &["has", "have", "can", "may", "belongs", "belong", "is", "are", "many", "several", "must", "multiple", "needs"],
+                )
                 && (behind.first().is_some_and(|token| !token.is(&["and", ","])))
                 && rest.get(n + 1).is_some();
             let Some(of) = current.filter(|of| !(new_clause && *of != mention.thing)) else {
@@ -152,8 +296,28 @@ impl Things<'_> {
             }
             let counted = between.iter().rev().take(4).any(|token| token.is(MANY));
             let own = between.last().is_some_and(|token| token.is(&["its", "their", "all"]));
-            let maybe = is(between, &["may", "optionally", "optional", "can", "could", "zero"]) || ["at most one", "although some", "though some", "but some", "some of them have no", "vacant", "if any", "not every"].iter().any(|maybe| said.contains(maybe));
-            let linking = between.iter().rev().find(|token| !token.is(&["a", "an", "the", "one", "each", "every", "its", "their", "exactly", "single", "our", "some", "different", "only"]));
+            let maybe = is(between, &["may", "optionally", "optional", "can", "could", "zero"])
+                || ["at most one", "although some", "though some", "but some", "some of them have no", "vacant", "if any", "not every"]
+                    .iter()
+                    .any(|maybe| said.contains(maybe));
+            let linking = between.iter().rev().find(|token| {
+                !token.is(&[
+                    "a",
+                    "an",
+                    "the",
+                    "one",
+                    "each",
+                    "every",
+                    "its",
+                    "their",
+                    "exactly",
+                    "single",
+                    "our",
+                    "some",
+                    "different",
+                    "only",
+                ])
+            });
             let prepositional = linking.is_some_and(|token| token.is(PREPOSITIONS));
             // "repairs of each bike", "a wing of the museum": the first belongs to the other.
             if counted || (mention.plural && own) {

@@ -45,7 +45,14 @@ static NUMBERED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|\s
 
 /// Bracketed ones know where they close; what never closes opens nothing.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
-    let text = text.replace(['“', '”', '"', '`', '*'], "").replace('’', "'").replace("s' ", "s ").replace(", of course,", ",").replace(" of course", "").replace(['[', '{'], "(").replace([']', '}'], ")");
+    let text = text
+        .replace(['“', '”', '"', '`', '*'], "")
+        .replace('’', "'")
+        .replace("s' ", "s ")
+        .replace(", of course,", ",")
+        .replace(" of course", "")
+        .replace(['[', '{'], "(")
+        .replace([']', '}'], ")");
     let text = NUMBERED.as_ref().map_or(text.clone(), |numbered| numbered.replace_all(&text, " ; ").into_owned());
     let Some(pattern) = TOKEN.as_ref() else { return Vec::new() };
     let mut all: Vec<Token> = Vec::new();
@@ -108,7 +115,8 @@ pub(super) fn outside(tokens: &[Token], range: Range<usize>) -> Vec<usize> {
     places
 }
 
-const ABBREVIATED: &[&str] = &["max", "min", "e.g", "i.e", "approx", "incl", "no", "nr", "mr", "mrs", "dr", "vs", "resp", "opt", "req", "etc"];
+const ABBREVIATED: &[&str] =
+    &["max", "min", "e.g", "i.e", "approx", "incl", "no", "nr", "mr", "mrs", "dr", "vs", "resp", "opt", "req", "etc"];
 
 /// Sentences and what is parted like them: by semicolons, dashes between blanks, numbers of a list.
 pub(super) fn clauses(tokens: &[Token]) -> Vec<Range<usize>> {

@@ -1,7 +1,8 @@
 //! Names of things in a sentence.
 
-use super::tokens::PARTS;
-use crate::understand::{field_type, words};
+use crate::understand::words;
+
+const PARTS: &[&str] = &[",", ";", ":", ".", "!", "?", "(", ")", "-", "–", "—", "=", "->", "/", "|"];
 
 /// Words that are part of no thing's name.
 pub(super) const NO_NAME: &str = "a an the each every all any one some our my their its his her your this that these those which who whom whose what i we you they he \
@@ -11,9 +12,9 @@ pub(super) const NO_NAME: &str = "a an the each every all any one some our my th
     keep keeping record recording register registering save saving log logging enter entering list listing hold holding handle handling serve serving collect \
     collecting read reading load loading ingest ingesting import importing maintain maintaining take takes use uses using contain contains containing include \
     includes including see show know note add help organise organize plan first second third finally not no new simple small little basic named called \
-    there here two three four along none otherwise whereas hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs count counts sum i.e e.g namely many several multiple etl consisting concerning regarding both either";
+    there here two three four along none otherwise whereas hourly daily nightly weekly monthly out up off throw drop remove reject skip ignore filter produce output outputs puts drops sends delivers count counts sum i.e e.g namely many several multiple etl consisting concerning regarding both either";
 /// Such as these are the whole, or stand for what has something.
-pub(in crate::understand) const NO_THINGS: &str = "api app application website site service microservice backend pipeline requirement user users people everybody everyone somebody someone staff \
+pub(super) const NO_THINGS: &str = "api app application website site service microservice backend pipeline requirement user users people everybody everyone somebody someone staff \
     stuff data database databases server inbox folder bucket information details field fields column columns attribute attributes property properties input resources entity entities model models rows lines extra extras \
     features store stores stack need kind kinds type types example lists html web mobile rest crud fastapi python csv json sqlite something anything nothing nutshell short \
     summary thing things two duplicate noun";
@@ -28,7 +29,7 @@ const LY: &str = "reply family supply assembly anomaly butterfly ally fly jelly 
 /// What may be done to things, and may be one: "companies post jobs", "posts".
 const DOING: &str = "post posts posted submit submits sell sells offer offers publish publishes share shares lend lends rent rents plan plans book books file files leave leaves write writes place places buy buys borrow borrows enter enters";
 /// "keeps" is no thing.
-pub(in crate::understand) fn is_verb(word: &str) -> bool {
+pub(super) fn is_verb(word: &str) -> bool {
     is_in(NO_NAME, &words::singular(word))
 }
 
@@ -37,7 +38,7 @@ pub(super) const LINKING: &str = "link links connect connects tie ties join join
 pub(super) const ARTICLES: &[&str] = &["a", "an", "the", "its", "their", "his", "her", "how", "which", "whether", "one", "this", "at"];
 
 /// The name that ends before `end`, in the singular, and where it begins with its article.
-pub(in crate::understand) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
+pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
     let mut from = end;
     while from > 0 && end - from < 3 {
         let word = said[from - 1].to_lowercase();
@@ -59,9 +60,10 @@ pub(in crate::understand) fn name_before(said: &[String], end: usize) -> Option<
     let name: Vec<String> = said[from..end].iter().map(|word| word.to_lowercase().replace('_', " ")).collect();
     // "order lines"
     let of_lines = |last: &str| name.len() > 1 && ["line", "record", "type", "item", "model"].contains(&words::singular(last).as_str());
-    let last = name
-        .last()
-        .filter(|last| of_lines(last) || (!is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && (!last.ends_with("ly") || is_in(LY, last))))?;
+    let last = name.last().filter(|last| {
+        of_lines(last)
+            || (!is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && (!last.ends_with("ly") || is_in(LY, last)))
+    })?;
     let many = words::is_many(last);
     let one = words::singular(last);
     let name = [&name[..name.len() - 1], &[one]].concat().join(" ");
@@ -75,20 +77,8 @@ pub(in crate::understand) fn name_before(said: &[String], end: usize) -> Option<
     (many || article || first).then_some((from - usize::from(article), name, many || article))
 }
 
-/// The name of what is named before a list in brackets or behind a colon: "the objects at the station" are objects.
-pub(super) fn listed_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
-    let (from, name, clear) = name_before(said, end)?;
-    let place = from > 1
-        && ["at", "in", "on", "for", "from"].contains(&said[from - 1].to_lowercase().as_str())
-        && !words::is_many(&said[end - 1].to_lowercase());
-    match name_before(said, from.saturating_sub(1)).filter(|_| place && words::is_many(&said[from - 2].to_lowercase())) {
-        Some((from, name, _)) => Some((from, name, true)),
-        None => Some((from, name, clear)),
-    }
-}
-
 /// The name that begins there, and where it ends.
-pub(in crate::understand) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usize, String)> {
+pub(super) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usize, String)> {
     let from = (from..to).find(|at| {
         !ARTICLES.contains(&said[*at].to_lowercase().as_str())
             && !["each", "every", "and", "where", "then"].contains(&said[*at].to_lowercase().as_str())
@@ -100,37 +90,16 @@ pub(in crate::understand) fn name_from(said: &[String], from: usize, to: usize) 
     name_before(said, end).map(|(_, name, _)| (end, name))
 }
 
-pub(in crate::understand) fn one(name: &str) -> String {
+pub(super) fn one(name: &str) -> String {
     match name.rsplit_once(' ') {
         Some((first, last)) => format!("{first} {}", words::singular(last)),
         None => words::singular(name),
     }
 }
 
-pub(in crate::understand) fn many(name: &str) -> String {
+pub(super) fn many(name: &str) -> String {
     match name.rsplit_once(' ') {
         Some((first, last)) => format!("{first} {}", words::plural(last)),
         None => words::plural(name),
     }
-}
-
-/// What can be no thing's name though it is one more: "with names", "the dates".
-fn is_field(name: &str) -> bool {
-    field_type::type_of(&mut vec![name], None).is_none_or(|(_, sure)| sure)
-}
-
-/// Things that are named in the plural, and of which one is spoken of: "podcasts and episodes … belongs to a podcast".
-pub(super) fn named_only(text: &str) -> Vec<String> {
-    let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty()).collect();
-    let mut found: Vec<String> = Vec::new();
-    for many in words.iter().filter(|word| words::is_many(word) && word.len() > 3 && !is_in(NO_NAME, word) && !is_in(NO_THINGS, word)) {
-        let one = words::singular(many);
-        let spoken_of =
-            words.windows(2).any(|pair| pair[1] == one && ["a", "an", "one", "each", "every", "exactly", "single"].contains(&pair[0]));
-        if spoken_of && !is_in(NO_NAME, &one) && !is_in(NO_THINGS, &one) && !is_field(&one) && !found.contains(&one) {
-            found.push(one);
-        }
-    }
-    found
 }
