@@ -26,7 +26,7 @@ const NEUTRAL: &str = "\
     kinds km knock know known large larger last lastly later league least left lend length less let letters library like limit limited link \
     linking links list listed lists little liveness living load loads located log long longer look looking lot lots love lovely lower made \
     mainly maintain make makes manage managed management manager managing mandatory many mark mate mates max maximum may me mean meant \
-    meanwhile member members meters metres metrics micro microservice min minimum minutes mistake mobile model moderator moderators modern \
+    meanwhile member members meters metres metrics micro microservice min minimum minutes mistake mobile model money moderator moderators modern \
     modify month monthly more moreover morning most mostly much multiple museum must my name named names neat need needed needing needs \
     negative neighborhood neighbourhood never new nice night nightly no nobody none not notebook now nowadays null nullable number numbers \
     nursery of off offer office offline often ok okay on once one ones online only open optional optionally or order organise organize \

@@ -15,7 +15,7 @@ const ASKING: &[(&str, Block)] = &[
     ),
     (r"\bsearch(?:able|ing|es)?\b", Block::Search),
     (
-        r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpaged\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:\w+ )?(?:per|a|on a|on each|on one) page\b|\bpage by page\b|\bin pages\b|\bpages? at a time\b",
+        r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpaged\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:\w+ )?(?:per|a|on a|on each|on one) page\b|\bpage by page\b|\bin(?:to)? pages\b|\bpages? at a time\b",
         Block::Pagination,
     ),
     (

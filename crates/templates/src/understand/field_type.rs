@@ -179,6 +179,7 @@ pub(super) const NUMBERS: &[&str] = &[
     "magnitude",
     "milligrams",
     "ph",
+    "odometer",
 ];
 const TEXTS: &[&str] = &[
     "title",
@@ -273,6 +274,7 @@ const NUMBERED: &[&str] = &[
     "inventory",
     "batch",
     "locker",
+    "cas",
     "reference",
     "patient",
     "insurance",
@@ -350,20 +352,8 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
     if words.len() > 1 && last == "time" && LASTING.contains(&words[words.len() - 2]) {
         return Some((FieldType::Integer, true));
     }
-    if words.len() > 1 && (last == "at" || words[words.len() - 2] == "at") {
-        return Some((FieldType::Datetime, true));
-    }
-    // "session start"
-    if words.len() > 1 && ["start", "end"].contains(&last) {
-        return Some((FieldType::Datetime, true));
-    }
-    // "valid from", "valid until"
-    if words.len() > 1 && ["from", "until", "to", "till"].contains(&last) {
-        return Some((FieldType::Date, true));
-    }
-    // "installed on", "last watered"
-    if words.len() > 1 && (last == "on" || (words[0] == "last" && last.ends_with("ed"))) {
-        return Some((FieldType::Date, true));
+    if let Some(field_type) = by_end(words, last) {
+        return Some((field_type, true));
     }
     // "year of publication": what it is stands before, too.
     let of = words.iter().position(|word| ["of", "per"].contains(word)).filter(|at| *at > 0);
@@ -374,10 +364,28 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
     let before = words.len().checked_sub(2).map(|at| words[at]);
     let last = before
         .filter(|word| {
-            (BOOLEANS.contains(&last) || last.ends_with("ed") || ["built", "made", "sold"].contains(&last))
+            (BOOLEANS.contains(&last)
+                || last.ends_with("ed")
+                || ["built", "made", "sold", "lent", "due", "sent", "taken", "paid", "bought", "found", "given", "born", "seen", "held"]
+                    .contains(&last))
                 && lists[1..5].iter().any(|(list, _)| list.contains(word))
         })
         .unwrap_or(last);
     let known = lists.iter().find(|(list, _)| list.contains(&last)).map(|(_, field_type)| (*field_type, true));
     Some(known.unwrap_or((FieldType::Text, false)))
+}
+
+/// "measured at", "session start", "valid until": what stands last says it, or before it.
+fn by_end(words: &[&str], last: &str) -> Option<FieldType> {
+    let before = *words.len().checked_sub(2).and_then(|at| words.get(at))?;
+    match last {
+        _ if last == "at" || before == "at" => Some(FieldType::Datetime),
+        "start" | "end" => Some(FieldType::Datetime),
+        // "duration_ms", "rollout percent"
+        "ms" | "s" | "sec" | "percent" | "pct" | "bytes" | "mb" | "gb" | "min" | "mins" | "secs" => Some(FieldType::Integer),
+        // "valid from", "installed on", "last watered"
+        "from" | "until" | "to" | "till" | "on" => Some(FieldType::Date),
+        _ if words[0] == "last" && last.ends_with("ed") => Some(FieldType::Date),
+        _ => None,
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) struct Plan {
 
 const UNITS: &[(&str, u32)] = &[("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400), ("night", 86_400), ("week", 604_800)];
 const ADVERBS: &[(&str, u32)] = &[("hourly", 3_600), ("daily", 86_400), ("nightly", 86_400), ("weekly", 604_800)];
+const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// Less makes no sense for files.
 const LEAST_S: u32 = 1;
 
@@ -53,12 +54,15 @@ fn every(words: &[String]) -> Option<(u32, usize)> {
     let first = word(0)?;
     // "a daily total" is a field.
     let ends = words[0].ends_with('.')
-        || word(1)
-            .is_none_or(|next| [",", "with", "from", "and", "csv", "json", "jsonl", "import", "export", "file"].contains(&next.as_str()));
+        || word(1).is_none_or(|next| {
+            [",", "with", "from", "and", "csv", "json", "jsonl", "import", "export", "file", "job", "run", "at", "on"]
+                .contains(&next.as_str())
+        });
     if let Some((_, every_s)) = ADVERBS.iter().find(|(adverb, _)| *adverb == first).filter(|_| ends) {
         return Some((*every_s, 1));
     }
     match first.as_str() {
+        "every" | "each" if word(1).is_some_and(|day| WEEKDAYS.contains(&day.as_str())) => Some((604_800, 2)),
         "every" | "each" => match unit(1) {
             Some(every_s) => Some((every_s, 2)),
             None => Some((word(1)?.parse::<u32>().ok().filter(|n| *n > 0)?.checked_mul(unit(2)?)?.max(LEAST_S), 3)),

@@ -37,8 +37,6 @@ const FEATURES: &[(&str, &str)] = &[
     ("export", "export"),
     ("import", "import"),
     ("related to", "relations (\"related to\"; say \"belongs to\")"),
-    ("many-to-many", "relations of many to many"),
-    ("many to many", "relations of many to many"),
     ("foreign key", "relations (\"foreign key\")"),
     ("rate limit", "rate limits"),
     ("caching", "caching"),

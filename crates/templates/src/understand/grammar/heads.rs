@@ -18,47 +18,32 @@ pub(super) struct Head {
 }
 
 const HAVING: &str = "has have having with contains contain containing includes include including comprises comprise comprising features stores holds hold \
-    carries carry needs need gets get takes take shows show records keeps tracks whose lists consists consist consisting featuring carrying holding specifies captures requires require store record";
+    carries carry needs need gets get takes take shows show records keeps tracks whose lists says say consists consist consisting featuring carrying holding specifies captures requires require store record";
 /// Between a thing and its verb.
-const ADVERBS: &[&str] = &[
-    "also",
-    "should",
-    "must",
-    "can",
-    "may",
-    "will",
-    "shall",
-    "only",
-    "just",
-    "always",
-    "each",
-    "all",
-    "which",
-    "that",
-    "who",
-    "to",
-    "usually",
-    "normally",
-    "would",
-    "could",
-    "both",
-    "every",
-    "of",
-    "them",
-    "one",
-    "simply",
-    "additionally",
-    "then",
-    "furthermore",
-    ",",
-];
-const PRONOUNS: &[&str] = &["it", "they", "each", "these", "those", "them", "every", "one", "all", "which", "that", "who"];
+const ADVERBS: &str = "also should must can may will shall only just always each all which that who to usually normally would could both every of them \
+    one simply additionally then furthermore ,";
+const PRONOUNS: &str = "it they each these those them every one all which that who";
 const NOTING: &str = "note need want store save keep record track register log enter see know write list hold capture collect remember require add fill need's noted recorded stored kept notes needs wants \
     stores saves keeps records tracks show display have has enters put give registers saved manage managed";
 const NOTERS: &str = "we i you they it one people users staff the system app api should must will shall would like to also can may down of about only just be is are want wants everyone must following team our my , at least";
-const TIMES: &[&str] = &["night", "day", "hour", "week", "month", "morning", "evening", "minute", "year", "monday", "friday", "sunday"];
-const MANY: &[&str] =
-    &["many", "several", "multiple", "no", "not", "to", "been", "any", "more", "lots", "one", "zero", "different", "access", "its"];
+const TIMES: &str = "night day hour week month morning evening minute year monday friday sunday";
+/// What is built, and keeps things.
+const WHOLES: &str =
+    "api app backend microservice service website site tool system pipeline web application software place way somewhere something";
+/// What is said of things before what they have.
+const STATING: &str = "is are belong belongs connect connects link links must can take takes refer refers concern go goes";
+/// Where a thing is named.
+const BEFORE_THINGS: &str = "and for of each every the where manage store track keep record register list our my their his her its new all these to plus in by also many \
+    several multiple down";
+const MANY: &str = "many several multiple no not to been any more lots one zero different access its";
+
+/// Who has something.
+struct Subject {
+    name: String,
+    from: usize,
+    /// It is not named there.
+    implied: bool,
+}
 
 pub(super) struct Finder<'a> {
     pub(super) tokens: &'a [Token],
@@ -67,6 +52,10 @@ pub(super) struct Finder<'a> {
 }
 
 impl Finder<'_> {
+    fn among(&self, at: usize, words: &str) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.among(words))
+    }
+
     fn is(&self, at: usize, any: &[&str]) -> bool {
         self.tokens.get(at).is_some_and(|token| token.is(any))
     }
@@ -82,11 +71,20 @@ impl Finder<'_> {
             let spoken_of = heads.last().map(|head| head.name.clone()).or_else(|| last.map(str::to_owned));
             if let Some(closes) = self.tokens[at].closes {
                 // "a price list CSV (item code, unit price)"
-                let file = at > clause.start && self.is(at - 1, &["csv", "json", "file", "files", "export", "exports", "feed", "dump"]);
+                let file = at > clause.start && self.among(at - 1, "csv json file files export exports feed dump");
                 let named = self.named_before(at - usize::from(file), clause.start);
+                let named = named.map(|(from, name)| {
+                    let of_one = from > clause.start && self.is(from, &["a", "an", "each"]) && self.is(from - 1, &["of"]);
+                    if of_one || from > clause.start && self.is(from - 1, &["per"]) {
+                        self.without_about((from, name), clause.start)
+                    } else {
+                        (from, name)
+                    }
+                });
                 if let Some((from, name)) = named.filter(|_| self.holds_fields(at + 1..closes)) {
                     let many = words::is_many(&self.tokens[at - 1].lower);
-                    let values = self.tokens[at + 1..closes].iter().any(|token| token.is(&["or", "/", "|"]));
+                    let values = self.tokens[at + 1..closes].iter().any(|token| token.is(&["or", "/", "|"]))
+                        && items::parts(self.tokens, at + 1..closes).iter().any(|part| matches!(part, Part::Clause(_)));
                     if many || file || !(open || values && from > clause.start) {
                         heads.push(Head { name, from, list: at + 1..closes, bracketed: true });
                         open = false;
@@ -95,7 +93,7 @@ impl Finder<'_> {
                 continue;
             }
             let found = self
-                .marked(at, &clause, open)
+                .marked(at, &clause, open, last)
                 .or_else(|| self.having(at, &clause, open, spoken_of.as_deref()))
                 .or_else(|| self.for_each(at, &clause));
             if let Some(head) = found {
@@ -117,27 +115,21 @@ impl Finder<'_> {
         if let Some((from, name, _)) = name_before(self.words, end) {
             // "my students' grades"
             let name = name.split_once(' ').filter(|(whose, _)| words::is_many(whose)).map_or(name.clone(), |(_, name)| name.to_owned());
-            let time = self.is(end - 1, TIMES) && end > 1 && self.is(end - 2, &["every", "each"]);
+            let time = self.among(end - 1, TIMES) && end > 1 && self.is(end - 2, &["every", "each"]);
             return (from >= least && !time).then_some((from, name));
         }
+        // "save sample with code"
+        let saved = end > least + 1
+            && self.among(end - 2, "save saves store stores record records manage register post")
+            && self.tokens[end - 1].is_word()
+            && !is_in(NO_THINGS, &self.words[end - 1])
+            && !is_in(super::names::NO_NAME, &self.words[end - 1]);
+        if saved {
+            return Some((end - 1, words::singular(&self.words[end - 1])));
+        }
         // "A list has a name": such words are things where something is said of them.
-        const KEPT: &[&str] = &[
-            "list",
-            "lists",
-            "user",
-            "users",
-            "model",
-            "models",
-            "property",
-            "properties",
-            "feature",
-            "features",
-            "resource",
-            "resources",
-        ];
-        let begins = end > least
-            && self.is(end - 1, KEPT)
-            && (end - 1 == least || self.is(end - 2, &["a", "an", "each", "every", "the", "and", ",", ":"]));
+        const KEPT: &str = "list lists user users model models property properties feature features resource resources";
+        let begins = end > least && self.among(end - 1, KEPT) && (end - 1 == least || self.among(end - 2, "a an each every the and , :"));
         begins.then(|| {
             (
                 end - 1 - usize::from(end - 1 > least && self.is(end - 2, &["a", "an", "each", "every", "the"])),
@@ -148,12 +140,11 @@ impl Finder<'_> {
 
     /// "tickets about problems", "loans into a database", "inspections of each tree": the first is what has something.
     fn without_about(&self, (from, name): (usize, String), least: usize) -> (usize, String) {
-        const ABOUT: &[&str] = &["about", "for", "on", "of", "regarding", "at", "in", "from", "into", "by", "to"];
-        let preposition = (from > least).then(|| from - 1).filter(|at| self.is(*at, ABOUT));
+        const ABOUT: &str = "per about for on of regarding at in from into by to";
+        let preposition = (from > least).then(|| from - 1).filter(|at| self.among(*at, ABOUT));
         // "walks, each for one dog"
-        let preposition = preposition.map(|at| {
-            (least + 1..=at).rev().find(|at| !self.is(*at - 1, &["each", ",", "all", "which", "that", "are", "every", "is"])).unwrap_or(at)
-        });
+        let preposition = preposition
+            .map(|at| (least + 1..=at).rev().find(|at| !self.among(*at - 1, "each , all which that are every is")).unwrap_or(at));
         let before =
             preposition.filter(|at| *at > 0 && words::is_many(&self.tokens[*at - 1].lower)).and_then(|at| self.named_before(at, least));
         before.unwrap_or((from, name))
@@ -181,7 +172,13 @@ impl Finder<'_> {
 
     /// The first of them is a field, whatever comes.
     fn begins_sure(&self, range: Range<usize>) -> bool {
-        matches!(items::parts(self.tokens, range).first(), Some(Part::Item(item)) if item.is_sure())
+        matches!(items::parts(self.tokens, range).first(), Some(Part::Item(item)) if item.is_sure() && !self.names_things(item))
+    }
+
+    /// "plots", "the bikes (brand, model)"
+    fn names_things(&self, item: &Item) -> bool {
+        let many = item.words.len() < 3 && item.words.last().is_some_and(|last| words::is_many(last));
+        many && (self.tokens[item.place.clone()].iter().any(|token| token.closes.is_some()) || (item.plain() && !item.is_sure()))
     }
 
     /// Three or more, whatever they are called.
@@ -191,7 +188,7 @@ impl Finder<'_> {
     }
 
     /// "Rooms: name, floor", "room = name, floor"
-    fn marked(&self, at: usize, clause: &Range<usize>, open: bool) -> Option<Head> {
+    fn marked(&self, at: usize, clause: &Range<usize>, open: bool, last: Option<&str>) -> Option<Head> {
         let dash = self.is(at, DASHES) && self.tokens[at].apart && at > clause.start && at < clause.start + 4;
         if self.is(at, &[","]) && !open {
             return self.only_listed(at, clause);
@@ -199,7 +196,7 @@ impl Finder<'_> {
         let namely = self.is(at, &["i.e", "namely", "viz"]);
         if !(dash || namely || self.is(at, &[":", "=", "->", "→", "›"]))
             || at + 1 >= clause.end
-            || self.is(at + 1, &["true", "false", "yes", "no", "0", "1"])
+            || self.among(at + 1, "true false yes no 0 1")
         {
             return None;
         }
@@ -212,25 +209,26 @@ impl Finder<'_> {
             let colon = self.is(at, &[":"]) && !open;
             let many = (clause.start..at).rev().filter(|_| colon).filter(|end| words::is_many(&self.tokens[*end].lower));
             // "Support ticket REST API: subject, body"
-            let kind = (clause.start..at)
-                .rev()
-                .filter(|_| colon)
-                .filter(|n| self.is(*n, &["api", "rest", "microservice", "backend", "pipeline", "service", "app"]));
+            let kind =
+                (clause.start..at).rev().filter(|_| colon).filter(|n| self.among(*n, "api rest microservice backend pipeline service app"));
             many.into_iter()
                 .find_map(|end| self.named_before(end + 1, clause.start))
                 .or_else(|| kind.into_iter().find_map(|end| self.named_before(end, clause.start)))
+                // "Put them into SQLite: station id, measured at"
+                .or_else(|| last.filter(|_| colon && self.begins_sure(at + 1..clause.end)).map(|name| (clause.start, name.to_owned())))
         })?;
-        let begins =
-            from == clause.start || !self.tokens[from - 1].is_word() || self.is(from - 1, &["and", "for", "of", "each", "every", "the"]);
+        let begins = from == clause.start || !self.tokens[from - 1].is_word() || self.among(from - 1, BEFORE_THINGS);
         let many = words::is_many(&self.tokens[end.max(1) - 1].lower);
         if open && !(many && begins) {
             return None;
         }
         // "Things: rooms (name), guests (name)"
         let next = (at + 1..clause.end).take_while(|n| self.tokens[*n].is_word()).last().map_or(at + 1, |n| n + 1);
-        let head = self.tokens.get(next).and_then(|token| token.closes).is_some_and(|closes| {
-            words::is_many(&self.tokens[next - 1].lower) && closes < clause.end && self.holds_fields(next + 1..closes)
-        });
+        let head = self
+            .tokens
+            .get(next)
+            .and_then(|token| token.closes)
+            .is_some_and(|closes| closes < clause.end && next > at + 1 && self.holds_fields(next + 1..closes));
         let verb = self.tokens.get(next - 1).is_some_and(|_| (at + 1..next).skip(1).any(|n| self.is(n, &["has", "have", "with"])));
         if head || verb || !self.are_fields(at + 1..clause.end) {
             return None;
@@ -250,192 +248,144 @@ impl Finder<'_> {
 
     /// "each room has a name", "rooms with a name", "which has a name"
     fn having(&self, at: usize, clause: &Range<usize>, open: bool, spoken_of: Option<&str>) -> Option<Head> {
-        let verb = &self.tokens[at].lower;
+        let list = self.list_behind(at, clause)?;
+        let Subject { name, from, implied } = self.subject(at, list, clause, open, spoken_of)?;
+        let begun = if self.tokens[at].lower == "with" { implied || self.may_have(at, list, &name, from, clause, open) } else { true };
+        let sure = self.among(at, "has have stores contains having consists holds records") && self.lists_names(list..clause.end);
+        let whole = is_in(NO_THINGS, &name) || name.ends_with("app") || name.ends_with("api");
+        (begun && !whole && (sure || self.are_fields(list..clause.end))).then_some(Head {
+            name,
+            from,
+            list: list..clause.end,
+            bracketed: false,
+        })
+    }
+
+    /// Where the list begins that the verb leads to, if it is one.
+    fn list_behind(&self, at: usize, clause: &Range<usize>) -> Option<usize> {
         // "A bookmark is a URL plus a title"
-        let is_made_of = ["is", "are"].contains(&verb.as_str())
+        let is_made_of = self.is(at, &["is", "are"])
             && self.is(at + 1, &["a", "an", "the"])
             && at < clause.start + 5
             && self.is(clause.start, &["a", "an", "each", "every", "one"])
             && items::parts(self.tokens, at + 1..clause.end).len() > 1;
-        if !(is_in(HAVING, verb) || is_made_of) {
-            return None;
-        }
-        let list = at + 1 + usize::from(self.is(at + 1, &["of", "the"]));
-        let list = if self.is(list, &["following"]) { list + 1 } else { list };
-        let list =
-            if self.is(list, &["fields", "attributes", "columns", "properties", "information", "data", ":"]) { list + 1 } else { list };
-        let list = if self.is(list, &[":", ","]) { list + 1 } else { list };
         // "vinyl records: artist, title"
-        let named = self.is(at + 1, &[":", "(", ","])
-            && !["has", "have", "having", "with", "contains", "containing", "includes", "including"].contains(&verb.as_str());
-        if named {
+        let named = self.is(at + 1, &[":", "(", ","]) && !self.among(at, "has have having with contains containing includes including");
+        // "which gets uploaded"
+        let done = self.is(at, &["gets", "get"]) && self.tokens.get(at + 1).is_some_and(|next| next.lower.ends_with("ed"));
+        if !(is_made_of || self.among(at, HAVING)) || named || done || self.among(at + 1, MANY) {
             return None;
         }
-        const WHOLES: &[&str] = &[
-            "api",
-            "app",
-            "backend",
-            "microservice",
-            "service",
-            "website",
-            "site",
-            "tool",
-            "system",
-            "pipeline",
-            "web",
-            "application",
-            "software",
-            "place",
-            "way",
-            "somewhere",
-            "something",
-        ];
-        if self.tokens[at + 1..clause.end.min(at + 6)]
-            .iter()
-            .take_while(|token| token.lower != ",")
-            .any(|token| token.is(WHOLES) || token.lower.ends_with(".csv") || token.lower.ends_with(".json"))
-        {
+        let whole = |token: &Token| token.among(WHOLES) || token.lower.ends_with(".csv") || token.lower.ends_with(".json");
+        if self.tokens[at + 1..clause.end.min(at + 6)].iter().take_while(|token| token.lower != ",").any(whole) {
             return None;
         }
-        if list >= clause.end || (self.is(at + 1, MANY) && !self.is(at + 1, &["no"])) || self.is(at + 1, &["no"]) {
-            return None;
+        let mut list = at + 1;
+        for lead in ["of the", "following", "fields attributes columns properties information data :", ": ,"] {
+            list += usize::from(self.among(list, lead));
         }
-        let said = &self.tokens[list..clause.end.min(list + 8)];
-        if said.iter().any(|token| token.lower == "default") && said.iter().take(4).any(|token| token.lower == "as") {
-            return None;
-        }
+        // "with normal as the default"
+        let said = &self.tokens[list.min(clause.end)..clause.end.min(list + 8)];
+        let default = said.iter().any(|token| token.lower == "default") && said.iter().take(4).any(|token| token.lower == "as");
+        (list < clause.end && !default).then_some(list)
+    }
+
+    /// Who has it, by what stands before the verb.
+    fn subject(&self, at: usize, list: usize, clause: &Range<usize>, open: bool, spoken_of: Option<&str>) -> Option<Subject> {
+        let (with, have) = (self.is(at, &["with"]), self.is(at, &["has", "have", "having"]));
         let mut end = at;
         // "capacity, has projector" is not said of the capacity.
-        let parted = |end: usize| {
-            verb != "with" && self.is(end - 1, &[","]) && !self.is(end, &["which", "that", "who", "each", "all", "both", "every"])
-        };
-        while end > clause.start && self.is(end - 1, ADVERBS) && !parted(end) && (verb != "with" || self.is(end - 1, &["each", "all", ","]))
-        {
+        let parted = |end: usize| !with && self.is(end - 1, &[","]) && !self.among(end, "which that who each all both every");
+        while end > clause.start && self.among(end - 1, ADVERBS) && !parted(end) && (!with || self.is(end - 1, &["each", "all", ","])) {
             end -= 1;
         }
-        let referring = end..at;
-        if referring.clone().any(|n| self.is(n, &["to"])) {
+        let referring = &self.tokens[end..at];
+        if referring.iter().any(|token| token.lower == "to") {
             return None;
         }
-        let (from, name) = match self.named_before(end, clause.start) {
+        let said = |(from, name): (usize, String)| Subject { name, from, implied: false };
+        let implied = |from: usize, name: &str| Subject { name: name.to_owned(), from, implied: true };
+        if let Some((from, name)) = self.named_before(end, clause.start) {
             // "bookings linking a parent and a sitter with a date"
-            Some((from, _)) if verb == "with" && self.linking(from, clause.start).is_some() => self.linking(from, clause.start)?,
+            if let Some(links) = with.then(|| self.linking(from, clause.start)).flatten() {
+                return Some(said(links));
+            }
             // "ingredients of a recipe with a name"
-            Some((from, name))
-                if (verb == "with" && end < at)
-                    || (["with", "have"].contains(&verb.as_str())
-                        && from > clause.start
-                        && self.is(from, &["a", "an"])
-                        && self.is(from - 1, &["of"])) =>
-            {
-                self.without_about((from, name), clause.start)
-            }
-            Some(found) => found,
-            // "reservations are for a room and have a date"
-            None if self.is(at - usize::from(at > 0), &["and"]) && verb.starts_with("ha") => {
-                const SAID: &[&str] = &[
-                    "is", "are", "belong", "belongs", "connect", "connects", "link", "links", "must", "can", "take", "takes", "refer",
-                    "refers", "concern", "go", "goes",
-                ];
-                let verbs = (clause.start..at).rev().filter(|n| self.is(*n, SAID));
-                verbs.into_iter().find_map(|n| self.named_before(n, clause.start))?
-            }
-            // "A web app please, with a title"
-            None if verb == "with"
-                && !open
-                && (clause.start..at).rev().take(3).any(|n| self.is(n, WHOLES))
-                && self.begins_sure(list..clause.end) =>
-            {
-                // "Contacts API with a name"
-                let mut wholes = (clause.start..at).rev().filter(|n| self.is(*n, WHOLES));
-                wholes.find_map(|n| self.named_before(n, clause.start)).or(spoken_of.map(|name| (at, name.to_owned())))?
-            }
-            // "each record with a number"
-            None if at > clause.start + 1
-                && self.is(at - 1, &["record", "row", "entry", "line", "item"])
-                && self.is(at - 2, &["each", "every", "a", "one", "the"]) =>
-            {
-                (at - 2, spoken_of?.to_owned())
-            }
-            // "requests per apartment, with a title"
-            None if verb == "with" && (end < at || self.is(at - usize::from(at > 0), TIMES)) => {
-                let many = (clause.start..end).rev().take(6).filter(|n| words::is_many(&self.tokens[*n].lower));
-                many.into_iter().find_map(|n| self.named_before(n + 1, clause.start))?
-            }
-            // "It has", "each has"
-            None => {
-                let pronoun = self.is(at - usize::from(at > 0), PRONOUNS) || referring.clone().any(|n| self.is(n, PRONOUNS));
-                let from = referring.start;
-                (
-                    from,
-                    spoken_of
-                        .filter(|_| pronoun && at > 0 && verb != "with" || referring.clone().any(|n| self.is(n, &["each", "all"])))?
-                        .to_owned(),
-                )
-            }
-        };
-        let article = self.is(from, &["a", "an", "each", "every", "the", "one"]);
-        let last = from
-            + usize::from(self.is(from, &["a", "an", "each", "every", "the", "one", "any", "all", "our", "my", "their", "its"]))
-            + name.split(' ').count()
-            - 1;
-        let many = self.tokens.get(last).is_some_and(|token| words::is_many(&token.lower));
+            let of_one = from > clause.start && self.is(from, &["a", "an"]) && self.is(from - 1, &["of"]);
+            let about = (with && end < at) || (of_one && self.is(at, &["with", "have"]));
+            // "lessons are given by an instructor to a learner, with a start"
+            let parted = (clause.start..from).rev().find(|n| self.among(*n, ", : ) ;")).unwrap_or(clause.start);
+            let mut verbs = (parted..from).rev().filter(|n| with && end < at && self.among(*n, STATING));
+            let stated = verbs.find_map(|n| self.named_before(n, clause.start)).filter(|_| about && self.is(from, &["a", "an", "one"]));
+            let named = stated.unwrap_or((from, name));
+            return Some(said(if about { self.without_about(named, clause.start) } else { named }));
+        }
+        let before = at - usize::from(at > clause.start);
+        // "reservations are for a room and have a date"
+        if have && self.is(before, &["and"]) {
+            let mut verbs = (clause.start..at).rev().filter(|n| self.among(*n, STATING));
+            return verbs.find_map(|n| self.named_before(n, clause.start)).map(said);
+        }
+        // "Contacts API with a name", "A web app please, with a title"
+        let mut wholes = (clause.start..at).rev().filter(|n| self.among(*n, WHOLES)).peekable();
+        if with && !open && wholes.peek().is_some_and(|whole| at - whole < 4) && self.begins_sure(list..clause.end) {
+            let named = wholes.find_map(|n| self.named_before(n, clause.start));
+            return named.map(|(from, name)| implied(from, &name)).or(spoken_of.map(|name| implied(at, name)));
+        }
+        // "each record with a number"
+        if at > clause.start + 1
+            && self.among(before, "record row entry line item")
+            && self.is(at - 2, &["each", "every", "a", "one", "the"])
+        {
+            return spoken_of.map(|name| implied(at - 2, name));
+        }
+        // "requests per apartment, with a title"
+        if with && (end < at || self.among(before, TIMES)) {
+            let mut many = (clause.start..end).rev().take(6).filter(|n| words::is_many(&self.tokens[*n].lower));
+            return many.find_map(|n| self.named_before(n + 1, clause.start)).map(said);
+        }
+        // "It has", "each has", "each with"
+        let each = referring.iter().any(|token| token.is(&["each", "all"]));
+        let pronoun = at > clause.start && !with && (self.among(before, PRONOUNS) || referring.iter().any(|token| token.among(PRONOUNS)));
+        spoken_of.filter(|_| pronoun || each).map(|name| Subject { name: name.to_owned(), from: end, implied: each })
+    }
+
+    /// Whether "with" can lead to what such a thing has: "rooms with a name", not "a room with a view" in a list of fields.
+    fn may_have(&self, at: usize, list: usize, name: &str, from: usize, clause: &Range<usize>, open: bool) -> bool {
+        let length = usize::from(self.among(from, "a an each every the one any all our my their its")) + name.split(' ').count();
+        let many = self.tokens.get(from + length - 1).is_some_and(|token| words::is_many(&token.lower));
         let begins = from == clause.start
             || !(self.tokens[from - 1].is_word() || self.tokens[from - 1].is_number())
-            || self.is(
-                from - 1,
-                &[
-                    "and", "for", "of", "each", "every", "the", "where", "manage", "store", "track", "keep", "record", "register", "list",
-                    "our", "my", "their", "his", "her", "its", "new", "all", "these", "to", "plus", "in", "by", "also", "many", "several",
-                    "multiple",
-                ],
-            );
-        // "a room with a view" in a list of fields
+            || self.among(from - 1, BEFORE_THINGS);
         // "a vineyard with plots, which have a name"
         let first = items::parts(self.tokens, list..clause.end).into_iter().next();
-        let holds = |item: &Item| {
-            let many = item.words.len() < 3 && item.words.last().is_some_and(|last| words::is_many(last));
-            many && (self.tokens[item.place.clone()].iter().any(|token| token.closes.is_some()) || (item.plain() && !item.is_sure()))
-        };
-        if verb == "with" && !many && matches!(&first, Some(Part::Item(item)) if holds(item)) {
-            return None;
-        }
+        let holder = !many && matches!(&first, Some(Part::Item(item)) if self.names_things(item));
         // "books and authors with a name" does not say whose it is.
-        let both = verb == "with"
-            && !open
-            && from > clause.start + 1
-            && self.is(from - 1, &["and"])
-            && words::is_many(&self.tokens[from - 2].lower);
-        if both {
-            return None;
-        }
-        let linked = verb == "with" && said_with(self.tokens, clause.start..at);
-        let implied =
-            from == at || self.is(from + name.split(' ').count(), WHOLES) || self.is(from + 1, &["record", "row", "entry", "line", "item"]);
+        let both = !open && from > clause.start + 1 && self.is(from - 1, &["and"]) && words::is_many(&self.tokens[from - 2].lower);
+        // "they connect a student with a course"
+        let linked = self.tokens[clause.start..at]
+            .iter()
+            .rev()
+            .take(4)
+            .any(|token| token.among("connect connects link links join joins pair pairs"));
         // "and belongs to a client with a name"
-        let belongs = article && (!open || from > clause.start && self.is(from - 1, &["to", "in", "by", "for", "at", "from", "on", "of"]));
-        if linked || (!implied && verb == "with" && !(many && (begins || !open)) && !belongs) {
-            return None;
-        }
-        let sure = ["has", "have", "stores", "contains", "having", "consists", "holds", "records"].contains(&verb.as_str())
-            && self.lists_names(list..clause.end);
-        if is_in(NO_THINGS, &name)
-            || ["app", "api"].iter().any(|whole| name.ends_with(whole))
-            || !(sure || self.are_fields(list..clause.end))
-        {
-            return None;
-        }
-        Some(Head { name, from, list: list..clause.end, bracketed: false })
+        let article = self.among(from, "a an each every the one");
+        let belongs = article && (!open || from > clause.start && self.among(from - 1, "to in by for at from on of"));
+        !(holder || both || linked) && (belongs || (many && (begins || !open)))
     }
 
     /// "for every applicant we note the name"
     fn for_each(&self, at: usize, clause: &Range<usize>) -> Option<Head> {
-        if !self.is(at, &["for", "of", "about", "per", "on"]) || !self.is(at + 1, &["each", "every", "all", "any", "a", "an", "one"]) {
+        if !self.is(at, &["for", "of", "about", "per", "on", "from"]) || !self.among(at + 1, "each every all any a an one the whom which") {
             return None;
         }
-        let (mut list, name) = name_from(self.words, at + 2, clause.end)?;
+        // "a member, of whom we need the name"
+        let (mut list, name) = match self.is(at + 1, &["whom", "which"]) && at > clause.start {
+            true => (at + 2, self.named_before(at - usize::from(self.is(at - 1, &[","])), clause.start)?.1),
+            false => name_from(self.words, at + 2, clause.end)?,
+        };
         // "for a shopping list"
-        let said_of_one = self.is(at + 1, &["a", "an", "one"]) && !self.is(list, &["we", "i", "you", "they", "it", "the", ","]);
+        let said_of_one = self.among(at + 1, "a an one the whom which") && !self.among(list, "we i you they it the ,");
         if said_of_one {
             return None;
         }
@@ -447,6 +397,11 @@ impl Finder<'_> {
             noted |= is_in(NOTING, &self.tokens[list].lower);
             list += 1;
         }
+        // "for every guest the full name and an email"
+        noted |= !noted
+            && self.is(at + 1, &["each", "every"])
+            && self.is(list, &["the", "a", "an", "their", "its"])
+            && self.begins_sure(list..clause.end);
         if self.is(list, &[":"]) {
             (noted, list) = (noted || !self.is(at + 1, &["a", "an", "one"]), list + 1);
         }
@@ -457,9 +412,4 @@ impl Finder<'_> {
             bracketed: false,
         })
     }
-}
-
-/// "they connect a student with a course": what comes is no list.
-fn said_with(tokens: &[Token], before: Range<usize>) -> bool {
-    tokens[before].iter().rev().take(4).any(|token| token.is(&["connect", "connects", "link", "links", "join", "joins", "pair", "pairs"]))
 }

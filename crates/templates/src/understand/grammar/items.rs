@@ -22,6 +22,8 @@ pub(super) struct Item {
     bounds: Vec<Constraint>,
     choices: Vec<String>,
     default: Option<Vec<String>>,
+    /// What is said of it is said of the one before it, too.
+    both: bool,
     /// What is said of it and not understood.
     pub(super) notes: Vec<String>,
     pub(super) place: Range<usize>,
@@ -37,112 +39,20 @@ pub(super) enum Part {
 /// Words that no name has within, nor begins with.
 const NO_NAME: &str = "is are was were be been being has have had having do does did can could may might must shall should will would belongs belong \
     who whom whose what when while whereas because since that which it they he she we i you them him us there here where if whether unless until \
-    so but nor not no never than then either both every each any all many several multiple different one or by with without from into onto via \
+    so but nor not no never than then either both every each any all many several multiple different one or write down by with without from into onto via \
     during after before between through over under above below about against along across around for to in at on only just also please \
     want wants need needs get gets give gives goes go comes come look looks make makes let lets should'nt an a the its their his her our my your \
     everybody everyone nobody anybody somebody someone wanted needed although otherwise too well another other others such same own";
 /// "measured at", "quantity in stock", "price per night", "valid from".
 const WITHIN: &str = "of per in on at from to until by for due";
-const DETERMINERS: &[&str] = &[
-    "a",
-    "an",
-    "the",
-    "its",
-    "their",
-    "his",
-    "her",
-    "our",
-    "my",
-    "your",
-    "some",
-    "also",
-    "this",
-    "that",
-    "these",
-    "those",
-    "just",
-    "only",
-    "as",
-    "well",
-    "one",
-    "then",
-    "any",
-    "own",
-    "following",
-    "respective",
-    "basic",
-    "simple",
-    "corresponding",
-    "additionally",
-    "again",
-    "finally",
-    "even",
-    "maybe",
-    "of",
-    "plus",
-    "furthermore",
-    "given",
-    "certain",
-];
-const SEPARATORS: &[&str] = &[",", ";", "and", "plus", "&", "+", "."];
+const DETERMINERS: &str = "a an the its their his her our my your some also this that these those just only as well one then any own following respective \
+    basic simple corresponding additionally again finally even maybe of plus furthermore given certain";
+const SEPARATORS: &str = ", ; and plus & + .";
 const ALTERNATIVES: &[&str] = &["/", "|", "or"];
 /// What leads to values: "a status which is either open or closed".
-const LEADS: &[&str] = &[
-    ",",
-    "which",
-    "that",
-    "who",
-    "it",
-    "can",
-    "may",
-    "must",
-    "should",
-    "will",
-    "only",
-    "be",
-    "is",
-    "are",
-    "of",
-    "being",
-    "as",
-    "either",
-    "one",
-    "out",
-    "from",
-    "among",
-    ":",
-    "=",
-    "-",
-    "–",
-    "—",
-    "values",
-    "value",
-    "possible",
-    "options",
-    "option",
-    "choices",
-    "choice",
-    "like",
-    "namely",
-    "the",
-    "following",
-    "these",
-    "always",
-    "with",
-    "a",
-    "has",
-    "have",
-    "to",
-    "and",
-    "in",
-    "allowed",
-    "called",
-    "any",
-    "just",
-    "enum",
-    "states",
-    "kinds",
-];
+const LEADS: &str = ", which that who it can may must should will only be is are of being as either one out from among : = - – — values value possible \
+    options option choices choice like namely the following these always with a has have to and in allowed called any just enum states \
+    kinds";
 
 pub(super) fn is_in(list: &str, word: &str) -> bool {
     list.split_whitespace().any(|one| one == word)
@@ -150,7 +60,9 @@ pub(super) fn is_in(list: &str, word: &str) -> bool {
 
 /// The parts of a list.
 pub(super) fn parts(tokens: &[Token], range: Range<usize>) -> Vec<Part> {
-    let mut reader = Reader { tokens, end: range.end, at: range.start };
+    // "(CSV with sku, name)"
+    let file = range.len() > 2 && tokens[range.start].among("csv json jsonl") && tokens[range.start + 1].among("with of containing");
+    let mut reader = Reader { tokens, end: range.end, at: range.start + if file { 2 } else { 0 } };
     let mut parts: Vec<Part> = Vec::new();
     while let Some(part) = reader.part() {
         parts.push(part);
@@ -159,6 +71,9 @@ pub(super) fn parts(tokens: &[Token], range: Range<usize>) -> Vec<Part> {
     while at + 1 < parts.len() {
         if let [Part::Item(first), Part::Item(next)] = &mut parts[at..at + 2] {
             borrow(first, next);
+            if next.both && first.plain() {
+                (first.required, first.unique, first.bounds) = (next.required, next.unique, next.bounds.clone());
+            }
         }
         at += 1;
     }
@@ -217,13 +132,17 @@ impl Reader<'_> {
         self.tokens.get(at).filter(|_| at < self.end)
     }
 
+    fn among(&self, at: usize, words: &str) -> bool {
+        self.token(at).is_some_and(|token| token.among(words))
+    }
+
     fn is(&self, at: usize, any: &[&str]) -> bool {
         self.token(at).is_some_and(|token| token.is(any))
     }
 
     fn separates(&self, at: usize) -> usize {
         match self.token(at) {
-            Some(token) if token.is(SEPARATORS) => 1,
+            Some(token) if token.among(SEPARATORS) => 1,
             Some(_) if self.is(at, &["as"]) && self.is(at + 1, &["well"]) && self.is(at + 2, &["as"]) => 3,
             Some(_) if self.is(at, &["together", "along"]) && self.is(at + 1, &["with"]) => 2,
             _ => 0,
@@ -232,13 +151,13 @@ impl Reader<'_> {
 
     /// "so that I can find them"
     fn gives_reason(&self, at: usize) -> bool {
-        (self.is(at, &["so"]) && self.is(at + 1, &["that", "i", "we", "they", "people", "users", "everyone", "everybody", "the", "you"]))
+        (self.is(at, &["so"]) && self.among(at + 1, "that i we they people users everyone everybody the you"))
             || (self.is(at, &["in"]) && self.is(at + 1, &["order"]) && self.is(at + 2, &["to"]))
     }
 
     /// "belonging to a lot", "for a car": what comes is said of another thing.
     fn relates(&self, at: usize) -> bool {
-        let to_one = self.is(at, &["for", "in", "by", "at", "to", "on"]) && self.is(at + 1, &["a", "an", "one", "each", "every"]);
+        let to_one = self.among(at, "for in by at to on") && self.is(at + 1, &["a", "an", "one", "each", "every"]);
         to_one || (self.is(at, &["belonging", "linked", "assigned", "attached", "related"]) && self.is(at + 1, &["to", "with"]))
     }
 
@@ -274,18 +193,13 @@ impl Reader<'_> {
                 self.at = closes + 1;
                 continue;
             }
-            if self.is(self.at, &["date"]) && self.is(self.at + 1, &["and", "&", "/", "+"]) && self.is(self.at + 2, &["time"]) {
-                let shift = self.tokens[self.at].lower.clone();
-                if item.words.is_empty() {
-                    item.words.extend([shift, "and".to_owned(), "time".to_owned()]);
-                } else if !item.words.last().is_some_and(|last| ["at", "on"].contains(&last.as_str())) {
-                    item.words.push("time".to_owned());
-                }
-                item.typed = Some(FieldType::Datetime);
-                self.at += 3;
+            if self.date_and_time(&mut item) {
                 continue;
             }
             let begun = !item.words.is_empty();
+            if begun && self.quoted(&mut item) {
+                continue;
+            }
             if begun && self.qualified(&mut item) {
                 continue;
             }
@@ -301,26 +215,18 @@ impl Reader<'_> {
             if begun && self.relates(self.at) {
                 break;
             }
-            let token = &self.tokens[self.at];
-            // "place where it was found", "the work that was done"
-            if begun && token.is(&["where", "that", "which", "who", "it", "they", "when", "he", "she", "we", "i", "you", "whose"]) {
-                self.relative(&mut item);
+            // "what kind it is (fire, flood)"
+            if begun
+                && self.is(self.at, &["it", "they"])
+                && self.is(self.at + 1, &["is", "are"])
+                && self.token(self.at + 2).is_none_or(|next| !next.is_word())
+            {
+                self.at += 2;
                 continue;
             }
-            if !token.is_word() && !token.is_number() && !token.is(&["#", "%", "€", "'"]) {
-                let ends = self.ends(self.at);
-                item.notes.push(said(&self.tokens[self.at..ends]));
-                self.at = ends;
+            if !self.word(&mut item) {
                 break;
             }
-            let article = token.is(&["a", "an", "the", "its", "their"]) && item.words.last().is_some_and(|last| is_in(WITHIN, last));
-            let hyphened: Vec<&str> = token.text.split('-').collect();
-            if begun && hyphened.len() > 2 && self.separates(self.at + 1) + usize::from(self.token(self.at + 1).is_none()) > 0 {
-                item.choose(hyphened.into_iter().map(str::to_owned).collect());
-            } else if !article && !token.is(&["#", "'"]) {
-                item.words.push(token.lower.clone());
-            }
-            self.at += 1;
         }
         item.place = from..self.at;
         let name = item.words.iter().map(String::as_str).collect::<Vec<_>>();
@@ -332,6 +238,46 @@ impl Reader<'_> {
             return Some(Part::Clause(from..self.at));
         }
         Some(Part::Item(item))
+    }
+
+    /// Takes one more word of the name, or what is said of it in a clause. False where the item ends.
+    fn word(&mut self, item: &mut Item) -> bool {
+        let (token, begun) = (&self.tokens[self.at], !item.words.is_empty());
+        // "place where it was found", "the work that was done"
+        if begun && token.among("where like such that which who it they when he she we i you whose") {
+            self.relative(item);
+            return true;
+        }
+        if !token.is_word() && !token.is_number() && !token.is(&["#", "%", "€", "'"]) {
+            let ends = self.ends(self.at);
+            item.notes.push(said(&self.tokens[self.at..ends]));
+            self.at = ends;
+            return false;
+        }
+        let article = token.is(&["a", "an", "the", "its", "their"]) && item.words.last().is_some_and(|last| is_in(WITHIN, last));
+        let hyphened: Vec<&str> = token.text.split('-').collect();
+        // "status booked-done-cancelled"
+        if begun && hyphened.len() > 2 && (self.separates(self.at + 1) > 0 || self.token(self.at + 1).is_none()) {
+            item.choose(hyphened.into_iter().map(str::to_owned).collect());
+        } else if !article && !token.is(&["#", "'"]) {
+            item.words.extend(token.lower.split('_').filter(|word| !word.is_empty()).map(str::to_owned));
+        }
+        self.at += 1;
+        true
+    }
+
+    fn date_and_time(&mut self, item: &mut Item) -> bool {
+        if !(self.is(self.at, &["date"]) && self.is(self.at + 1, &["and", "&", "/", "+"]) && self.is(self.at + 2, &["time"])) {
+            return false;
+        }
+        if item.words.is_empty() {
+            item.words.extend(["date", "and", "time"].map(str::to_owned));
+        } else if !item.words.last().is_some_and(|last| ["at", "on"].contains(&last.as_str())) {
+            item.words.push("time".to_owned());
+        }
+        item.typed = Some(FieldType::Datetime);
+        self.at += 3;
+        true
     }
 
     /// The next separator, or the end.
@@ -354,15 +300,18 @@ impl Reader<'_> {
                 "link" | "links" if self.is(self.at + 1, &["to"]) => {
                     let name = self.at + 2 + usize::from(self.is(self.at + 2, &["the", "a", "an", "its", "their"]));
                     let ends = self.ends(name);
-                    let words = self.tokens[name..ends].iter().take_while(|token| token.is_word());
+                    let words =
+                        self.tokens[name..ends].iter().take_while(|token| token.is_word() && !token.among("if which that when where"));
                     item.words = words.map(|token| token.lower.clone()).chain(["link".to_owned()]).collect();
                     item.typed = Some(FieldType::Url);
                     self.at = name + item.words.len() - 1;
                     break;
                 }
-                "what" if more && !self.is(self.at + 1, &["it", "they", "is", "was", "they", "he", "she", "i", "we"]) => {}
+                "what" if more && !self.among(self.at + 1, "it they is was they he she i we") => {}
+                "what" if self.is(self.at + 1, &["is", "was"]) && self.token(self.at + 2).is_some_and(Token::is_word) => self.at += 1,
+                "which" if more && !self.among(self.at + 1, "is are was were it they can may must has have of we i you the a an") => {}
                 "whole" if self.is(self.at + 1, &["number"]) => break,
-                word if more && DETERMINERS.contains(&word) => {}
+                word if more && is_in(DETERMINERS, word) => {}
                 "how" if self.is(self.at + 1, &["many"]) => {
                     item.counted = true;
                     self.at += 1;
@@ -396,7 +345,7 @@ impl Reader<'_> {
                         .iter()
                         .take_while(|token| token.closes.is_none() && qualifier(std::slice::from_ref(token)).is_none());
                     let words: Vec<String> = said
-                        .filter(|token| !token.is(&["is", "was", "were", "has", "been", "are", "be", "to", "must", "will", "gets", "got"]))
+                        .filter(|token| !token.among("is was were has been are be to must will gets got"))
                         .map(|token| token.lower.clone())
                         .collect();
                     let length = self.tokens[self.at + 2..ends].iter().take_while(|token| token.closes.is_none()).count();
@@ -435,53 +384,28 @@ impl Reader<'_> {
 
     /// "whether it has been claimed", "if it is vegan"
     fn whether(&mut self, item: &mut Item) -> bool {
-        if !self.is(self.at, &["whether", "if"]) {
+        if !self.is(self.at, &["whether", "if"]) || !item.words.is_empty() {
             return false;
         }
         let from = self.at;
         self.at += 1;
         let ends = self.ends(self.at);
         let verb = |token: &Token| {
-            token.is(&[
-                "is",
-                "are",
-                "was",
-                "were",
-                "has",
-                "have",
-                "had",
-                "can",
-                "should",
-                "needs",
-                "need",
-                "must",
-                "may",
-                "be",
-                "been",
-                "already",
-                "still",
-                "currently",
-                "to",
-                "a",
-                "an",
-                "being",
-                "gets",
-                "got",
-            ])
+            token
+                .among("is are was were has have had can should needs need must may be been already still currently to a an being gets got")
         };
         let at = (self.at..ends.min(self.at + 4)).find(|at| verb(&self.tokens[*at]));
         let pronoun = ["it", "they", "he", "she", "i", "we", "the", "a", "an", "this", "that", "there", "one", "or"];
         let whose = self.tokens[self.at..at.unwrap_or(self.at)].iter().filter(|token| !token.is(&pronoun) && token.is_word());
         item.words.extend(whose.map(|token| token.lower.clone()));
-        self.at = at
-            .unwrap_or_else(|| if self.is(self.at, &["it", "they", "he", "she", "i", "we", "or", "the"]) { self.at + 1 } else { self.at });
+        self.at = at.unwrap_or_else(|| if self.among(self.at, "it they he she i we or the there") { self.at + 1 } else { self.at });
         while self.token(self.at).is_some_and(verb) {
             self.at += 1;
         }
         let most = item.words.len() + 3;
         while self.at < ends && self.tokens[self.at].is_word() && item.words.len() < most {
             let token = &self.tokens[self.at];
-            if !(token.is(&["or", "not", "yet", "the", "a", "an", "already", "it"])) {
+            if !(token.among("or not yet the a an already it")) {
                 item.words.push(token.lower.clone());
             }
             self.at += 1;
@@ -499,12 +423,13 @@ impl Reader<'_> {
         let from = self.at + behind;
         let Some((said, length)) = qualifier(self.rest(from)) else { return false };
         let to = from + length;
-        let alone = self.token(to).is_none_or(|next| next.is(&[",", ";", ".", ")", "and", "(", "but"]));
+        let alone = self.token(to).is_none_or(|next| next.among(", ; . ) and ( but"));
         let bounds = matches!(said, Said::Bounds(_)) && !item.bounds.is_empty();
         // ", number", ", link" and ", date" are fields of their own.
         let told =
             ["integer", "int", "boolean", "bool", "decimal", "float", "string", "whole", "as", "which", "yes", "true", "y", "varchar"];
-        let field = matches!(said, Said::Typed(_)) && behind > 0 && !self.is(from, &told);
+        let told = self.is(from, &told) || (self.is(from, &["a", "an"]) && self.is(from + 1, &told) && length > 1);
+        let field = matches!(said, Said::Typed(_)) && behind > 0 && !told;
         // ", flag off by default" is one more field.
         let other = match said {
             Said::Default(first, last) => {
@@ -520,13 +445,37 @@ impl Reader<'_> {
         if matches!(said, Said::Typed(_))
             && length == 1
             && behind == 0
-            && !self.is(from, &["integer", "int", "boolean", "bool", "decimal", "float", "string", "str", "numeric"])
+            && !self.among(from, "integer int boolean bool decimal float string str numeric")
         {
             // "birth date": the word is the name's last.
             return false;
         }
         self.at = to;
         item.say(said, &self.tokens[from..to]);
+        true
+    }
+
+    /// `a status that starts as "new" and goes to "in progress" and "done"`
+    fn quoted(&mut self, item: &mut Item) -> bool {
+        let between = "that which is are of or and , then goes go to becomes become starts start as later finally from with either one being can be / |";
+        let (mut at, mut values) = (self.at, Vec::new());
+        let mut ends = at;
+        while let Some(token) = self.token(at).filter(|token| token.quoted || token.among(between)) {
+            if token.quoted {
+                values.push(token.text.clone());
+                ends = at + 1;
+            }
+            at += 1;
+        }
+        if values.len() < 2 {
+            return false;
+        }
+        let first = &self.tokens[self.at..ends];
+        if first.iter().take_while(|token| !token.quoted).any(|token| token.among("starts start initially")) {
+            item.default = Some(vec![values[0].clone()]);
+        }
+        self.at = ends;
+        item.choose(values);
         true
     }
 
@@ -550,7 +499,7 @@ impl Reader<'_> {
             return true;
         }
         let mut at = self.at;
-        while self.is(at, LEADS) {
+        while self.among(at, LEADS) {
             at += 1;
         }
         if at == self.at {
@@ -563,7 +512,9 @@ impl Reader<'_> {
         {
             return false;
         }
-        let Some((values, to)) = self.values(at) else { return false };
+        // "condition one of seedling, young, mature", where nothing else comes
+        let one_of = self.is(self.at, &["one"]) && self.is(self.at + 1, &["of"]);
+        let Some((values, to)) = self.values(at).or_else(|| self.short_to_end(at).filter(|_| one_of)) else { return false };
         if self.is(self.at, &[","]) && self.is(at - 1, &[","]) {
             return false;
         }
@@ -600,6 +551,13 @@ impl Reader<'_> {
         }
     }
 
+    /// Where only short values come.
+    fn short_to_end(&self, from: usize) -> Option<(Vec<String>, usize)> {
+        let values: Vec<&[Token]> = self.rest(from).split(|token| token.is(&[",", "and"])).filter(|value| !value.is_empty()).collect();
+        let short = values.len() > 1 && values.iter().all(|value| value.len() < 3 && value.iter().all(Token::is_word));
+        short.then(|| (values.into_iter().map(said).collect(), self.end))
+    }
+
     /// Up to three words.
     fn value(&self, from: usize) -> (String, usize) {
         let mut at = from;
@@ -610,7 +568,7 @@ impl Reader<'_> {
         while at < first + 3
             && self.token(at).is_some_and(|token| {
                 (token.is_word() || token.is_number() || (token.lower == "+" && !token.apart))
-                    && !token.is(&["or", "and", "with", "by", "as", "which", "that", "default", "unless", "where", "is", "are"])
+                    && !token.among("or and with by as which that default unless where is are")
             })
             && (at == first || qualifier(self.rest(at)).is_none() || self.is(at, &["not", "in", "long", "text", "number"]))
         {
@@ -621,20 +579,20 @@ impl Reader<'_> {
 
     /// Drops what is said in a clause of the name; what was done to it is a part of its name.
     fn relative(&mut self, item: &mut Item) {
-        let ends = self.ends(self.at);
+        // What stands in brackets behind it is said of the field.
+        let bracket = (self.at..self.ends(self.at)).find(|at| self.tokens[*at].closes.is_some());
+        let ends = bracket.unwrap_or_else(|| self.ends(self.at));
         // "the date on which it was reported"
         if item.words.len() > 1 && item.words.last().is_some_and(|last| ["on", "at", "from", "by", "in"].contains(&last.as_str())) {
             item.words.pop();
         }
         let done = self.tokens[self.at..ends].iter().find(|token| {
             token.lower.ends_with("ed")
-                || token.is(&[
-                    "found", "built", "bought", "sold", "taken", "made", "given", "sent", "seen", "held", "begun", "paid", "written",
-                    "caught", "drunk", "drank",
-                ])
+                || token.among("due lent found built bought sold taken made given sent seen held begun paid written caught drunk drank")
         });
         let of_time = item.words.last().is_some_and(|last| ["date", "time", "year", "place", "day", "amount"].contains(&last.as_str()));
         match done.filter(|_| of_time && item.words.len() == 1) {
+            Some(done) if is_in(NO_NAME, &done.lower) => {}
             Some(done) => item.words.push(done.lower.clone()),
             None => item.notes.push(said(&self.tokens[self.at..ends])),
         }
@@ -647,8 +605,12 @@ fn is_name(words: &[&str]) -> bool {
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
     let within = |at: usize, word: &str| {
         at > 0
-            && ((is_in(WITHIN, word) && (!["by", "to"].contains(&word) || at + 1 == words.len()))
-                || (word == "and" && words[at - 1] == "date"))
+            && ((is_in(WITHIN, word)
+                && (!["by", "to"].contains(&word)
+                    || at + 1 == words.len()
+                    || ["month", "week", "day", "hour", "night", "year"].contains(last)))
+                || (word == "and" && words[at - 1] == "date")
+                || (word == "before" && words.get(at + 1) == Some(&"date")))
     };
     // "how many boxes"
     let words = if *first == "many" { &words[1..] } else { words };
@@ -661,7 +623,7 @@ fn is_name(words: &[&str]) -> bool {
             && !(at == 0 && words.len() > 1 && ["has", "from", "to", "on", "in", "own", "other"].contains(word))
             && !(at == 0 && *word == "is" && (2..4).contains(&words.len()) && !words[1..].iter().any(|word| is_in(WITHIN, word)))
     });
-    let ends = is_in("of per for by in to", last) || (["in", "to", "for", "by"].contains(first) && words.len() > 2);
+    let ends = is_in("of per for by in to", last) || (["in", "to", "for", "by"].contains(first) && words.len() > 2 && *last != "flag");
     !odd && !ends
         && words.len() <= if words.contains(&"of") { 5 } else { 4 }
         && !words.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit()) || word.contains('.'))
@@ -671,7 +633,9 @@ fn is_name(words: &[&str]) -> bool {
 pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
     let mut values: Vec<String> = Vec::new();
     let alternatives = inside.iter().any(|token| token.is(&["or", "/", "|"]));
-    // "(email, sms or push)" are values, whatever they are called.
+    let plain = inside.split(|token| token.lower == ",").filter(|part| qualifier(part).is_none()).count();
+    let alternatives = alternatives || plain > 1;
+    // "(email, sms or push)", "(single, double, suite)" are values, whatever they are called.
     let qualifier =
         |tokens: &[Token]| qualifier(tokens).filter(|(said, length)| !(alternatives && *length == 1 && matches!(said, Said::Typed(_))));
     let mut at = 0;
@@ -725,6 +689,7 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
 
 impl Item {
     fn say(&mut self, said: Said, words: &[Token]) {
+        self.both |= words.iter().any(|word| word.lower == "are") && words.iter().any(|word| word.is(&["each", "both"]));
         match said {
             Said::Optional => self.required = Some(false),
             Said::Required => self.required = Some(true),
@@ -738,11 +703,8 @@ impl Item {
             }
             Said::Unit => {
                 let unit = words.last().map(|word| word.lower.clone()).unwrap_or_default();
-                const COUNTED: &[&str] = &[
-                    "minutes", "hours", "seconds", "days", "weeks", "months", "years", "points", "pieces", "persons", "people", "minute",
-                    "hour", "bpm",
-                ];
-                if COUNTED.contains(&unit.as_str()) {
+                const COUNTED: &str = "minutes hours seconds days weeks months years points pieces persons people minute hour bpm";
+                if is_in(COUNTED, &unit) {
                     self.counted = true;
                 } else {
                     self.measured = true;
@@ -806,6 +768,8 @@ impl Item {
             None
         });
         let given = if given == Some(FieldType::Number) && self.counted { Some(FieldType::Integer) } else { given };
+        // "has sound"
+        let given = given.or((words.first() == Some(&"has") && (2..4).contains(&words.len())).then_some(FieldType::Boolean));
         let (field_type, sure) = type_of(&mut words, given)?;
         if words.is_empty() || words.len() > 5 {
             return None;
@@ -818,7 +782,18 @@ impl Item {
         let mut sure = sure || !self.choices.is_empty() || !self.bounds.is_empty() || fields::is_file(&field);
         let chosen = (!self.choices.is_empty()).then(|| Constraint { choices: self.choices.clone(), ..Constraint::default() });
         for constraint in chosen.iter().chain(&self.bounds) {
-            fields::restrict(&mut field, constraint, self.typed.is_some()).ok()?;
+            let last = name.rsplit('_').next().unwrap_or_default();
+            let text = field.field_type == FieldType::Text && self.typed.is_none();
+            // "an IBAN (max 34)" is that long, "an address 1-9999" is a number.
+            let length = constraint.length
+                || (text
+                    && constraint.most.is_some()
+                    && constraint.least.is_none()
+                    && is_in("iban code sku isbn vin plate slug key barcode zip postcode", last));
+            if text && last == "address" && constraint.least.is_some() && constraint.most.is_some() && !length {
+                field.field_type = FieldType::Integer;
+            }
+            fields::restrict(&mut field, &Constraint { length, ..constraint.clone() }, self.typed.is_some()).ok()?;
         }
         if let Some(value) = &self.default {
             let whole = value.join(" ");
@@ -854,6 +829,13 @@ fn without_whose(words: &[String], of: &str) -> Vec<String> {
             &["name", "title", "phone", "email", "address", "code", "id", "colour", "color", "e-mail", "weight", "size", "price"];
         if what.len() == 1 && ["description", "note", "notes", "comment", "comments", "summary"].contains(&what[0].as_str()) {
             return what;
+        }
+        if what.len() == 2
+            && whose.len() == 1
+            && !is_in("maximum minimum max min total average", &what[0])
+            && ["number", "name", "code"].contains(&what[1].as_str())
+        {
+            return [whose, what].concat();
         }
         if what.len() == 2 && (["email", "phone", "telephone", "e-mail"].contains(&what[0].as_str())) && whose.len() == 1 {
             return [whose, what].concat();

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use self::heads::{Finder, Head};
-use self::items::{Item, Part};
+use self::items::{Item, Part, is_in};
 use self::names::{many, name_before, one};
 use self::relations::{Relations, Things};
 use self::tokens::{Token, clauses, outside, said, tokens};
@@ -78,6 +78,26 @@ pub(crate) fn read(sentence: &str) -> Option<Reading> {
     reader.finished()
 }
 
+/// What is not understood, and whether it must be listed whatever its words are.
+type Rest = (Range<usize>, bool);
+
+impl Reading {
+    fn refer(&mut self, of: usize, to: usize, name: Option<String>, optional: bool) {
+        let to = self.resources[to].clone();
+        let field = reference(&to, !optional);
+        self.resources[of].fields.push(Field { name: name.unwrap_or_else(|| field.name.clone()), ..field });
+    }
+
+    fn link(&mut self, one: usize, other: usize) -> Option<()> {
+        let (one, other) = (self.resources[one].clone(), self.resources[other].clone());
+        let mut link = resources::resource(&format!("{} {}", one.singular, other.plural)).ok()?;
+        link.fields = vec![reference(&one, true), reference(&other, true)];
+        self.assumed.push(describe::links(&one, &other, &link));
+        self.resources.push(link);
+        Some(())
+    }
+}
+
 impl Reader {
     fn thing(&mut self, name: &str) -> usize {
         // A feedback collector keeps feedback.
@@ -98,9 +118,8 @@ impl Reader {
         let heads = Finder { tokens: &self.tokens, words: &self.words }.heads(clause.clone(), last.as_deref());
         let Some(first) = heads.first() else {
             let referring = self.tokens[clause.clone()].iter().find(|token| !token.is(&["and", "where", "also", ","]));
-            let referring = referring.is_some_and(|token| {
-                token.is(&["it", "they", "each", "every", "both", "these", "this", "belongs", "belong", "all", "which", "is", "are"])
-            });
+            let referring =
+                referring.is_some_and(|token| token.among("it they each every both these this belongs belong all which is are"));
             let of = self.things.len().checked_sub(1).filter(|_| referring);
             if !self.fields_alone(clause.clone(), last) {
                 self.clauses.push((clause, of, false));
@@ -113,10 +132,7 @@ impl Reader {
         for (n, head) in heads.iter().enumerate() {
             let thing = self.thing(&head.name);
             // "inspections of each tree, with a date"
-            if self.tokens[head.from..head.list.start]
-                .iter()
-                .any(|token| token.is(&["of", "for", "in", "about", "with", "to", "is", "are", "by"]))
-            {
+            if self.tokens[head.from..head.list.start].iter().any(|token| token.among("of for in about with to is are by")) {
                 self.clauses.push((head.from..head.list.start, None, false));
             }
             let next = heads.get(n + 1);
@@ -132,12 +148,7 @@ impl Reader {
 
     /// The end of a clause whose object is the name of the next head.
     fn object(&self, ends: usize, next: Option<&Head>) -> usize {
-        let article = |at: usize| {
-            self.tokens[at].is(&[
-                "a", "an", "one", "the", "in", "to", "by", "for", "of", "with", "on", "into", "under", "exactly", "many", "several",
-                "multiple",
-            ])
-        };
+        let article = |at: usize| self.tokens[at].among("a an one the in to by for of with on into under exactly many several multiple");
         match next {
             Some(next) if ends == next.from && (article(ends.saturating_sub(1)) || article(ends)) => {
                 ends + (ends..next.list.start)
@@ -158,8 +169,6 @@ impl Reader {
                     || ["files", "exports", "days", "rows"].contains(&self.words[*at].as_str())
             };
             let verb = |at: &usize| names::is_verb(&self.words[*at]);
-            let many = places.iter().filter(|at| words::is_many(&self.words[**at]) && !counted(at) && !verb(at));
-            let named = many.into_iter().find_map(|at| Some(name_before(&self.words, at + 1)?.1));
             // "survey_responses.csv"
             let file = |at: &usize| {
                 let (name, kind) = self.words[*at].rsplit_once('.')?;
@@ -168,6 +177,8 @@ impl Reader {
             if let Some(named) = places.iter().rev().find_map(file) {
                 return Some(named);
             }
+            let many = places.iter().filter(|at| words::is_many(&self.words[**at]) && !counted(at) && !verb(at));
+            let named = many.into_iter().find_map(|at| Some(name_before(&self.words, at + 1)?.1));
             // "exchange rate microservice"
             let kind = |at: &&usize| ["microservice", "api", "backend", "app", "pipeline", "rest"].contains(&self.words[**at].as_str());
             named.or_else(|| places.iter().rev().filter(kind).find_map(|at| Some(name_before(&self.words, *at)?.1)))
@@ -225,11 +236,10 @@ impl Reader {
             self.tokens[at].is(&["with", "has", "have", "having"]) && self.tokens[at + 1].is(&["a", "an", "the", "name", "title"])
         };
         let part = |at: usize| {
-            self.tokens[at + 1..place.end].iter().take(3).any(|token| {
-                token.is(&[
-                    "page", "login", "search", "website", "web", "rest", "api", "app", "backend", "password", "account", "form", "sign",
-                ])
-            })
+            self.tokens[at + 1..place.end]
+                .iter()
+                .take(3)
+                .any(|token| token.among("page login search website web rest api app backend password account form sign"))
         };
         (place.start + 1..place.end.saturating_sub(1)).any(|at| having(at) && !part(at))
     }
@@ -362,106 +372,102 @@ impl Reader {
         self.order();
         let mut reading = Reading::default();
         let names: Vec<String> = self.things.iter().map(|thing| thing.name.clone()).collect();
-        let things = Things { names: &names, tokens: &self.tokens };
         let mut relations = Relations::default();
-        // "course, student, grade": what else is kept is no field.
-        let mut roles: Vec<(usize, usize, Item)> = Vec::new();
-        let mut own: Vec<(Range<usize>, bool)> = Vec::new();
-        for (of, thing) in self.things.iter_mut().enumerate() {
-            thing.items.retain(|item| match things.role(&item.words).filter(|_| item.plain()) {
-                Some(to) if to != of => {
-                    roles.push((of, to, item.clone()));
-                    false
-                }
-                _ => true,
-            });
-            thing.items.retain(|item| match things.only(item.place.clone()) {
-                // "an employee has many employees"
-                Some((to, true)) if to == of => {
-                    own.push((item.place.clone(), true));
-                    false
-                }
-                _ => true,
-            });
-            thing.items.retain(|item| match things.only(item.place.clone()).filter(|(to, _)| *to != of && item.plain()) {
-                Some((to, true)) => {
-                    relations.many.push((of, to));
-                    false
-                }
-                Some((to, false)) => {
-                    relations.relate(of, to, item.required == Some(false));
-                    false
-                }
-                None => true,
-            });
-        }
-        let mut rest: Vec<(Range<usize>, bool)> = own;
-        for (place, of, listed) in &self.clauses {
-            let signs_up = |block: &Block| {
-                *block == Block::Authentication && names.iter().any(|name| name.ends_with("sign-up") || name.ends_with("login"))
-            };
-            let mut asked: Vec<Block> = asides::asked(&said(&self.tokens[place.clone()]))
-                .chain(block(&said(&self.tokens[place.clone()])))
-                .filter(|block| !signs_up(block))
-                .collect();
-            asked.dedup();
-            let named = things.named(place.clone());
-            let several = named.len() + usize::from(of.is_some_and(|of| !named.contains(&of))) > 1;
-            let own = self.tokens[place.clone()].iter().any(|token| token.is(&["belongs", "belong"]));
-            let related = (several || own) && things.read(place.clone(), *of, &mut relations);
-            let text = said(&self.tokens[place.clone()]);
-            if related && place.len() < 16 {
-                reading.related += &format!("{text} ");
-            } else {
-                // "documents with a title can be uploaded" says more than that.
-                let more = self.has_more(place);
-                rest.push((place.clone(), more || asked.is_empty() && ((several && !related) || *listed || bounds(&text) > 0)));
-            }
-            let known = self.blocks.clone();
-            self.blocks.extend(asked.into_iter().filter(|block| !known.contains(block)));
-        }
+        let (roles, mut rest) = self.references(&names, &mut relations);
+        rest.extend(self.read_clauses(&names, &mut relations, &mut reading));
         let links = relations.linked();
         self.resources(&mut reading)?;
         for (place, forced) in &mut rest {
             let said = rejections::apply(&tokens::line(&self.tokens[place.clone()]), &mut reading.resources);
-            let text = said_of(&self.tokens, place);
+            let text = self.said(place);
             if said > 0 && said >= bounds(&text) {
                 *forced = false;
                 reading.related += &format!("{text} ");
             }
         }
         for own in relations.selves {
-            let to = reading.resources[own].clone();
-            let name = format!("parent_{}", to.identifier);
-            reading.resources[own].fields.push(Field { name, ..reference(&to, false) });
+            let name = format!("parent_{}", reading.resources[own].identifier);
+            reading.refer(own, own, Some(name), true);
         }
         for one in &relations.belong {
-            let to = reading.resources[one.to].clone();
-            reading.resources[one.of].fields.push(reference(&to, !one.optional));
+            reading.refer(one.of, one.to, None, one.optional);
         }
         for (of, to, item) in roles {
-            let to = reading.resources[to].clone();
-            let name = item.words.join("_");
-            reading.resources[of].fields.push(Field { name, ..reference(&to, item.required != Some(false)) });
+            reading.refer(of, to, Some(item.words.join("_")), item.required == Some(false));
         }
         for (one, other) in links {
-            let (a, b) = (reading.resources[one].clone(), reading.resources[other].clone());
-            let mut link = resources::resource(&format!("{} {}", a.singular, b.plural)).ok()?;
-            link.fields = vec![reference(&a, true), reference(&b, true)];
-            reading.assumed.push(describe::links(&a, &b, &link));
-            reading.resources.push(link);
+            reading.link(one, other)?;
         }
         for resource in &mut reading.resources {
             if resource.fields.iter().all(|field| field.field_type == FieldType::Reference) && resource.fields.len() < 2 {
                 resource.fields.insert(0, fields::text("name", true));
             }
         }
-        reading.blocks.dedup();
-        let more: Vec<Block> = self.blocks.iter().copied().filter(|block| !reading.blocks.contains(block)).collect();
-        reading.blocks.extend(more);
+        reading.blocks.extend(&self.blocks);
         reading.blocks.sort_by_key(|block| Block::ALL.iter().position(|one| one == block));
+        reading.blocks.dedup();
         self.list_rest(&rest, &mut reading);
         Some(reading)
+    }
+
+    fn said(&self, place: &Range<usize>) -> String {
+        said(&self.tokens[place.clone()])
+    }
+
+    /// Takes what names another thing from the fields: "course, student, grade". Those that have a name of their own, and what is not understood.
+    fn references(&mut self, names: &[String], relations: &mut Relations) -> (Vec<(usize, usize, Item)>, Vec<Rest>) {
+        let things = Things { names, tokens: &self.tokens };
+        let (mut roles, mut own) = (Vec::new(), Vec::new());
+        for (of, thing) in self.things.iter_mut().enumerate() {
+            thing.items.retain(|item| {
+                let role = things.role(&item.words).filter(|to| item.plain() && *to != of);
+                roles.extend(role.map(|to| (of, to, item.clone())));
+                match things.only(item.place.clone()) {
+                    _ if role.is_some() => false,
+                    // "an employee has many employees"
+                    Some((to, true)) if to == of => {
+                        own.push((item.place.clone(), true));
+                        false
+                    }
+                    Some((to, many)) if to != of && item.plain() => {
+                        if many {
+                            relations.many.push((of, to));
+                        } else {
+                            relations.relate(of, to, item.required == Some(false));
+                        }
+                        false
+                    }
+                    _ => true,
+                }
+            });
+        }
+        (roles, own)
+    }
+
+    /// What is related by clauses that list nothing, and what these ask for. The rest, and whether that must be listed.
+    fn read_clauses(&mut self, names: &[String], relations: &mut Relations, reading: &mut Reading) -> Vec<Rest> {
+        let things = Things { names, tokens: &self.tokens };
+        let signs_up = names.iter().any(|name| name.ends_with("sign-up") || name.ends_with("login"));
+        let (mut rest, mut blocks) = (Vec::new(), Vec::new());
+        for (place, of, listed) in &self.clauses {
+            let text = self.said(place);
+            let asked: Vec<Block> =
+                asides::asked(&text).chain(block(&text)).filter(|block| !(signs_up && *block == Block::Authentication)).collect();
+            let named = things.named(place.clone());
+            let several = named.len() + usize::from(of.is_some_and(|of| !named.contains(&of))) > 1;
+            let own = self.tokens[place.clone()].iter().any(|token| token.among("belongs belong"));
+            let related = (several || own) && things.read(place.clone(), *of, relations);
+            if related && place.len() < 16 {
+                reading.related += &format!("{text} ");
+            } else {
+                // "documents with a title can be uploaded" says more than that.
+                let more = self.has_more(place) || asked.is_empty() && ((several && !related) || *listed || bounds(&text) > 0);
+                rest.push((place.clone(), more));
+            }
+            blocks.extend(asked);
+        }
+        self.blocks.extend(blocks);
+        rest
     }
 
     /// The things with their fields.
@@ -517,13 +523,13 @@ impl Reader {
         let names = self.things.iter().map(|thing| format!("{} {}", thing.name, many(&thing.name))).collect::<Vec<_>>().join(" ");
         let fields = account::of_fields(reading.resources.iter().flat_map(|one| &one.fields));
         format!(
-            "{names} {fields} {} rest api fastapi web app website site page mobile backend microservice data pipeline",
+            "{names} {fields} {} text number money date integer string rest api fastapi web app website site page mobile backend microservice data pipeline",
             account::of_blocks(&self.blocks)
         )
     }
 
     /// What says something that is nowhere.
-    fn list_rest(&self, rest: &[(Range<usize>, bool)], reading: &mut Reading) {
+    fn list_rest(&self, rest: &[Rest], reading: &mut Reading) {
         let known = format!("{} {}", self.known(reading), reading.related);
         for (place, unrelated) in rest {
             let text = said(&self.tokens[place.clone()]);
@@ -534,40 +540,11 @@ impl Reader {
     }
 }
 
-fn said_of(tokens: &[Token], place: &Range<usize>) -> String {
-    said(&tokens[place.clone()])
-}
-
 /// How often it says what values there may be.
 fn bounds(text: &str) -> usize {
-    const BOUNDS: &[&str] = &[
-        "negative",
-        "positive",
-        "unique",
-        "optional",
-        "required",
-        "mandatory",
-        "duplicate",
-        "duplicates",
-        "missing",
-        "empty",
-        "blank",
-        "default",
-        "maximum",
-        "minimum",
-        "least",
-        "between",
-        "zero",
-        "invalid",
-        "twice",
-        "exceed",
-        "than",
-        "below",
-        "above",
-        "without",
-        "isn",
-    ];
-    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| BOUNDS.contains(word)).count()
+    const BOUNDS: &str = "negative positive unique optional required mandatory duplicate duplicates missing empty blank default maximum minimum least \
+        between zero invalid twice exceed than below above without isn";
+    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| is_in(BOUNDS, word)).count()
 }
 
 fn reference(to: &Resource, required: bool) -> Field {

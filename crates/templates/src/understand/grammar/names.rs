@@ -8,7 +8,7 @@ const PARTS: &[&str] = &[",", ";", ":", ".", "!", "?", "(", ")", "-", "â€“", "â€
 pub(super) const NO_NAME: &str = "a an the each every all any one some our my their its his her your this that these those which who whom whose what i we you they he \
     she it me us them and or but nor so plus then also only just of for in on at by to from with without into onto over under per as than if when while where \
     whether because since until about between through via is are was were be been being am has have had having do does did can could may might must shall should \
-    will would want wants need needs like love please let lets build create make write develop design set give get manage managing track tracking store storing \
+    down will would want wants need needs like love please let lets build create make write develop design set give get manage managing track tracking store storing \
     keep keeping record recording register registering save saving log logging enter entering list listing hold holding handle handling serve serving collect \
     collecting read reading load loading ingest ingesting import importing maintain maintaining take takes use uses using contain contains containing include \
     includes including see show know note add help organise organize plan first second third finally not no new simple small little basic named called \
@@ -35,7 +35,7 @@ pub(super) fn is_verb(word: &str) -> bool {
 
 pub(super) const LINKING: &str = "link links connect connects tie ties join joins combine combines";
 
-pub(super) const ARTICLES: &[&str] = &["a", "an", "the", "its", "their", "his", "her", "how", "which", "whether", "one", "this", "at"];
+pub(super) const ARTICLES: &str = "a an the its their his her how which whether one this at";
 
 /// The name that ends before `end`, in the singular, and where it begins with its article.
 pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
@@ -80,7 +80,7 @@ pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String,
 /// The name that begins there, and where it ends.
 pub(super) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usize, String)> {
     let from = (from..to).find(|at| {
-        !ARTICLES.contains(&said[*at].to_lowercase().as_str())
+        !is_in(ARTICLES, &said[*at].to_lowercase())
             && !["each", "every", "and", "where", "then"].contains(&said[*at].to_lowercase().as_str())
     })?;
     let verb = |at: &usize| {

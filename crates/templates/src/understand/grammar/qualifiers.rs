@@ -40,13 +40,13 @@ enum Meaning {
     Unit,
 }
 
-const LEAD: &str = r"(?:(?:which|that|it|this|they|and|but|is|are|was|must|has|have|had|to|should|shall|can|could|may|might|will|needs?|be|being|always|only|value|values|goes|go|ranges?|ranging|runs|lies|anything|with|an?|set|its|counted|given|measured|i|we|,|:|=) )*";
+const LEAD: &str = r"(?:(?:which|that|who|obviously|naturally|it|this|they|and|but|is|are|was|must|has|have|had|to|should|shall|can|could|may|might|will|needs?|be|being|always|only|each|both|value|values|goes|go|ranges?|ranging|runs|lies|anything|with|an?|set|its|counted|given|measured|i|we|,|:|=) )*";
 const NUMBER: &str = r"-?\d+(?:\.\d+)?|zero|one|two|three|ten";
-const LENGTH: &str = r"(?P<length>characters?|chars?|letters?|digits?|signs|symbols)(?: (?:long|in length|each|max|maximum|at most))?";
+const LENGTH: &str = r"(?P<length>characters?|chars?|letters?|digits?|signs|symbols)(?: (?:long|in length|each))?";
 
 const PATTERNS: &[(&str, Meaning)] = &[
     (
-        r"<LEAD>(?:optional|optionally|nullable|voluntary|(?:not|never|n't) (?:required|compulsory|mandatory|obligatory|necessary|needed|everyone has one)|(?:left|be|is|stay|remain|may be|can be|could be) (?:out|empty|blank|missing|omitted|null|absent|unknown|left out|left empty|left blank)(?: (?:until|if|when|for|as long as)(?: [^,;().]+)?)?|(?:empty|blank|missing|unknown) (?:is )?(?:ok|okay|fine|allowed|possible|until|at first|if|when)(?: [^,;().]+)?|if (?:any|wanted|known|given|available|needed|applicable|present|possible|there is (?:one|any)|there are any|they (?:like|want|have one)|you like|desired|it exists)|where (?:known|available|applicable)|or (?:nothing|empty|none|null|blank)|(?:do|does|need)(?:es)? not (?:have to|need to) be (?:given|there|filled(?: in)?)|(?:don't|doesn't|needn't|need not) (?:have to |need to )?be (?:given|there|filled(?: in)?|known|set)|opt)",
+        r"<LEAD>(?:optional|optionally|nullable|voluntary|(?:not|never|n't) (?:required|compulsory|mandatory|obligatory|necessary|needed|everyone has one)|(?:left|be|is|stays?|remains?|may be|can be|could be) (?:out|empty|blank|missing|omitted|null|absent|unknown|left out|left empty|left blank)(?: (?:until|if|when|for|as long as)(?: [^,;().]+)?)?|(?:empty|blank|missing|unknown) (?:is )?(?:ok|okay|fine|allowed|possible|until|at first|if|when)(?: [^,;().]+)?|if (?:any|wanted|known|given|available|needed|applicable|present|possible|there is (?:one|any)|there are any|they (?:like|want|have one)|you like|desired|it exists|(?:they|he|she|you|people|somebody|someone) (?:want|wants|like|likes|wish|know|knows|care)(?: to [a-z ]+| it| so)?)|where (?:known|available|applicable)|or (?:nothing|empty|none|null|blank)|(?:do|does|need)(?:es)? not (?:have to|need to) be (?:given|there|filled(?: in)?)|(?:don't|doesn't|needn't|need not) (?:have to |need to )?be (?:given|there|filled(?: in)?|known|set)|opt)",
         Meaning::Optional,
     ),
     (
@@ -54,7 +54,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Required,
     ),
     (
-        r"<LEAD>(?:unique|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
+        r"<LEAD>(?:unique|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|(?:not|never|cannot|can't) (?:be )?repeat(?:ed|s)?|never repeats|(?:nobody|no one|no other \w+) else has|nobody else has|no one else has|no other \w+ has|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
         Meaning::Unique,
     ),
     (
@@ -74,8 +74,8 @@ const PATTERNS: &[(&str, Meaning)] = &[
         r"<LEAD>(?:of )?(?:at most|at the most|max(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|maximal|up to|<=|≤|(?:no|not|never) (?:be )?(?:more|greater|higher|larger|longer|bigger) than|(?:not|never) (?:be |go )?(?:above|over|exceed|exceeding)|limited to|capped at) (?P<b><N>)<TAIL>",
         Meaning::Most,
     ),
-    (r"<LEAD>(?:of )?(?P<a><N>) (?:min|minimum|at least)<TAIL>", Meaning::Least),
-    (r"<LEAD>(?:of )?(?P<b><N>) (?:max|maximum|at most|tops)<TAIL>", Meaning::Most),
+    (r"<LEAD>(?:of )?(?P<a><N>)<TAIL> (?:min|minimum|at least|or more)", Meaning::Least),
+    (r"<LEAD>(?:of )?(?P<b><N>)<TAIL> (?:max|maximum|at most|tops|or less|or fewer)", Meaning::Most),
     (
         r"<LEAD>(?:of )?(?:more than|greater than|over|above|bigger than|higher than|larger than|longer than|>) (?P<a><N>)<TAIL>",
         Meaning::Over,
@@ -93,7 +93,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Default,
     ),
     (
-        r"<LEAD>(?P<value><V>) (?:at first|initially|in the beginning|at the (?:start|beginning)|to (?:start|begin) with|if (?:nothing|none|not) (?:else )?(?:is )?(?:said|given|set|specified|stated|entered|chosen)(?: otherwise)?|unless (?:it is )?(?:set|stated|said|specified|told|given|changed|marked)(?: otherwise)?|when (?:nothing|not) (?:is )?(?:given|said|set))",
+        r"<LEAD>(?P<value><V>) (?:if nobody says (?:anything|otherwise|so)|at first|initially|in the beginning|at the (?:start|beginning)|to (?:start|begin) with|if (?:nothing|none|not) (?:else )?(?:is )?(?:said|given|set|specified|stated|entered|chosen)(?: otherwise)?|unless (?:it is )?(?:set|stated|said|specified|told|given|changed|marked)(?: otherwise)?|when (?:nothing|not) (?:is )?(?:given|said|set))",
         Meaning::Default,
     ),
     (
@@ -106,7 +106,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Typed(FieldType::Number),
     ),
     (
-        r"<AS>(?:date (?:and|&|\+|with|plus) time|date / time|date - time|date-time|datetime|timestamp|time ?stamp|moment)",
+        r"<AS>(?:date (?:and|&|\+|with|plus) time|date (?:and|with) (?:hour|clock time)|date / time|date - time|date-time|datetime|timestamp|time ?stamp|moment)",
         Meaning::Typed(FieldType::Datetime),
     ),
     (r"<AS>(?:dates?|calendar date|day)", Meaning::Typed(FieldType::Date)),
@@ -115,6 +115,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Typed(FieldType::Text),
     ),
     (r"<AS>(?:e-?mail(?: address)?)", Meaning::Typed(FieldType::Email)),
+    (r"(?:: |as an? |as )(?:tele)?phone(?: number)?", Meaning::Typed(FieldType::Text)),
     (r"<AS>(?:urls?|link|web address|hyperlink)", Meaning::Typed(FieldType::Url)),
     (r"(?:, )?(?:(?:measured|given|counted|stated|expressed|always) )*(?:in|as) (?:full |whole |degrees? |° )?(?:<UNIT>)", Meaning::Unit),
 ];
@@ -197,7 +198,10 @@ pub(super) fn qualifier(tokens: &[Token]) -> Option<(Said, usize)> {
         let Some(found) = pattern.captures(&line) else { continue };
         let length = found[0].matches(' ').count();
         // "unique email", "optional note" are said of what comes.
-        let sure = ends(length)
+        // "is a decimal greater than 0"
+        let told = matches!(meaning, Meaning::Typed(_)) && length > 1 && length < tokens.len() && qualifier(&tokens[length..]).is_some();
+        let sure = told
+            || ends(length)
             || matches!(meaning, Meaning::Range | Meaning::Least | Meaning::Most | Meaning::Over | Meaning::Under | Meaning::Unit);
         if !sure || best.as_ref().is_some_and(|(_, longest)| *longest >= length) {
             continue;

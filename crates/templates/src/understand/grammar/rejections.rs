@@ -15,7 +15,7 @@ enum Rule {
     Optional,
 }
 
-const REJECTING: &str = r"\b(?:reject|drop|skip|refus|throw|discard|ignor|remov|check|validat|leav|mak|ensur|let|exclud|filter)";
+const REJECTING: &str = r"\b(?:no\b|isn't|reject|drop|skip|refus|throw|discard|ignor|remov|check|validat|leav|mak|ensur|let|exclud|filter)";
 const NAME: &str = r"(?P<field>[a-z][a-z-]*(?: [a-z][a-z-]*){0,2}?)";
 const AFTER: &str = r"(?: ,| ;| \.| and| or| are| is| be| values?| rows| records|s| before| into| then|$)";
 
@@ -28,6 +28,7 @@ const PATTERNS: &[(&str, Rule)] = &[
     (r"(?:without|missing|no|empty|blank|with no) (?:an? |any |the )?<NAME><AFTER>", Rule::Required),
     (r"(?:the |an? )?<NAME> (?:is|are) (?:missing|empty|blank)", Rule::Required),
     (r"duplicates? (?:by |of |in )?(?:an? |the )?<NAME><AFTER>", Rule::Unique),
+    (r"(?:the )?<NAME> (?:isn't|is not|aren't|are not) always (?:there|present|given|known)", Rule::Optional),
     (r"let (?:the )?<NAME> be (?:empty|blank|missing)", Rule::Optional),
 ];
 

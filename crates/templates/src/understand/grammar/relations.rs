@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::items::is_in;
 use super::tokens::{Token, line};
 use crate::understand::words;
 
@@ -21,6 +22,12 @@ pub(super) struct Relations {
     pub(super) selves: Vec<usize>,
 }
 
+/// Before what a clause speaks of.
+const LEAD: &str = "and where each every a an the one , that any all but while also plus";
+const BOTH: &[&str] = &["vice versa", "other way round", "other way around", "many-to-many", "many to many", "and back"];
+const MAYBE: &[&str] =
+    &["at most one", "although some", "though some", "but some", "some of them have no", "vacant", "if any", "not every"];
+
 /// A thing where it is named.
 struct Mention {
     thing: usize,
@@ -29,84 +36,12 @@ struct Mention {
     plural: bool,
 }
 
-const MANY: &[&str] = &["many", "several", "multiple", "more", "lots", "any", "various", "some", "different", "zero", "two"];
-const PREPOSITIONS: &[&str] = &[
-    "by",
-    "to",
-    "in",
-    "at",
-    "on",
-    "for",
-    "of",
-    "with",
-    "from",
-    "into",
-    "under",
-    "about",
-    "within",
-    "inside",
-    "per",
-    "against",
-    "between",
-    "through",
-    "via",
-    "concerning",
-];
+const MANY: &str = "many several multiple more lots any various some different zero two";
+const PREPOSITIONS: &str = "by to in at on for of with from into under about within inside per against between through via concerning";
 /// Verbs of what has or makes others.
-const OWNING: &[&str] = &[
-    "has",
-    "have",
-    "own",
-    "owns",
-    "contain",
-    "contains",
-    "make",
-    "makes",
-    "place",
-    "places",
-    "write",
-    "writes",
-    "post",
-    "posts",
-    "create",
-    "creates",
-    "submit",
-    "submits",
-    "publish",
-    "publishes",
-    "leave",
-    "leaves",
-    "receive",
-    "receives",
-    "include",
-    "includes",
-    "hold",
-    "holds",
-    "get",
-    "gets",
-    "consists",
-    "consist",
-    "with",
-    "offer",
-    "offers",
-    "run",
-    "runs",
-    "comprises",
-    "can",
-    "upload",
-    "uploads",
-    "add",
-    "adds",
-    "send",
-    "sends",
-    "file",
-    "files",
-    "report",
-    "reports",
-    "keeps",
-    "record",
-    "log",
-];
+const OWNING: &str = "has have own owns contain contains make makes place places write writes post posts create creates submit submits publish publishes \
+    leave leaves receive receives include includes hold holds get gets consists consist with offer offers run runs comprises can \
+    upload uploads add adds send sends file files report reports keeps record log";
 
 pub(super) struct Things<'a> {
     pub(super) names: &'a [String],
@@ -169,187 +104,102 @@ impl Things<'_> {
     /// The only thing that an item names: "its room", "the rooms"; and whether many.
     pub(super) fn only(&self, range: Range<usize>) -> Option<(usize, bool)> {
         let mentions = self.mentions(range.clone());
-        let [one] = mentions.as_slice() else { return None };
-        let rest = (range.start..one.from).chain(one.to..range.end);
+        // "team: team"
+        let one = mentions.last().filter(|last| mentions.iter().all(|one| one.thing == last.thing))?;
+        let rest = (range.start..range.end).filter(|n| !mentions.iter().any(|one| (one.from..one.to).contains(n)));
         let bare = rest.into_iter().all(|n| {
-            self.tokens[n].is(&[
-                "a",
-                "an",
-                "the",
-                "its",
-                "their",
-                "one",
-                "which",
-                "each",
-                "exactly",
-                "of",
-                "reference",
-                "to",
-                "id",
-                "link",
-                "list",
-                "many",
-                "several",
-                "optional",
-                "optionally",
-                "single",
-                "assigned",
-                "any",
-                "number",
-                "and",
-                "or",
-                "more",
-                ",",
-                "some",
-                "related",
-                "corresponding",
-                "it",
-                "belongs",
-                "is",
-                "for",
-            ])
+            self.tokens[n].among("a an the its their one which each exactly of reference to id link list many several optional optionally single assigned any number and or more , some related corresponding it belongs is for :")
         });
-        let many = one.plural
-            && (range.start..one.from)
-                .any(|n| self.tokens[n].is(&["many", "several", "list", "multiple", "any", "more", "their", "its", "some"]));
+        let many =
+            one.plural && (range.start..one.from).any(|n| self.tokens[n].among("many several list multiple any more their its some"));
         (bare && (many || !one.plural)).then_some((one.thing, many))
     }
 
     /// "home team", "away team", where teams are kept.
     pub(super) fn role(&self, words: &[String]) -> Option<usize> {
-        const ROLES: &[&str] = &[
-            "home",
-            "away",
-            "first",
-            "second",
-            "winning",
-            "losing",
-            "source",
-            "target",
-            "origin",
-            "destination",
-            "sending",
-            "receiving",
-            "previous",
-            "next",
-            "old",
-            "new",
-            "main",
-            "assigned",
-            "responsible",
-            "departure",
-            "arrival",
-        ];
+        const ROLES: &str = "home away first second winning losing source target origin destination sending receiving previous next old new main \
+            assigned responsible departure arrival";
         let [role, name] = words else { return None };
-        self.names.iter().position(|known| known == name).filter(|_| ROLES.contains(&role.as_str()))
+        self.names.iter().position(|known| known == name).filter(|_| is_in(ROLES, role))
     }
 
     /// Reads a clause. `subject`: of what it speaks where it names none. Whether all that it names is related.
     pub(super) fn read(&self, range: Range<usize>, subject: Option<usize>, found: &mut Relations) -> bool {
         let mentions = self.mentions(range.clone());
         let said = line(&self.tokens[range.clone()]);
-        let lead = self.tokens[range.clone()]
-            .iter()
-            .take_while(|token| {
-                token.is(&[
-                    "and", "where", "each", "every", "a", "an", "the", "one", ",", "that", "any", "all", "but", "while", "also", "plus",
-                ])
-            })
-            .count();
-        let begins = mentions.first().is_some_and(|first| first.from <= range.start + lead);
-        let (mut current, rest) = match mentions.split_first() {
-            // "for each bike the repairs"
-            Some((first, rest)) if begins => (Some(first.thing), rest),
-            _ => (subject, mentions.as_slice()),
-        };
-        let mut from = if begins { mentions.first().map_or(range.start, |first| first.to) } else { range.start };
+        let lead = self.tokens[range.clone()].iter().take_while(|token| token.among(LEAD)).count();
+        // "for each bike the repairs"
+        // "which instrument went to which student" of a loan
+        let asks = self.tokens[range.clone()].first().is_some_and(|token| token.is(&["which", "what"])) && subject.is_some();
+        let begins = mentions.first().filter(|first| first.from <= range.start + lead && !asks);
+        let rest = &mentions[usize::from(begins.is_some())..];
+        let (mut current, mut from) = begins.map_or((subject, range.start), |first| (Some(first.thing), first.to));
         let mut read = !rest.is_empty();
-        let both = ["vice versa", "other way round", "other way around", "many-to-many", "many to many", "and back"]
-            .iter()
-            .any(|said_so| said.contains(said_so));
+        let both = BOTH.iter().any(|both| said.contains(both));
+        let vague = MAYBE.iter().any(|maybe| said.contains(maybe));
         for (n, mention) in rest.iter().enumerate() {
             let between = &self.tokens[from..mention.from];
             from = mention.to;
-            let next = rest.get(n + 1).map_or(range.end, |next| next.from);
-            let behind = &self.tokens[mention.to..next];
-            let is = |tokens: &[Token], any: &[&str]| tokens.iter().any(|token| token.is(any));
-            let new_clause = between.iter().rev().take(3).any(|token| token.is(&["and", ",", "while", "whereas", "but"]))
-                && is(
-                    behind,
-                    &["has", "have", "can", "may", "belongs", "belong", "is", "are", "many", "several", "must", "multiple", "needs"],
-                )
-                && (behind.first().is_some_and(|token| !token.is(&["and", ","])))
-                && rest.get(n + 1).is_some();
-            let Some(of) = current.filter(|of| !(new_clause && *of != mention.thing)) else {
+            let next = rest.get(n + 1).map(|next| &self.tokens[mention.to..next.from]);
+            let Some(of) = current.filter(|of| *of == mention.thing || !next.is_some_and(|behind| speaks_of_next(between, behind))) else {
                 current = Some(mention.thing);
                 continue;
             };
             if of == mention.thing {
-                if is(between, &["belongs", "belong"]) && !found.selves.contains(&of) {
-                    found.selves.push(of);
-                }
-                continue;
-            }
-            if both {
+                let own = any(between, "belongs belong") && !found.selves.contains(&of);
+                found.selves.extend(own.then_some(of));
+            } else if rest[..n].iter().any(|before| before.thing == mention.thing) && !both {
+                // "a stall goes to one seller, some sellers take two"
+            } else if both {
                 found.many.extend([(of, mention.thing), (mention.thing, of)]);
-                continue;
-            }
-            let counted = between.iter().rev().take(4).any(|token| token.is(MANY));
-            let own = between.last().is_some_and(|token| token.is(&["its", "their", "all"]));
-            let maybe = is(between, &["may", "optionally", "optional", "can", "could", "zero"])
-                || ["at most one", "although some", "though some", "but some", "some of them have no", "vacant", "if any", "not every"]
-                    .iter()
-                    .any(|maybe| said.contains(maybe));
-            let linking = between.iter().rev().find(|token| {
-                !token.is(&[
-                    "a",
-                    "an",
-                    "the",
-                    "one",
-                    "each",
-                    "every",
-                    "its",
-                    "their",
-                    "exactly",
-                    "single",
-                    "our",
-                    "some",
-                    "different",
-                    "only",
-                ])
-            });
-            let prepositional = linking.is_some_and(|token| token.is(PREPOSITIONS));
-            // "repairs of each bike", "a wing of the museum": the first belongs to the other.
-            if counted || (mention.plural && own) {
-                found.many.push((of, mention.thing));
-                // "is given by several speakers", who give many
-                let passive = prepositional && is(between, &["by", "in", "to", "on", "at"]) && counted;
-                if passive && !is(between, &["has", "have"]) {
-                    found.many.push((mention.thing, of));
-                }
-            } else if !mention.plural {
-                let owned = is(between, &["of", "for"]) || prepositional || !between.is_empty();
-                if owned {
-                    found.relate(of, mention.thing, maybe && prepositional);
-                } else {
-                    read = false;
-                }
-            } else if between.iter().all(|token| token.is(&["and", ",", "plus", "the", "our", "their", "&", "or", "also"])) {
+            } else if mention.plural && between.iter().all(|token| token.among("and , plus the & or also")) {
                 // "rooms and guests" are named side by side.
                 current = Some(mention.thing);
-            } else if prepositional {
-                found.relate(of, mention.thing, maybe);
-            } else if is(between, OWNING) {
-                found.many.push((of, mention.thing));
             } else {
-                read = false;
+                read &= found.say(of, mention, between, vague);
             }
         }
         read
     }
 }
 
+fn any(tokens: &[Token], words: &str) -> bool {
+    tokens.iter().any(|token| token.among(words))
+}
+
+/// "…, and a speaker has several talks"
+fn speaks_of_next(before: &[Token], behind: &[Token]) -> bool {
+    before.iter().rev().take(3).any(|token| token.among("and , while whereas but"))
+        && any(behind, "has have can may belongs belong is are many several must multiple needs")
+        && behind.first().is_some_and(|token| !token.among("and ,"))
+}
+
 impl Relations {
+    /// The one thing and the other, with what stands between them. Whether that relates them.
+    fn say(&mut self, of: usize, to: &Mention, between: &[Token], vague: bool) -> bool {
+        let counted = between.iter().rev().take(4).any(|token| token.among(MANY));
+        let own = between.last().is_some_and(|token| token.among("its their all"));
+        let maybe = vague || any(between, "may optionally optional can could zero");
+        let last =
+            between.iter().rev().find(|token| !token.among("a an the one each every its their exactly single our some different only"));
+        let prepositional = last.is_some_and(|token| token.among(PREPOSITIONS));
+        if counted || (to.plural && own) {
+            self.many.push((of, to.thing));
+            // "is given by several speakers", who give many
+            if counted && prepositional && any(between, "by in to on at") && !any(between, "has have") {
+                self.many.push((to.thing, of));
+            }
+        } else if prepositional || (!to.plural && !between.is_empty()) {
+            // "repairs of each bike", "a delivery goes to one family"
+            self.relate(of, to.thing, maybe && prepositional);
+        } else if any(between, OWNING) {
+            self.many.push((of, to.thing));
+        } else {
+            return false;
+        }
+        true
+    }
+
     pub(super) fn relate(&mut self, of: usize, to: usize, optional: bool) {
         let known = |one: &Relation| (one.of == of && one.to == to) || (one.of == to && one.to == of);
         if of != to && !self.belong.iter().any(known) {

@@ -5,12 +5,16 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::understand::words;
+
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) lower: String,
     /// A blank stands before it.
     pub(super) apart: bool,
+    /// It stood in quotes.
+    pub(super) quoted: bool,
     /// Of an opening bracket, where it closes.
     pub(super) closes: Option<usize>,
 }
@@ -18,6 +22,11 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn is(&self, any: &[&str]) -> bool {
         any.contains(&self.lower.as_str())
+    }
+
+    /// Whether it is one of a few words.
+    pub(super) fn among(&self, words: &str) -> bool {
+        words.split_whitespace().any(|word| word == self.lower)
     }
 
     pub(super) fn is_word(&self) -> bool {
@@ -32,7 +41,8 @@ impl Token {
 static TOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x)
-        \d{1,3}(?:,\d{3})+(?:\.\d+)? | \d+(?:\.\d+)?
+        \x22[\p{L}\p{N}][^\x22]{0,30}\x22
+        | \d{1,3}(?:,\d{3})+(?:\.\d+)? | \d+(?:\.\d+)?
         | [\p{L}_][\p{L}\p{N}_]*(?:['.\-][\p{L}\p{N}_]+)*
         | -->|->|=>|<=|>=|\.\.\.|\.\.|--
         | [^\s]",
@@ -46,7 +56,8 @@ static NUMBERED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|\s
 /// Bracketed ones know where they close; what never closes opens nothing.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let text = text
-        .replace(['“', '”', '"', '`', '*'], "")
+        .replace(['“', '”'], "\"")
+        .replace(['`', '*'], "")
         .replace('’', "'")
         .replace("s' ", "s ")
         .replace(", of course,", ",")
@@ -70,8 +81,13 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             all.pop();
             word = format!("-{word}");
         }
+        let quoted = word.len() > 1 && word.starts_with('"');
+        let word = word.trim_matches('"').to_owned();
+        if word.is_empty() {
+            continue;
+        }
         let plain = word.trim_end_matches("'s").replace(',', if word.len() > 1 { "" } else { "," });
-        all.push(Token { lower: plain.to_lowercase(), text: plain, apart: apart || negative, closes: None });
+        all.push(Token { lower: plain.to_lowercase(), text: plain, apart: apart || negative, quoted, closes: None });
     }
     let mut open = Vec::new();
     for at in 0..all.len() {
@@ -124,7 +140,7 @@ pub(super) fn clauses(tokens: &[Token]) -> Vec<Range<usize>> {
     for at in outside(tokens, 0..tokens.len()) {
         let token = &tokens[at];
         let next_apart = tokens.get(at + 1).is_none_or(|next| next.apart);
-        let stop = token.is(&["!", "?", ";", "...", "•", "-->", "=>"])
+        let stop = token.among("! ? ; ... • --> =>")
             || (token.lower == "." && next_apart && !at.checked_sub(1).is_some_and(|before| tokens[before].is(ABBREVIATED)))
             || (token.is(DASHES) && token.apart && next_apart && !names(tokens, from..at))
             || (token.is(&["/", "|"]) && token.apart && next_apart && !between_values(tokens, at))
@@ -147,7 +163,8 @@ pub(super) const DASHES: &[&str] = &["-", "–", "—", "--"];
 fn names(tokens: &[Token], before: Range<usize>) -> bool {
     let stops = |token: &&Token| token.is(&["!", "?", ";", "."]) || (token.is(DASHES) && token.apart);
     let rest: Vec<&Token> = tokens[before.end + 1..].iter().take_while(|token| !stops(token)).collect();
-    let name = before.len() < 4 && tokens[before].iter().all(Token::is_word);
+    let many = tokens[before.clone()].last().is_some_and(|last| words::is_many(&last.lower));
+    let name = (before.len() < 4 || many) && tokens[before].iter().all(Token::is_word);
     name && rest.iter().any(|token| token.lower == ",") && !rest.iter().take(4).any(|token| token.is(&["(", ":", "has", "have"]))
 }
 
