@@ -6,7 +6,7 @@ mod spotted;
 
 use anew::{anew, instead};
 use project::{Place, Project, without_article};
-use spotted::{Command, Spotted, spotted};
+use spotted::{Command, Spotted};
 
 use crate::understand::{Refusal, account, asides, fits, phrasing, refuse, scope, title};
 use crate::{Block, Field, Resource, Understanding};
@@ -26,10 +26,10 @@ pub struct Modification {
 pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Refusal> {
     let sentence = spotted::without_reasons(sentence);
     let read = as_said(before, &sentence);
-    match spotted(before, &sentence).filter(|_| read.is_err()) {
-        Some(spotted) => as_spotted(before, spotted).or(read),
-        None => read,
+    if read.is_ok() {
+        return read;
     }
+    spotted::readings(before, &sentence).find_map(|spotted| as_spotted(before, spotted).ok()).map_or(read, Ok)
 }
 
 fn as_spotted(before: &Understanding, spotted: Spotted) -> Result<Modification, Refusal> {
@@ -41,6 +41,12 @@ fn as_spotted(before: &Understanding, spotted: Spotted) -> Result<Modification, 
     for command in commands {
         match command {
             Command::Said(said) => project.change(&said)?,
+            Command::Be(place, said) => project.be(now(before, &project, place)?, &said)?,
+            Command::Get(of, fields) => {
+                let one = project.after.resources.iter().position(|now| now.identifier == before.resources[of].identifier);
+                let Some(one) = one else { return refuse(format!("It changes {} in two ways", before.resources[of].plural)) };
+                project.get(one, fields)?;
+            }
             Command::Keep(new, belong) => project.keep(new, &belong)?,
             Command::Default(place, value) => project.restrict_field(now(before, &project, place)?, &format!("default {value}"), "make")?,
             Command::Values(place, values) => project.restrict_field(now(before, &project, place)?, &spotted::listed(&values), "make")?,
@@ -314,7 +320,7 @@ mod tests {
         (TODOS, "Let users search todos by title and add a rating", "todo gets rating"),
         (TODOS, "Todos need a deadline, otherwise nobody does them", "todo gets deadline"),
         (TODOS, "Price is required with a default of 3 and title is optional", "todo: price is checked"),
-        (TODOS, "price must not be higher than 100 and not lower than 2", "todo: price is checked; todo: price is checked"),
+        (TODOS, "price must not be higher than 100 and not lower than 2", "todo: price is checked"),
         (SHOP, "Delete all warehouses", "refused"),
         (TODOS, "Every todo gets an estimated cost, which can't be negative.", "todo gets estimated_cost"),
         (TODOS, "title: 200 characters at most", "todo: title is checked"),
@@ -328,7 +334,7 @@ mod tests {
         (TODOS, "The priority is a whole number that is never below 2 and starts at 3.", "todo: priority is checked"),
         (TODOS, "drop the price of todos, add a contact email instead", "todo loses price; todo gets contact_email"),
         (TODOS, "Nobody may get more than 5 priority.", "todo: priority is checked"),
-        (TODOS, "Titles must be unique and between 6 and 12 characters long.", "todo: title is unique; todo: title is checked"),
+        (TODOS, "Titles must be unique and between 6 and 12 characters long.", "todo: title is checked; todo: title is unique"),
         (TODOS, "priority starts at 3", "no step"),
         (TODOS, "the price can go", "todo loses price"),
         (TODOS, "Put everything behind a login.", "todo: what is there is nobody's until it is claimed"),

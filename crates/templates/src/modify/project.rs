@@ -3,6 +3,7 @@
 use super::said_of_field;
 use crate::migrations::{self, Step};
 use crate::understand::field_type::type_named;
+use crate::understand::grammar::Said;
 use crate::understand::{Refusal, blocks, called, constraints, fields, of_existing, plan, refuse, resources, scope, take_files};
 use crate::{Block, Field, FieldType, Kind, Resource, Understanding};
 
@@ -145,12 +146,22 @@ impl Project {
             return refuse(format!("\"{text}\" may be no field: say \"a field {text}\", or give its type, such as \"{text} (text)\""));
         }
         self.assumed.extend(said);
+        if let Some(default) = &default {
+            for field in &mut parsed.fields {
+                field.default = Some(fields::value_of(field, default)?);
+            }
+        }
+        self.get(one, parsed.fields)
+    }
+
+    /// Fields that are new.
+    pub(super) fn get(&mut self, one: usize, mut fields: Vec<Field>) -> Result<(), Refusal> {
         let mut resources = self.after.resources.clone();
         let plural = resources[one].plural.clone();
-        if take_files(self.after.kind, &plural, &mut parsed.fields, &mut self.assumed) && !self.after.blocks.contains(&Block::FileUpload) {
+        if take_files(self.after.kind, &plural, &mut fields, &mut self.assumed) && !self.after.blocks.contains(&Block::FileUpload) {
             self.add_block(Block::FileUpload)?;
         }
-        for mut field in parsed.fields {
+        for mut field in fields {
             field.name = called(field.name, &resources[one].identifier, &plural, &mut self.assumed);
             if resources[one].field(&field.name).is_some() {
                 return refuse(format!("{plural} have a {} already", field.name));
@@ -161,9 +172,7 @@ impl Project {
                     other.plural, resources[one].singular, other.singular
                 ));
             }
-            if let Some(default) = &default {
-                field.default = Some(fields::value_of(&field, default)?);
-            } else if field.required && field.default.is_none() && field.field_type != FieldType::Boolean {
+            if field.required && field.default.is_none() && field.field_type != FieldType::Boolean {
                 let name = &field.name;
                 return refuse(format!("{plural} that are there have no {name}: say \"with a default of …\", or let it be optional"));
             }
@@ -352,9 +361,37 @@ impl Project {
         self.restrict_field((one, n), &text, verb)
     }
 
-    pub(super) fn restrict_field(&mut self, (one, n): Place, text: &str, verb: &str) -> Result<(), Refusal> {
+    pub(super) fn restrict_field(&mut self, place: Place, text: &str, verb: &str) -> Result<(), Refusal> {
+        let (one, n) = place;
+        let field = restricted(&self.after.resources[one].fields[n], text, verb)?;
+        self.becomes(place, field)
+    }
+
+    /// What is said of a field, word by word.
+    pub(super) fn be(&mut self, place: Place, said: &[Said]) -> Result<(), Refusal> {
+        let was = self.after.resources[place.0].fields[place.1].clone();
+        let mut field = was.clone();
+        // Its type first: what it may hold is said of that.
+        let (typed, others): (Vec<&Said>, Vec<&Said>) = said.iter().partition(|said| matches!(said, Said::Typed(_)));
+        for said in typed.into_iter().chain(others) {
+            match said {
+                Said::Optional => field.required = false,
+                Said::Required => field.required = true,
+                Said::Unique => field.unique = true,
+                Said::Default(value) => field.default = Some(fields::value_of(&field, value)?),
+                Said::Bounds(bounds) if was.field_type != FieldType::Reference => fields::restrict(&mut field, bounds, true)?,
+                Said::Typed(field_type) if was.field_type != FieldType::Reference => {
+                    field.field_type = *field_type;
+                    (field.choices, field.least, field.most) = (Vec::new(), None, None);
+                }
+                _ => return refuse(format!("What {} may hold is not understood", was.name)),
+            }
+        }
+        self.becomes(place, checked(&was, field)?)
+    }
+
+    fn becomes(&mut self, (one, n): Place, field: Field) -> Result<(), Refusal> {
         let was = self.after.resources[one].fields[n].clone();
-        let field = restricted(&was, text, verb)?;
         if field == was {
             self.already.push(format!("{} is that already", was.name));
             return Ok(());
@@ -616,6 +653,11 @@ fn restricted(was: &Field, text: &str, verb: &str) -> Result<Field, Refusal> {
             }
         }
     }
+    checked(was, field)
+}
+
+/// Whether anything can be so.
+fn checked(was: &Field, mut field: Field) -> Result<Field, Refusal> {
     if let Some((least, most)) = field.least.zip(field.most).filter(|(least, most)| least > most) {
         return refuse(format!("Nothing is from {least} to {most}, as {} would have to be", was.name));
     }

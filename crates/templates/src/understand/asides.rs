@@ -13,7 +13,7 @@ const ASKING: &[(&str, Block)] = &[
         r"\b(?:log(?:s|ged|ging)?|sign(?:s|ed|ing)?)[ -]?(?:in|on|up)\b|\blogins?\b|\bsign-?ups?\b|\b(?:(?:user|own|with an) accounts?|accounts (?:and|with)|needs? (?:an |their own |own )?accounts?|and accounts)\b|\bwith (?:an? )?(?:e-?mail and )?passwords?\b|\bauthenticat(?:e|ed|ion)\b",
         Block::Authentication,
     ),
-    (r"\bsearch(?:able|ing|es)?\b", Block::Search),
+    (r"\bsearch(?:able|ing|es)?\b|\blook(?:ing)? (?:\w+ ){0,3}up\b", Block::Search),
     (
         r"\bpaginat(?:e|ed|ion)\b|\bpaging\b|\bpaged\b|\bpage through\b|\bpages? of \d+\b|\b\d+ (?:\w+ )?(?:per|a|on a|on each|on one) page\b|\bpage by page\b|\bin(?:to)? pages\b|\bpages? at a time\b",
         Block::Pagination,

@@ -484,7 +484,7 @@ pub(crate) fn is_about(part: &str) -> bool {
 }
 
 /// `named`: its type was said in so many words.
-pub(super) fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
+pub(crate) fn restrict(field: &mut Field, constraint: &Constraint, named: bool) -> Result<(), Refusal> {
     let Constraint { choices, least, most, length, beyond } = constraint;
     let name = field.name.clone();
     let contradicts = |what: &str| refuse(format!("The goal contradicts itself: {name} is a {} and {what}", field.field_type));

@@ -278,6 +278,8 @@ pub(super) fn named(sentence: &str) -> &'static str {
         () if says(&["fastapi", "fast api"]) => "FastAPI REST API",
         () if says(&[
             "web app",
+            "web pages",
+            "in the browser",
             "webapp",
             "web site",
             "web application",
@@ -305,7 +307,7 @@ static PHONES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// "Load loans.csv into our database", "ingest the JSON dump".
 static FROM_FILES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:ingest|import|load|pick up|read|process|pull|parse|collect|fetch)(?:s|ing)? [^;]{0,60}?\b(?:csv|jsonl?)\b|\b(?:csv|jsonl?) (?:files?|exports?|dumps?)\b").ok()
+    Regex::new(r"(?i)\b(?:ingest|import|load|pick up|read|process|pull|parse|collect|fetch)(?:s|ing)? [^;]{0,60}?\b(?:csv|jsonl?)\b|\b(?:csv|jsonl?) (?:files?|exports?|dumps?)\b|\b\w+\.(?:csv|jsonl?)\b").ok()
 });
 /// Not "a pipeline stage".
 static PIPELINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -315,7 +317,10 @@ static PIPELINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Whether it speaks of something that is to be built, or of what is to be kept.
 pub(super) fn names_whole(sentence: &str) -> bool {
     let padded = format!(" {sentence} ");
-    WHOLES.iter().chain(&["keep track", "track", "record", "manage"]).any(|word| whole(&padded, word).is_some())
+    WHOLES
+        .iter()
+        .chain(&["keep track", "track", "record", "manage", "browser", "web pages", "i note", "we note", "we store"])
+        .any(|word| whole(&padded, word).is_some())
 }
 
 pub(super) fn refuse_others(sentence: &str) -> Result<(), Refusal> {

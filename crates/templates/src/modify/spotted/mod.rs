@@ -1,6 +1,7 @@
 //! A change read by what it names: fields, things and values of the project are looked for wherever they stand, and what is said of them is
 //! said once more, in the words that are read. What is left out of that is noticed afterwards, for its words are nowhere.
 
+mod by_word;
 mod names;
 mod sayings;
 
@@ -11,7 +12,8 @@ use regex::Regex;
 use self::names::{FIELD, Names, THING};
 use self::sayings::PATTERNS;
 use super::project::Place;
-use crate::understand::{asides, grammar, phrasing, words};
+use crate::understand::grammar::{self, Said};
+use crate::understand::{asides, phrasing, words};
 use crate::{Block, Field, Resource, Understanding};
 
 /// What is said in a change, without what only leads to it or ends it.
@@ -51,22 +53,39 @@ pub(super) enum Command {
     Values(Place, Vec<String>),
     /// In place of what a field may be something else, or nothing.
     Instead(Place, String, Option<String>),
+    /// What is said of a field.
+    Be(Place, Vec<Said>),
+    /// Fields that are new, and of which thing.
+    Get(usize, Vec<Field>),
     /// Things that are new, and what of those that are there belongs to them.
     Keep(Vec<Resource>, Vec<(String, Field)>),
 }
 
 const NO_VALUES: &[&str] = &["to", "be", "it", "them", "the", "a", "an", "any", "more", "other", "of", "as", "not", "only", "all"];
 
-/// None where nothing of it is understood.
-pub(super) fn spotted(project: &Understanding, sentence: &str) -> Option<Spotted> {
+/// In which ways it can be read, the surest first.
+pub(super) fn readings(project: &Understanding, sentence: &str) -> impl Iterator<Item = Spotted> {
     let typed = expanded(sentence);
-    named(project, &typed).or_else(|| Some(Spotted { commands: fresh(project, &typed)?, blocks: Vec::new(), typed }))
+    let ways: [fn(&Understanding, &str) -> Option<Spotted>; 3] = [
+        |project, typed| by_word::read(project, typed).map(|commands| Spotted::of(commands, typed)),
+        named,
+        |project, typed| fresh(project, typed).map(|commands| Spotted::of(commands, typed)),
+    ];
+    ways.into_iter().filter_map(move |way| way(project, &typed))
+}
+
+impl Spotted {
+    fn of(commands: Vec<Command>, typed: &str) -> Self {
+        Self { commands, blocks: Vec::new(), typed: typed.to_owned() }
+    }
 }
 
 /// Things that are new, and what they belong to.
 fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
     INTRODUCING.as_ref().filter(|begins| begins.is_match(typed))?;
-    let known = project.resources.iter().map(|one| format!("{} have {}. ", one.plural, one.fields[0].name.replace('_', " ")));
+    let known = project.resources.iter().map(|one| format!("{} have a name. ", one.plural));
+    let typed = LEADING.as_ref().map_or(typed.into(), |lead| lead.replace(typed, ""));
+    let typed = typed.trim_start_matches([':', ' ']);
     let grammar::Reading { resources, blocks, left, .. } = grammar::read(&format!("{}{typed}", known.collect::<String>()))?;
     let there = |path: &str| project.resources.iter().any(|one| one.path == path);
     let (old, new): (Vec<Resource>, Vec<Resource>) = resources.into_iter().partition(|one| there(&one.path));
@@ -156,7 +175,7 @@ const BEGINS: &[&str] =
     &["add", "drop", "remove", "delete", "rename", "make", "change", "call", "allow", "set", "turn", "give", "store", "keep"];
 
 /// Sentences, and what begins anew in them: "drop the website, add an email".
-fn clauses(text: &str) -> Vec<String> {
+pub(super) fn clauses(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for sentence in text.split([';', '!', '?']).flat_map(|part| part.split(". ")) {
         let mut clause: Vec<&str> = Vec::new();
@@ -166,7 +185,9 @@ fn clauses(text: &str) -> Vec<String> {
             let says =
                 words.get(n + 1).is_some_and(|next| ["is", "are", "must", "should", "can", "may", "has", "need", "needs"].contains(next));
             let subject = says && word.chars().count() == 1 && word.chars().all(|c| (FIELD..THING).contains(&u32::from(c)));
-            let parted = clause.last().is_some_and(|last| last.ends_with(',') || ["and", "then"].contains(last));
+            // "…, and please add a phone"
+            let asked = clause.last() == Some(&"please") && clause.len() > 1 && clause[clause.len() - 2] == "and";
+            let parted = asked || clause.last().is_some_and(|last| last.ends_with(',') || ["and", "then"].contains(last));
             let lists = clause.last().is_some_and(|last| last.ends_with(':'));
             if parted && !lists && clause.len() > 1 && (subject || BEGINS.contains(&word)) {
                 found.push(std::mem::take(&mut clause).join(" "));

@@ -23,7 +23,7 @@ const HAVING: &str = "has have having with contains contain containing includes 
 const ADVERBS: &str = "also should must can may will shall only just always each all which that who to usually normally would could both every of them \
     one simply additionally then furthermore ,";
 const PRONOUNS: &str = "it they each these those them every one all which that who";
-const NOTING: &str = "note need want store save keep record track register log enter see know write list hold capture collect remember require add fill need's noted recorded stored kept notes needs wants \
+const NOTING: &str = "note need want store save keep record track register log enter see know write list hold capture collect remember require add fill need's noted recorded stored kept put notes needs wants \
     stores saves keeps records tracks show display have has enters put give registers saved manage managed";
 const NOTERS: &str = "we i you they it one people users staff the system app api should must will shall would like to also can may down of about only just be is are want wants everyone must following team our my , at least";
 const TIMES: &str = "night day hour week month morning evening minute year monday friday sunday";
@@ -115,7 +115,8 @@ impl Finder<'_> {
         if let Some((from, name, _)) = name_before(self.words, end) {
             // "my students' grades"
             let name = name.split_once(' ').filter(|(whose, _)| words::is_many(whose)).map_or(name.clone(), |(_, name)| name.to_owned());
-            let time = self.among(end - 1, TIMES) && end > 1 && self.is(end - 2, &["every", "each"]);
+            let page = self.is(end - 1, &["page", "pages"]) && end > 1 && self.is(end - 2, &["web"]);
+            let time = page || self.among(end - 1, TIMES) && end > 1 && self.is(end - 2, &["every", "each"]);
             return (from >= least && !time).then_some((from, name));
         }
         // "save sample with code"
@@ -160,7 +161,10 @@ impl Finder<'_> {
     fn holds_fields(&self, range: Range<usize>) -> bool {
         let mut about = Item::default();
         items::bracketed(&self.tokens[range.clone()], &mut about);
-        (!about.choices().is_empty() || !about.notes.is_empty()) && self.are_fields(range)
+        // "environment (dev|staging)"
+        let one = !self.tokens[range.clone()].iter().any(|token| token.is(&[",", "and"]));
+        let values = one && self.tokens[range.clone()].iter().any(|token| token.is(&["|", "/"]));
+        (!about.choices().is_empty() || !about.notes.is_empty()) && !values && self.are_fields(range)
     }
 
     fn are_fields(&self, range: Range<usize>) -> bool {
@@ -276,7 +280,15 @@ impl Finder<'_> {
         if !(is_made_of || self.among(at, HAVING)) || named || done || self.among(at + 1, MANY) {
             return None;
         }
-        let whole = |token: &Token| token.among(WHOLES) || token.lower.ends_with(".csv") || token.lower.ends_with(".json");
+        // "has a service name" is said of a service's name.
+        let whole = |token: &Token| {
+            token.among(WHOLES)
+                && !self.tokens[at + 1..clause.end.min(at + 7)]
+                    .windows(2)
+                    .any(|pair| pair[0].lower == token.lower && pair[1].among("name id version number url type status code"))
+                || token.lower.ends_with(".csv")
+                || token.lower.ends_with(".json")
+        };
         if self.tokens[at + 1..clause.end.min(at + 6)].iter().take_while(|token| token.lower != ",").any(whole) {
             return None;
         }
@@ -311,7 +323,8 @@ impl Finder<'_> {
                 return Some(said(links));
             }
             // "ingredients of a recipe with a name"
-            let of_one = from > clause.start && self.is(from, &["a", "an"]) && self.is(from - 1, &["of"]);
+            let of_one = from > clause.start
+                && (self.is(from, &["a", "an", "each"]) && self.is(from - 1, &["of"]) || self.is(from - 1, &["that", "this"]));
             let about = (with && end < at) || (of_one && self.is(at, &["with", "have"]));
             // "lessons are given by an instructor to a learner, with a start"
             let parted = (clause.start..from).rev().find(|n| self.among(*n, ", : ) ;")).unwrap_or(clause.start);
@@ -321,6 +334,10 @@ impl Finder<'_> {
             return Some(said(if about { self.without_about(named, clause.start) } else { named }));
         }
         let before = at - usize::from(at > clause.start);
+        // "every payment I book has an amount"
+        if have && end > clause.start + 2 && self.among(end - 2, "i we you they") {
+            return self.named_before(end - 2, clause.start).map(said);
+        }
         // "reservations are for a room and have a date"
         if have && self.is(before, &["and"]) {
             let mut verbs = (clause.start..at).rev().filter(|n| self.among(*n, STATING));
@@ -376,18 +393,28 @@ impl Finder<'_> {
 
     /// "for every applicant we note the name"
     fn for_each(&self, at: usize, clause: &Range<usize>) -> Option<Head> {
-        if !self.is(at, &["for", "of", "about", "per", "on", "from"]) || !self.among(at + 1, "each every all any a an one the whom which") {
+        let where_noted = self.is(at, &["where"]) && self.among(at + 1, "we i you they people users");
+        let each = self.among(at, "for of about per on from") && self.among(at + 1, "each every all any a an one the whom which");
+        if !(where_noted || each) {
             return None;
         }
         // "a member, of whom we need the name"
         let (mut list, name) = match self.is(at + 1, &["whom", "which"]) && at > clause.start {
             true => (at + 2, self.named_before(at - usize::from(self.is(at - 1, &[","])), clause.start)?.1),
+            // "guests, where we put the name"
+            false if self.is(at, &["where"]) => {
+                (at + 1, self.named_before(at - usize::from(at > clause.start && self.is(at - 1, &[","])), clause.start)?.1)
+            }
             false => name_from(self.words, at + 2, clause.end)?,
         };
         // "for a shopping list"
         let said_of_one = self.among(at + 1, "a an one the whom which") && !self.among(list, "we i you they it the ,");
         if said_of_one {
             return None;
+        }
+        // "for each loan of an exhibit we store"
+        if self.is(list, &["of"]) {
+            list = (list..clause.end.min(list + 6)).find(|n| self.among(*n, "we i you they :")).unwrap_or(list);
         }
         let mut noted = false;
         while list < clause.end

@@ -21,7 +21,7 @@ pub(super) struct Item {
     unique: bool,
     bounds: Vec<Constraint>,
     choices: Vec<String>,
-    default: Option<Vec<String>>,
+    default: Option<String>,
     /// What is said of it is said of the one before it, too.
     both: bool,
     /// What is said of it and not understood.
@@ -180,7 +180,9 @@ impl Reader<'_> {
             self.at = self.end;
             return Some(Part::Clause(from..self.end));
         }
-        if self.relates(from) {
+        // "the last one being A or B"
+        let told = self.at + usize::from(self.is(self.at, &["the"]));
+        if self.relates(from) || (self.among(told, "last first former latter") && self.is(told + 1, &["one", "of"])) {
             self.at = self.ends(from);
             return Some(Part::Clause(from..self.at));
         }
@@ -243,6 +245,11 @@ impl Reader<'_> {
     /// Takes one more word of the name, or what is said of it in a clause. False where the item ends.
     fn word(&mut self, item: &mut Item) -> bool {
         let (token, begun) = (&self.tokens[self.at], !item.words.is_empty());
+        // "the date the prescription ends"
+        if item.words.last().is_some_and(|last| is_in("date day time year", last)) && token.among("the a an he she") {
+            self.relative(item);
+            return true;
+        }
         // "place where it was found", "the work that was done"
         if begun && token.among("where like such that which who it they when he she we i you whose") {
             self.relative(item);
@@ -260,7 +267,8 @@ impl Reader<'_> {
         if begun && hyphened.len() > 2 && (self.separates(self.at + 1) > 0 || self.token(self.at + 1).is_none()) {
             item.choose(hyphened.into_iter().map(str::to_owned).collect());
         } else if !article && !token.is(&["#", "'"]) {
-            item.words.extend(token.lower.split('_').filter(|word| !word.is_empty()).map(str::to_owned));
+            let words = token.lower.split('_').filter(|word| !word.is_empty());
+            item.words.extend(words.map(|word| if word == "no" && token.lower.contains('_') { "number" } else { word }.to_owned()));
         }
         self.at += 1;
         true
@@ -308,6 +316,7 @@ impl Reader<'_> {
                     break;
                 }
                 "what" if more && !self.among(self.at + 1, "it they is was they he she i we") => {}
+                "flag" | "checkbox" | "tick" if self.among(self.at + 1, "whether if") => {}
                 "what" if self.is(self.at + 1, &["is", "was"]) && self.token(self.at + 2).is_some_and(Token::is_word) => self.at += 1,
                 "which" if more && !self.among(self.at + 1, "is are was were it they can may must has have of we i you the a an") => {}
                 "whole" if self.is(self.at + 1, &["number"]) => break,
@@ -384,7 +393,12 @@ impl Reader<'_> {
 
     /// "whether it has been claimed", "if it is vegan"
     fn whether(&mut self, item: &mut Item) -> bool {
-        if !self.is(self.at, &["whether", "if"]) || !item.words.is_empty() {
+        // "is it paid or not"
+        let asks = self.is(self.at, &["is", "are", "was"]) && self.is(self.at + 1, &["it", "they"]);
+        if asks {
+            self.at += 1;
+        }
+        if !(asks || self.is(self.at, &["whether", "if"])) || !item.words.is_empty() {
             return false;
         }
         let from = self.at;
@@ -394,7 +408,7 @@ impl Reader<'_> {
             token
                 .among("is are was were has have had can should needs need must may be been already still currently to a an being gets got")
         };
-        let at = (self.at..ends.min(self.at + 4)).find(|at| verb(&self.tokens[*at]));
+        let at = (self.at..ends.min(self.at + 4)).find(|at| verb(&self.tokens[*at]) && !self.tokens[*at].among("a an to"));
         let pronoun = ["it", "they", "he", "she", "i", "we", "the", "a", "an", "this", "that", "there", "one", "or"];
         let whose = self.tokens[self.at..at.unwrap_or(self.at)].iter().filter(|token| !token.is(&pronoun) && token.is_word());
         item.words.extend(whose.map(|token| token.lower.clone()));
@@ -431,12 +445,8 @@ impl Reader<'_> {
         let told = self.is(from, &told) || (self.is(from, &["a", "an"]) && self.is(from + 1, &told) && length > 1);
         let field = matches!(said, Said::Typed(_)) && behind > 0 && !told;
         // ", flag off by default" is one more field.
-        let other = match said {
-            Said::Default(first, last) => {
-                behind > 0
-                    && last - first > 1
-                    && !item.choices.contains(&crate::understand::grammar::tokens::said(&self.tokens[from + first..from + last]))
-            }
+        let other = match &said {
+            Said::Default(value) => behind > 0 && value.contains(' ') && !item.choices.contains(value),
             _ => false,
         };
         if other || (behind > 0 && !alone) || (bounds && behind > 0 && item.bounds.len() > 1) || field {
@@ -472,7 +482,7 @@ impl Reader<'_> {
         }
         let first = &self.tokens[self.at..ends];
         if first.iter().take_while(|token| !token.quoted).any(|token| token.among("starts start initially")) {
-            item.default = Some(vec![values[0].clone()]);
+            item.default = Some(values[0].clone());
         }
         self.at = ends;
         item.choose(values);
@@ -612,6 +622,9 @@ fn is_name(words: &[&str]) -> bool {
                 || (word == "and" && words[at - 1] == "date")
                 || (word == "before" && words.get(at + 1) == Some(&"date")))
     };
+    if *first == "how" {
+        return false;
+    }
     // "how many boxes"
     let words = if *first == "many" { &words[1..] } else { words };
     if words == ["make"] {
@@ -642,6 +655,7 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
     while at < inside.len() {
         if inside[at].is(&[",", ";", "and", "or", "/", "|", ":", "either", "-", "–", "."])
             || (at == 0
+                && inside[at].text != "A"
                 && inside[at]
                     .is(&["a", "an", "one", "of", "the", "e.g", "either", "only", "must", "be", "values", "options", "i.e", "like", "is"]))
         {
@@ -669,8 +683,10 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
         let both: Vec<&[Token]> =
             if value.len() == 3 && value[1].lower == "and" && !values.is_empty() { vec![&value[..1], &value[2..]] } else { vec![value] };
         for value in both {
-            let leads = usize::from(value.len() > 1 && value[0].is(&["and", "or", "either", "a", "an"]));
-            values.push(said(&value[leads..]));
+            let leads = usize::from(value.len() > 1 && ["and", "or", "either", "a", "an"].contains(&value[0].text.as_str()));
+            // "A+", "A-"
+            let sign = value.last().filter(|last| value.len() > 1 && !last.apart && last.lower == "-").map_or("", |_| "-");
+            values.push(said(&value[leads..]) + sign);
         }
     }
     values.retain(|value| !value.is_empty());
@@ -695,7 +711,7 @@ impl Item {
             Said::Required => self.required = Some(true),
             Said::Unique => self.unique = true,
             Said::Bounds(bounds) => self.bounds.push(bounds),
-            Said::Default(from, to) => self.default = Some(words[from..to].iter().map(|word| word.text.clone()).collect()),
+            Said::Default(value) => self.default = Some(value),
             Said::Typed(field_type) => {
                 // "date and time" of what is called a date is not its name.
                 self.typed = Some(field_type);
@@ -727,6 +743,10 @@ impl Item {
                 }
             }
         }
+    }
+
+    pub(super) fn called(&self, name: &str) -> Self {
+        Self { words: vec![name.to_owned()], ..self.clone() }
     }
 
     pub(super) fn choices(&self) -> &[String] {
@@ -795,16 +815,15 @@ impl Item {
             }
             fields::restrict(&mut field, &Constraint { length, ..constraint.clone() }, self.typed.is_some()).ok()?;
         }
-        if let Some(value) = &self.default {
-            let whole = value.join(" ");
+        if let Some(whole) = &self.default {
             let counted = whole.parse::<i64>().is_ok() && !sure;
             if counted {
                 (field.field_type, sure) = (FieldType::Integer, true);
             }
-            if fields::flag(&whole).is_some() && !sure && !counted {
+            if fields::flag(whole).is_some() && !sure && !counted {
                 (field.field_type, sure) = (FieldType::Boolean, true);
             }
-            let given = fields::value_of(&field, &whole).ok()?;
+            let given = fields::value_of(&field, whole).ok()?;
             field.default = Some(given).filter(|value| field.field_type != FieldType::Boolean || *value != 0);
         }
         if !sure {

@@ -17,6 +17,7 @@ use regex::Regex;
 use self::heads::{Finder, Head};
 use self::items::{Item, Part, is_in};
 use self::names::{many, name_before, one};
+pub(crate) use self::qualifiers::Said;
 use self::relations::{Relations, Things};
 use self::tokens::{Token, clauses, outside, said, tokens};
 
@@ -98,6 +99,35 @@ impl Reading {
     }
 }
 
+/// What a list says that `of` has; None where anything of it is not understood, or may be no field.
+pub(crate) fn fields(text: &str, of: &str) -> Option<Vec<Field>> {
+    let tokens = tokens(text);
+    let (mut found, mut guessed) = (Vec::new(), Vec::new());
+    for part in items::parts(&tokens, 0..tokens.len()) {
+        let Part::Item(item) = part else { return None };
+        let field = item.field(of, &mut guessed).filter(|_| item.notes.is_empty())?;
+        found.push(Field { required: item.required.unwrap_or(false), ..field });
+    }
+    (!found.is_empty() && guessed.is_empty()).then_some(found)
+}
+
+/// What is said of a field, where nothing else is; `neutral`: words that say nothing.
+pub(crate) fn qualities(text: &str, neutral: &str) -> Option<Vec<Said>> {
+    let tokens = tokens(text);
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < tokens.len() {
+        match qualifiers::qualifier(&tokens[at..]) {
+            Some((said, length)) => {
+                found.push(said);
+                at += length;
+            }
+            None if tokens[at].among(neutral) => at += 1,
+            None => return None,
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
 impl Reader {
     fn thing(&mut self, name: &str) -> usize {
         // A feedback collector keeps feedback.
@@ -127,7 +157,12 @@ impl Reader {
             return;
         };
         if first.from > clause.start {
-            self.clauses.push((clause.start..first.from, None, false));
+            // "flags belong to an environment, which has a name"
+            let said = &self.tokens[clause.start..first.from];
+            let within = said.last().is_some_and(|last| last.among("in by to for of at on with from"));
+            let relates = said.iter().any(|token| token.among("belong belongs refers refer") || (within && token.among("is are")));
+            let ends = if relates { self.object(first.from, Some(first)) } else { first.from };
+            self.clauses.push((clause.start..ends, None, false));
         }
         for (n, head) in heads.iter().enumerate() {
             let thing = self.thing(&head.name);
@@ -369,6 +404,7 @@ impl Reader {
     fn finished(mut self) -> Option<Reading> {
         self.bare_things();
         self.only_related();
+        self.merge();
         self.order();
         let mut reading = Reading::default();
         let names: Vec<String> = self.things.iter().map(|thing| thing.name.clone()).collect();
@@ -453,6 +489,8 @@ impl Reader {
             let text = self.said(place);
             let asked: Vec<Block> =
                 asides::asked(&text).chain(block(&text)).filter(|block| !(signs_up && *block == Block::Authentication)).collect();
+            // "every payment has an amount" asks for none.
+            let asked: Vec<Block> = asked.into_iter().filter(|block| *block != Block::Payment || !self.has_more(place)).collect();
             let named = things.named(place.clone());
             let several = named.len() + usize::from(of.is_some_and(|of| !named.contains(&of))) > 1;
             let own = self.tokens[place.clone()].iter().any(|token| token.among("belongs belong"));
@@ -488,6 +526,9 @@ impl Reader {
                     assumed.push(format!("{} of {} is a file: it is uploaded to each of them", item.words.join("_"), resource.plural));
                     continue;
                 }
+                // "a request is pending or accepted"
+                let own = item.words.join(" ") == thing.name && !item.choices().is_empty();
+                let item = &if own { item.called("status") } else { item.clone() };
                 let Some(field) = item.field(&thing.name, &mut assumed) else {
                     reading.left.push(place());
                     continue;

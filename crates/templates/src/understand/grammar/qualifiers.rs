@@ -4,19 +4,18 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::tokens::{Token, line};
+use super::tokens::{Token, line, said};
 use crate::FieldType;
 use crate::understand::constraints::Constraint;
 use crate::understand::field_type::UNITS;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     Optional,
     Required,
     Unique,
     Bounds(Constraint),
-    /// Where the words of the value begin and end.
-    Default(usize, usize),
+    Default(String),
     Typed(FieldType),
     /// What it is measured in.
     Unit,
@@ -46,7 +45,7 @@ const LENGTH: &str = r"(?P<length>characters?|chars?|letters?|digits?|signs|symb
 
 const PATTERNS: &[(&str, Meaning)] = &[
     (
-        r"<LEAD>(?:optional|optionally|nullable|voluntary|(?:not|never|n't) (?:required|compulsory|mandatory|obligatory|necessary|needed|everyone has one)|(?:left|be|is|stays?|remains?|may be|can be|could be) (?:out|empty|blank|missing|omitted|null|absent|unknown|left out|left empty|left blank)(?: (?:until|if|when|for|as long as)(?: [^,;().]+)?)?|(?:empty|blank|missing|unknown) (?:is )?(?:ok|okay|fine|allowed|possible|until|at first|if|when)(?: [^,;().]+)?|if (?:any|wanted|known|given|available|needed|applicable|present|possible|there is (?:one|any)|there are any|they (?:like|want|have one)|you like|desired|it exists|(?:they|he|she|you|people|somebody|someone) (?:want|wants|like|likes|wish|know|knows|care)(?: to [a-z ]+| it| so)?)|where (?:known|available|applicable)|or (?:nothing|empty|none|null|blank)|(?:do|does|need)(?:es)? not (?:have to|need to) be (?:given|there|filled(?: in)?)|(?:don't|doesn't|needn't|need not) (?:have to |need to )?be (?:given|there|filled(?: in)?|known|set)|opt)",
+        r"<LEAD>(?:optional|optionally|nullable|voluntary|(?:not|never|n't) (?:required|compulsory|mandatory|obligatory|necessary|needed|everyone has one)|(?:left|leave|be|is|stays?|remains?|may be|can be|could be) (?:out|empty|blank|missing|omitted|null|absent|unknown|left out|left empty|left blank)(?: (?:until|if|when|for|as long as)(?: [^,;().]+)?)?|(?:empty|blank|missing|unknown) (?:is )?(?:ok|okay|fine|allowed|possible|until|at first|if|when)(?: [^,;().]+)?|only (?:if|when) [a-z ]+|if (?:any|wanted|known|given|available|needed|applicable|present|possible|there is (?:one|any)|there are any|they (?:like|want|have one)|you like|desired|it exists|(?:they|he|she|you|people|somebody|someone) (?:want|wants|like|likes|wish|know|knows|care)(?: to [a-z ]+| it| so)?)|where (?:known|available|applicable)|or (?:nothing|empty|none|null|blank)|(?:do|does|need)(?:es)? not (?:have to|need to) be (?:given|there|filled(?: in)?)|(?:don't|doesn't|needn't|need not) (?:have to |need to )?be (?:given|there|filled(?: in)?|known|set)|opt)",
         Meaning::Optional,
     ),
     (
@@ -93,7 +92,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Default,
     ),
     (
-        r"<LEAD>(?P<value><V>) (?:if nobody says (?:anything|otherwise|so)|at first|initially|in the beginning|at the (?:start|beginning)|to (?:start|begin) with|if (?:nothing|none|not) (?:else )?(?:is )?(?:said|given|set|specified|stated|entered|chosen)(?: otherwise)?|unless (?:it is )?(?:set|stated|said|specified|told|given|changed|marked)(?: otherwise)?|when (?:nothing|not) (?:is )?(?:given|said|set))",
+        r"<LEAD>(?P<value><V>) (?:if nobody says (?:anything|otherwise|so)|at first|initially|in the beginning|at the (?:start|beginning)|to (?:start|begin) with|if (?:nothing|none|not) (?:else )?(?:is )?(?:said|given|set|specified|stated|entered|chosen)(?: otherwise)?|unless (?:somebody|someone|anybody|anyone|you|we|people) [a-z]+(?: it| so| otherwise)?|unless (?:it is )?(?:set|stated|said|specified|told|given|changed|marked)(?: otherwise)?|when (?:nothing|not) (?:is )?(?:given|said|set))",
         Meaning::Default,
     ),
     (
@@ -206,12 +205,12 @@ pub(super) fn qualifier(tokens: &[Token]) -> Option<(Said, usize)> {
         if !sure || best.as_ref().is_some_and(|(_, longest)| *longest >= length) {
             continue;
         }
-        best = means(*meaning, &found).map(|said| (said, length)).or(best);
+        best = means(*meaning, &found, tokens).map(|said| (said, length)).or(best);
     }
     best
 }
 
-fn means(meaning: Meaning, found: &Captures<'_>) -> Option<Said> {
+fn means(meaning: Meaning, found: &Captures<'_>, tokens: &[Token]) -> Option<Said> {
     let number = |name: &str| match found.name(name)?.as_str() {
         "zero" => Some(0.0),
         "one" => Some(1.0),
@@ -246,7 +245,7 @@ fn means(meaning: Meaning, found: &Captures<'_>) -> Option<Said> {
                 return None;
             }
             let before = found[0][..value.start()].matches(' ').count();
-            Said::Default(before, before + value.as_str().matches(' ').count() + 1)
+            Said::Default(said(&tokens[before..=before + value.as_str().matches(' ').count()]))
         }
         Meaning::Typed(field_type) => Said::Typed(field_type),
         Meaning::Unit => Said::Unit,
@@ -283,11 +282,11 @@ mod tests {
             ("as date and time", Some(Said::Typed(FieldType::Datetime))),
             ("yes/no", Some(Said::Typed(FieldType::Boolean))),
             ("or not", Some(Said::Typed(FieldType::Boolean))),
-            ("English by default", Some(Said::Default(0, 1))),
+            ("English by default", Some(Said::Default("English".to_owned()))),
             ("unique email", None),
             ("on Monday", None),
-            ("that off by default", Some(Said::Default(1, 2))),
-            ("that's off by default", Some(Said::Default(1, 2))),
+            ("that off by default", Some(Said::Default("off".to_owned()))),
+            ("that's off by default", Some(Said::Default("off".to_owned()))),
         ] {
             assert_eq!(read(text).map(|(said, _)| said), expected, "{text}");
         }
