@@ -51,6 +51,9 @@ pub(crate) const UNITS: &[&str] = &[
     "square kilometres",
     "kw",
     "kwh",
+    "ppm",
+    "hpa",
+    "bpm",
 ];
 
 /// A type said in so many words.
@@ -101,7 +104,7 @@ const BOOLEANS: &[&str] = &[
     "public",
 ];
 pub(super) const DATES: &[&str] = &["date", "birthday", "birthdate", "deadline", "day", "anniversary"];
-pub(super) const DATETIMES: &[&str] = &["time", "datetime", "timestamp"];
+pub(super) const DATETIMES: &[&str] = &["time", "datetime", "timestamp", "start", "end"];
 pub(super) const INTEGERS: &[&str] = &[
     "count", "quantity", "age", "year", "number", "stock", "streak", "priority", "pages", "size", "seats", "floor", "points", "score",
     "minutes", "hours", "duration", "calories", "servings", "capacity", "level", "copies", "interval", "days", "seconds", "weeks",
@@ -180,8 +183,13 @@ pub(super) const NUMBERS: &[&str] = &[
     "milligrams",
     "ph",
     "odometer",
+    "oxygen",
+    "co2",
+    "salinity",
+    "moisture",
 ];
 const TEXTS: &[&str] = &[
+    "id",
     "title",
     "name",
     "description",
@@ -275,6 +283,9 @@ const NUMBERED: &[&str] = &[
     "batch",
     "locker",
     "cas",
+    "chip",
+    "pzn",
+    "vin",
     "reference",
     "patient",
     "insurance",
@@ -351,6 +362,10 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
     const LASTING: &[&str] = &["cooking", "preparation", "prep", "baking", "waiting", "running", "travel", "response", "playing", "lead"];
     if words.len() > 1 && last == "time" && LASTING.contains(&words[words.len() - 2]) {
         return Some((FieldType::Integer, true));
+    }
+    // "date out"
+    if words.len() == 2 && words[0] == "date" {
+        return Some((FieldType::Date, true));
     }
     if let Some(field_type) = by_end(words, last) {
         return Some((field_type, true));

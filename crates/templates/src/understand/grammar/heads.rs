@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 
-use super::items::{self, Item, Part, is_in};
+use super::item::Item;
+use super::items::{self, Part, is_in};
 use super::names::{NO_THINGS, name_before, name_from};
 use super::tokens::{DASHES, Token, outside};
+use super::values;
 use crate::understand::words;
 
 pub(super) struct Head {
@@ -28,7 +30,7 @@ const NOTING: &str = "note need want store save keep record track register log e
 const NOTERS: &str = "we i you they it one people users staff the system app api should must will shall would like to also can may down of about only just be is are want wants everyone must following team our my , at least";
 const TIMES: &str = "night day hour week month morning evening minute year monday friday sunday";
 /// What is built, and keeps things.
-const WHOLES: &str =
+pub(super) const WHOLES: &str =
     "api app backend microservice service website site tool system pipeline web application software place way somewhere something";
 /// What is said of things before what they have.
 const STATING: &str = "is are belong belongs connect connects link links must can take takes refer refers concern go goes";
@@ -160,7 +162,7 @@ impl Finder<'_> {
     /// Neither values nor only what is said of a field.
     fn holds_fields(&self, range: Range<usize>) -> bool {
         let mut about = Item::default();
-        items::bracketed(&self.tokens[range.clone()], &mut about);
+        values::bracketed(&self.tokens[range.clone()], &mut about);
         // "environment (dev|staging)"
         let one = !self.tokens[range.clone()].iter().any(|token| token.is(&[",", "and"]));
         let values = one && self.tokens[range.clone()].iter().any(|token| token.is(&["|", "/"]));
@@ -176,7 +178,7 @@ impl Finder<'_> {
 
     /// The first of them is a field, whatever comes.
     fn begins_sure(&self, range: Range<usize>) -> bool {
-        matches!(items::parts(self.tokens, range).first(), Some(Part::Item(item)) if item.is_sure() && !self.names_things(item))
+        matches!(items::parts(self.tokens, range).first(), Some(Part::Item(item)) if item.is_sure() && item.notes.is_empty() && !self.names_things(item))
     }
 
     /// "plots", "the bikes (brand, model)"
@@ -188,12 +190,16 @@ impl Finder<'_> {
     /// Three or more, whatever they are called.
     fn lists_names(&self, range: Range<usize>) -> bool {
         let parts = items::parts(self.tokens, range);
-        parts.len() > 2 && parts.iter().filter(|part| matches!(part, Part::Item(_))).count() > parts.len() / 2
+        let items = parts.iter().filter(|part| matches!(part, Part::Item(_))).count();
+        (parts.len() > 2 && items > parts.len() / 2) || (parts.len() == 2 && items == 2)
     }
 
     /// "Rooms: name, floor", "room = name, floor"
     fn marked(&self, at: usize, clause: &Range<usize>, open: bool, last: Option<&str>) -> Option<Head> {
-        let dash = self.is(at, DASHES) && self.tokens[at].apart && at > clause.start && at < clause.start + 4;
+        let dash = self.is(at, DASHES)
+            && self.tokens[at].apart
+            && at > clause.start
+            && (at < clause.start + 4 || words::is_many(&self.tokens[at - 1].lower));
         if self.is(at, &[","]) && !open {
             return self.only_listed(at, clause);
         }
@@ -317,6 +323,12 @@ impl Finder<'_> {
         }
         let said = |(from, name): (usize, String)| Subject { name, from, implied: false };
         let implied = |from: usize, name: &str| Subject { name: name.to_owned(), from, implied: true };
+        // "We get a CSV from the till with the code"
+        let file = with && !open && spoken_of.is_none() && self.tokens[clause.start..at].iter().any(|token| token.among("csv json jsonl"));
+        let many = end > clause.start && words::is_many(&self.tokens[end - 1].lower);
+        if file && !many && self.begins_sure(list..clause.end) {
+            return Some(implied(at, "record"));
+        }
         if let Some((from, name)) = self.named_before(end, clause.start) {
             // "bookings linking a parent and a sitter with a date"
             if let Some(links) = with.then(|| self.linking(from, clause.start)).flatten() {

@@ -2,32 +2,11 @@
 
 use std::ops::Range;
 
+use super::item::{Item, NO_NAME, WITHIN, is_name};
 use super::qualifiers::{Said, qualifier};
 use super::tokens::{Token, said};
-use crate::understand::account;
-use crate::understand::constraints::Constraint;
-use crate::understand::field_type::{self, type_of};
-use crate::understand::fields;
-use crate::understand::words;
-use crate::{Field, FieldType};
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Item {
-    pub(super) words: Vec<String>,
-    typed: Option<FieldType>,
-    measured: bool,
-    counted: bool,
-    pub(super) required: Option<bool>,
-    unique: bool,
-    bounds: Vec<Constraint>,
-    choices: Vec<String>,
-    default: Option<String>,
-    /// What is said of it is said of the one before it, too.
-    both: bool,
-    /// What is said of it and not understood.
-    pub(super) notes: Vec<String>,
-    pub(super) place: Range<usize>,
-}
+use super::values::bracketed;
+use crate::FieldType;
 
 #[derive(Debug)]
 pub(super) enum Part {
@@ -36,24 +15,9 @@ pub(super) enum Part {
     Clause(Range<usize>),
 }
 
-/// Words that no name has within, nor begins with.
-const NO_NAME: &str = "is are was were be been being has have had having do does did can could may might must shall should will would belongs belong \
-    who whom whose what when while whereas because since that which it they he she we i you them him us there here where if whether unless until \
-    so but nor not no never than then either both every each any all many several multiple different one or write down by with without from into onto via \
-    during after before between through over under above below about against along across around for to in at on only just also please \
-    want wants need needs get gets give gives goes go comes come look looks make makes let lets should'nt an a the its their his her our my your \
-    everybody everyone nobody anybody somebody someone wanted needed although otherwise too well another other others such same own";
-/// "measured at", "quantity in stock", "price per night", "valid from".
-const WITHIN: &str = "of per in on at from to until by for due";
 const DETERMINERS: &str = "a an the its their his her our my your some also this that these those just only as well one then any own following respective \
     basic simple corresponding additionally again finally even maybe of plus furthermore given certain";
 const SEPARATORS: &str = ", ; and plus & + .";
-const ALTERNATIVES: &[&str] = &["/", "|", "or"];
-/// What leads to values: "a status which is either open or closed".
-const LEADS: &str = ", which that who it can may must should will only be is are of being as either one out from among : = - – — values value possible \
-    options option choices choice like namely the following these always with a has have to and in allowed called any just enum states \
-    kinds";
-
 pub(super) fn is_in(list: &str, word: &str) -> bool {
     list.split_whitespace().any(|one| one == word)
 }
@@ -121,26 +85,27 @@ fn borrow(first: &mut Item, next: &Item) {
     }
 }
 
-struct Reader<'a> {
-    tokens: &'a [Token],
-    end: usize,
-    at: usize,
+/// Where a list is read.
+pub(super) struct Reader<'a> {
+    pub(super) tokens: &'a [Token],
+    pub(super) end: usize,
+    pub(super) at: usize,
 }
 
 impl Reader<'_> {
-    fn token(&self, at: usize) -> Option<&Token> {
+    pub(super) fn token(&self, at: usize) -> Option<&Token> {
         self.tokens.get(at).filter(|_| at < self.end)
     }
 
-    fn among(&self, at: usize, words: &str) -> bool {
+    pub(super) fn among(&self, at: usize, words: &str) -> bool {
         self.token(at).is_some_and(|token| token.among(words))
     }
 
-    fn is(&self, at: usize, any: &[&str]) -> bool {
+    pub(super) fn is(&self, at: usize, any: &[&str]) -> bool {
         self.token(at).is_some_and(|token| token.is(any))
     }
 
-    fn separates(&self, at: usize) -> usize {
+    pub(super) fn separates(&self, at: usize) -> usize {
         match self.token(at) {
             Some(token) if token.among(SEPARATORS) => 1,
             Some(_) if self.is(at, &["as"]) && self.is(at + 1, &["well"]) && self.is(at + 2, &["as"]) => 3,
@@ -161,7 +126,7 @@ impl Reader<'_> {
         to_one || (self.is(at, &["belonging", "linked", "assigned", "attached", "related"]) && self.is(at + 1, &["to", "with"]))
     }
 
-    fn rest(&self, at: usize) -> &[Token] {
+    pub(super) fn rest(&self, at: usize) -> &[Token] {
         &self.tokens[at.min(self.end)..self.end]
     }
 
@@ -251,7 +216,7 @@ impl Reader<'_> {
             return true;
         }
         // "place where it was found", "the work that was done"
-        if begun && token.among("where like such that which who it they when he she we i you whose") {
+        if begun && token.among("where like such whoever that which who it they when he she we i you whose") {
             self.relative(item);
             return true;
         }
@@ -289,7 +254,7 @@ impl Reader<'_> {
     }
 
     /// The next separator, or the end.
-    fn ends(&self, from: usize) -> usize {
+    pub(super) fn ends(&self, from: usize) -> usize {
         let mut at = from;
         while at < self.end && self.separates(at) == 0 {
             at = self.tokens[at].closes.map_or(at + 1, |closes| closes + 1);
@@ -320,6 +285,8 @@ impl Reader<'_> {
                 "what" if self.is(self.at + 1, &["is", "was"]) && self.token(self.at + 2).is_some_and(Token::is_word) => self.at += 1,
                 "which" if more && !self.among(self.at + 1, "is are was were it they can may must has have of we i you the a an") => {}
                 "whole" if self.is(self.at + 1, &["number"]) => break,
+                "given" if self.among(self.at + 1, "on at by in to") => break,
+                "fields" | "columns" | "attributes" if more => {}
                 word if more && is_in(DETERMINERS, word) => {}
                 "how" if self.is(self.at + 1, &["many"]) => {
                     item.counted = true;
@@ -369,26 +336,6 @@ impl Reader<'_> {
             }
             self.at += 1;
         }
-    }
-
-    /// "licence class B, C or D": the last word is the first value.
-    fn values_behind(&mut self, item: &mut Item) -> bool {
-        if item.words.len() < 2 || !item.plain() || !self.is(self.at, &[",", "or"]) {
-            return false;
-        }
-        let Some((values, to)) = self.values(self.at - 1) else { return false };
-        let named = |value: &String| {
-            let lower = value.to_lowercase();
-            let mut words: Vec<&str> = lower.split(' ').collect();
-            words.len() > 2 || (value.len() > 2 && type_of(&mut words, None).is_some_and(|(_, sure)| sure))
-        };
-        if values.iter().any(named) {
-            return false;
-        }
-        item.words.pop();
-        item.choose(values);
-        self.at = to;
-        true
     }
 
     /// "whether it has been claimed", "if it is vegan"
@@ -465,135 +412,13 @@ impl Reader<'_> {
         true
     }
 
-    /// `a status that starts as "new" and goes to "in progress" and "done"`
-    fn quoted(&mut self, item: &mut Item) -> bool {
-        let between = "that which is are of or and , then goes go to becomes become starts start as later finally from with either one being can be / |";
-        let (mut at, mut values) = (self.at, Vec::new());
-        let mut ends = at;
-        while let Some(token) = self.token(at).filter(|token| token.quoted || token.among(between)) {
-            if token.quoted {
-                values.push(token.text.clone());
-                ends = at + 1;
-            }
-            at += 1;
-        }
-        if values.len() < 2 {
-            return false;
-        }
-        let first = &self.tokens[self.at..ends];
-        if first.iter().take_while(|token| !token.quoted).any(|token| token.among("starts start initially")) {
-            item.default = Some(values[0].clone());
-        }
-        self.at = ends;
-        item.choose(values);
-        true
-    }
-
-    /// "of open, pending or closed", "low/normal/urgent", "which is SATB, SSA or TTBB"
-    fn chosen(&mut self, item: &mut Item) -> bool {
-        if self.is(self.at, &["/", "|"]) {
-            // The first value was taken for the name's last word.
-            let mut values = vec![self.tokens[self.at - 1].text.clone()];
-            while self.is(self.at, &["/", "|"]) && self.token(self.at + 1).is_some_and(|next| next.is_word() || next.is_number()) {
-                let (value, to) = self.value(self.at + 1);
-                values.push(value);
-                self.at = to;
-            }
-            if values.len() < 2 {
-                return false;
-            }
-            if item.words.len() > 1 {
-                item.words.pop();
-            }
-            item.choose(values);
-            return true;
-        }
-        let mut at = self.at;
-        while self.among(at, LEADS) {
-            at += 1;
-        }
-        if at == self.at {
-            return false;
-        }
-        // ", a size" is one more field, unless it is said which are its values.
-        let only = |any: &[&str]| (self.at..at).all(|n| self.is(n, any));
-        if only(&[",", "and", "the", "a", "with", "has", "have"])
-            || (only(&["in", "a", "the", "of", "to", "from"]) && !self.is(self.at, &["of", "from"]))
-        {
-            return false;
-        }
-        // "condition one of seedling, young, mature", where nothing else comes
-        let one_of = self.is(self.at, &["one"]) && self.is(self.at + 1, &["of"]);
-        let Some((values, to)) = self.values(at).or_else(|| self.short_to_end(at).filter(|_| one_of)) else { return false };
-        if self.is(self.at, &[","]) && self.is(at - 1, &[","]) {
-            return false;
-        }
-        self.at = to;
-        item.choose(values);
-        true
-    }
-
-    /// Values that are listed there: with "or" before the last, or slashes between.
-    fn values(&self, from: usize) -> Option<(Vec<String>, usize)> {
-        let (mut values, mut at, mut ored) = (Vec::new(), from, false);
-        loop {
-            let (value, to) = self.value(at);
-            if value.is_empty() {
-                return None;
-            }
-            values.push(value);
-            at = to;
-            let comma = usize::from(self.is(at, &[","]));
-            if self.is(at + comma, ALTERNATIVES) {
-                ored = true;
-                let last = self.is(at + comma, &["or"]);
-                at += comma + 1;
-                if last {
-                    let (value, to) = self.value(at);
-                    values.push(value);
-                    return (!values.contains(&String::new())).then_some((values, to));
-                }
-            } else if comma > 0 && !ored {
-                at += 1;
-            } else {
-                return (ored && values.len() > 1).then_some((values, at));
-            }
-        }
-    }
-
-    /// Where only short values come.
-    fn short_to_end(&self, from: usize) -> Option<(Vec<String>, usize)> {
-        let values: Vec<&[Token]> = self.rest(from).split(|token| token.is(&[",", "and"])).filter(|value| !value.is_empty()).collect();
-        let short = values.len() > 1 && values.iter().all(|value| value.len() < 3 && value.iter().all(Token::is_word));
-        short.then(|| (values.into_iter().map(said).collect(), self.end))
-    }
-
-    /// Up to three words.
-    fn value(&self, from: usize) -> (String, usize) {
-        let mut at = from;
-        while self.token(at).is_some_and(|token| ["a", "an", "the", "either"].contains(&token.text.as_str())) {
-            at += 1;
-        }
-        let first = at;
-        while at < first + 3
-            && self.token(at).is_some_and(|token| {
-                (token.is_word() || token.is_number() || (token.lower == "+" && !token.apart))
-                    && !token.among("or and with by as which that default unless where is are")
-            })
-            && (at == first || qualifier(self.rest(at)).is_none() || self.is(at, &["not", "in", "long", "text", "number"]))
-        {
-            at += 1;
-        }
-        (said(&self.tokens[first..at]), at)
-    }
-
     /// Drops what is said in a clause of the name; what was done to it is a part of its name.
     fn relative(&mut self, item: &mut Item) {
         // What stands in brackets behind it is said of the field.
         let bracket = (self.at..self.ends(self.at)).find(|at| self.tokens[*at].closes.is_some());
         let ends = bracket.unwrap_or_else(|| self.ends(self.at));
         // "the date on which it was reported"
-        if item.words.len() > 1 && item.words.last().is_some_and(|last| ["on", "at", "from", "by", "in"].contains(&last.as_str())) {
+        if item.words.len() > 1 && item.words.last().is_some_and(|last| ["on", "at", "from", "by", "in", "of"].contains(&last.as_str())) {
             item.words.pop();
         }
         let done = self.tokens[self.at..ends].iter().find(|token| {
@@ -608,265 +433,4 @@ impl Reader<'_> {
         }
         self.at = ends;
     }
-}
-
-/// Whether such words name a field.
-fn is_name(words: &[&str]) -> bool {
-    let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
-    let within = |at: usize, word: &str| {
-        at > 0
-            && ((is_in(WITHIN, word)
-                && (!["by", "to"].contains(&word)
-                    || at + 1 == words.len()
-                    || ["month", "week", "day", "hour", "night", "year"].contains(last)))
-                || (word == "and" && words[at - 1] == "date")
-                || (word == "before" && words.get(at + 1) == Some(&"date")))
-    };
-    if *first == "how" {
-        return false;
-    }
-    // "how many boxes"
-    let words = if *first == "many" { &words[1..] } else { words };
-    if words == ["make"] {
-        return true;
-    }
-    let odd = words.iter().enumerate().any(|(at, word)| {
-        is_in(NO_NAME, word)
-            && !within(at, word)
-            && !(at == 0 && words.len() > 1 && ["has", "from", "to", "on", "in", "own", "other"].contains(word))
-            && !(at == 0 && *word == "is" && (2..4).contains(&words.len()) && !words[1..].iter().any(|word| is_in(WITHIN, word)))
-    });
-    let ends = is_in("of per for by in to", last) || (["in", "to", "for", "by"].contains(first) && words.len() > 2 && *last != "flag");
-    !odd && !ends
-        && words.len() <= if words.contains(&"of") { 5 } else { 4 }
-        && !words.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit()) || word.contains('.'))
-}
-
-/// What stands in brackets behind a name: what is said of it, its values, or what it is measured in.
-pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
-    let mut values: Vec<String> = Vec::new();
-    let alternatives = inside.iter().any(|token| token.is(&["or", "/", "|"]));
-    let plain = inside.split(|token| token.lower == ",").filter(|part| qualifier(part).is_none()).count();
-    let alternatives = alternatives || plain > 1;
-    // "(email, sms or push)", "(single, double, suite)" are values, whatever they are called.
-    let qualifier =
-        |tokens: &[Token]| qualifier(tokens).filter(|(said, length)| !(alternatives && *length == 1 && matches!(said, Said::Typed(_))));
-    let mut at = 0;
-    while at < inside.len() {
-        if inside[at].is(&[",", ";", "and", "or", "/", "|", ":", "either", "-", "–", "."])
-            || (at == 0
-                && inside[at].text != "A"
-                && inside[at]
-                    .is(&["a", "an", "one", "of", "the", "e.g", "either", "only", "must", "be", "values", "options", "i.e", "like", "is"]))
-        {
-            // "(of at most 5)" is said of it as a whole.
-            let whole = qualifier(&inside[at..]).filter(|(_, length)| *length > 1);
-            let Some((said, length)) = whole.filter(|_| at == 0) else {
-                at += 1;
-                continue;
-            };
-            item.say(said, &inside[at..at + length]);
-            at += length;
-            continue;
-        }
-        if let Some((said, length)) = qualifier(&inside[at..]) {
-            item.say(said, &inside[at..at + length]);
-            at += length;
-            continue;
-        }
-        let from = at;
-        while at < inside.len() && !inside[at].is(&[",", ";", "or", "/", "|"]) && (at == from || qualifier(&inside[at..]).is_none()) {
-            at += 1;
-        }
-        // "green and blue", behind others, are two.
-        let value = &inside[from..at];
-        let both: Vec<&[Token]> =
-            if value.len() == 3 && value[1].lower == "and" && !values.is_empty() { vec![&value[..1], &value[2..]] } else { vec![value] };
-        for value in both {
-            let leads = usize::from(value.len() > 1 && ["and", "or", "either", "a", "an"].contains(&value[0].text.as_str()));
-            // "A+", "A-"
-            let sign = value.last().filter(|last| value.len() > 1 && !last.apart && last.lower == "-").map_or("", |_| "-");
-            values.push(said(&value[leads..]) + sign);
-        }
-    }
-    values.retain(|value| !value.is_empty());
-    let unit = |value: &String| {
-        field_type::UNITS.contains(&value.to_lowercase().as_str())
-            || ["€", "$", "%", "eur", "°c", "celsius"].contains(&value.to_lowercase().as_str())
-    };
-    match values.as_slice() {
-        [] => {}
-        [one] if unit(one) => item.measured = true,
-        [_] => item.notes.push(said(inside)),
-        several if several.iter().all(|value| value.split(' ').count() < 5) => item.choose(values),
-        several => item.notes.push(several.join(", ")),
-    }
-}
-
-impl Item {
-    fn say(&mut self, said: Said, words: &[Token]) {
-        self.both |= words.iter().any(|word| word.lower == "are") && words.iter().any(|word| word.is(&["each", "both"]));
-        match said {
-            Said::Optional => self.required = Some(false),
-            Said::Required => self.required = Some(true),
-            Said::Unique => self.unique = true,
-            Said::Bounds(bounds) => self.bounds.push(bounds),
-            Said::Default(value) => self.default = Some(value),
-            Said::Typed(field_type) => {
-                // "date and time" of what is called a date is not its name.
-                self.typed = Some(field_type);
-                self.counted |= words.iter().any(|word| word.is(&["integer", "int", "integers"]) || word.lower == "whole");
-            }
-            Said::Unit => {
-                let unit = words.last().map(|word| word.lower.clone()).unwrap_or_default();
-                const COUNTED: &str = "minutes hours seconds days weeks months years points pieces persons people minute hour bpm";
-                if is_in(COUNTED, &unit) {
-                    self.counted = true;
-                } else {
-                    self.measured = true;
-                }
-            }
-        }
-    }
-
-    fn choose(&mut self, values: Vec<String>) {
-        let lower: Vec<String> = values.iter().map(|value| value.to_lowercase()).collect();
-        let is = |pair: [&str; 2]| lower == pair;
-        if is(["yes", "no"]) || is(["true", "false"]) || is(["y", "n"]) || is(["on", "off"]) || is(["no", "yes"]) || is(["false", "true"]) {
-            self.typed = Some(FieldType::Boolean);
-        } else if is(["date", "time"]) {
-            self.typed = Some(FieldType::Datetime);
-        } else {
-            for value in values {
-                if !self.choices.iter().any(|known| known.eq_ignore_ascii_case(&value)) {
-                    self.choices.push(value);
-                }
-            }
-        }
-    }
-
-    pub(super) fn called(&self, name: &str) -> Self {
-        Self { words: vec![name.to_owned()], ..self.clone() }
-    }
-
-    pub(super) fn choices(&self) -> &[String] {
-        &self.choices
-    }
-
-    /// Whether nothing is said of it but its name.
-    pub(super) fn plain(&self) -> bool {
-        self.typed.is_none()
-            && !self.unique
-            && self.bounds.is_empty()
-            && self.choices.is_empty()
-            && self.default.is_none()
-            && !self.measured
-            && !self.counted
-    }
-
-    /// Whether its words say what it is, or something is said of it.
-    pub(super) fn is_sure(&self) -> bool {
-        let mut words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        !self.plain() || self.required.is_some() || type_of(&mut words, None).is_some_and(|(_, sure)| sure)
-    }
-
-    /// The field; None where it is none. `of`: the thing that has it.
-    pub(super) fn field(&self, of: &str, assumed: &mut Vec<String>) -> Option<Field> {
-        let mut named = without_whose(&self.words, of);
-        let counted = self.counted
-            || named.iter().any(|word| word == "number") && named.get(1).is_some_and(|word| word == "of")
-            || named.first().is_some_and(|word| word == "many");
-        if named.len() > 1 && named[0] == "number" || named.first().is_some_and(|word| word == "many") {
-            named.retain(|word| !["of", "many"].contains(&word.as_str()));
-        }
-        let mut words: Vec<&str> = named.iter().map(String::as_str).collect();
-        let given = self.typed.or(if counted {
-            Some(FieldType::Integer)
-        } else if self.measured {
-            Some(FieldType::Number)
-        } else {
-            None
-        });
-        let given = if given == Some(FieldType::Number) && self.counted { Some(FieldType::Integer) } else { given };
-        // "has sound"
-        let given = given.or((words.first() == Some(&"has") && (2..4).contains(&words.len())).then_some(FieldType::Boolean));
-        let (field_type, sure) = type_of(&mut words, given)?;
-        if words.is_empty() || words.len() > 5 {
-            return None;
-        }
-        let name = words.join("_").replace(['-', '\''], "_");
-        if !crate::understand::is_name(&name) {
-            return None;
-        }
-        let mut field = Field { field_type, unique: self.unique, ..fields::text(&name, false) };
-        let mut sure = sure || !self.choices.is_empty() || !self.bounds.is_empty() || fields::is_file(&field);
-        let chosen = (!self.choices.is_empty()).then(|| Constraint { choices: self.choices.clone(), ..Constraint::default() });
-        for constraint in chosen.iter().chain(&self.bounds) {
-            let last = name.rsplit('_').next().unwrap_or_default();
-            let text = field.field_type == FieldType::Text && self.typed.is_none();
-            // "an IBAN (max 34)" is that long, "an address 1-9999" is a number.
-            let length = constraint.length
-                || (text
-                    && constraint.most.is_some()
-                    && constraint.least.is_none()
-                    && is_in("iban code sku isbn vin plate slug key barcode zip postcode", last));
-            if text && last == "address" && constraint.least.is_some() && constraint.most.is_some() && !length {
-                field.field_type = FieldType::Integer;
-            }
-            fields::restrict(&mut field, &Constraint { length, ..constraint.clone() }, self.typed.is_some()).ok()?;
-        }
-        if let Some(whole) = &self.default {
-            let counted = whole.parse::<i64>().is_ok() && !sure;
-            if counted {
-                (field.field_type, sure) = (FieldType::Integer, true);
-            }
-            if fields::flag(whole).is_some() && !sure && !counted {
-                (field.field_type, sure) = (FieldType::Boolean, true);
-            }
-            let given = fields::value_of(&field, whole).ok()?;
-            field.default = Some(given).filter(|value| field.field_type != FieldType::Boolean || *value != 0);
-        }
-        if !sure {
-            assumed.push(format!("{name} is text: its name does not say what it is"));
-        }
-        Some(field)
-    }
-}
-
-/// "the plant's name", "name of the plant" of a plant are its name; "name of the station" is that of a station.
-fn without_whose(words: &[String], of: &str) -> Vec<String> {
-    let last = of.rsplit(' ').next().unwrap_or(of);
-    let same = |word: &String| words::singular(word) == last;
-    let named: Vec<String> =
-        words.iter().filter(|word| !["the", "a", "an", "its", "their", "each", "every"].contains(&word.as_str())).cloned().collect();
-    if let Some(at) = named.iter().position(|word| word == "of").filter(|at| *at > 0 && *at + 1 < named.len()) {
-        let (what, whose) = (named[..at].to_vec(), named[at + 1..].to_vec());
-        if whose.len() == 1 && same(&whose[0]) {
-            return what;
-        }
-        const FLIPPED: &[&str] =
-            &["name", "title", "phone", "email", "address", "code", "id", "colour", "color", "e-mail", "weight", "size", "price"];
-        if what.len() == 1 && ["description", "note", "notes", "comment", "comments", "summary"].contains(&what[0].as_str()) {
-            return what;
-        }
-        if what.len() == 2
-            && whose.len() == 1
-            && !is_in("maximum minimum max min total average", &what[0])
-            && ["number", "name", "code"].contains(&what[1].as_str())
-        {
-            return [whose, what].concat();
-        }
-        if what.len() == 2 && (["email", "phone", "telephone", "e-mail"].contains(&what[0].as_str())) && whose.len() == 1 {
-            return [whose, what].concat();
-        }
-        if what.len() == 1 && FLIPPED.contains(&what[0].as_str()) && whose.len() < 3 {
-            return [whose, what].concat();
-        }
-    }
-    named
-}
-
-/// What of its notes says something.
-pub(super) fn notes(item: &Item, known: &str) -> Vec<String> {
-    item.notes.iter().filter(|note| !account::lost(note, known).is_empty()).cloned().collect()
 }

@@ -2,12 +2,14 @@
 //! clause names.
 
 mod heads;
+mod item;
 mod items;
 mod names;
 mod qualifiers;
 mod rejections;
 mod relations;
 mod tokens;
+mod values;
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -15,7 +17,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use self::heads::{Finder, Head};
-use self::items::{Item, Part, is_in};
+use self::item::Item;
+use self::items::{Part, is_in};
 use self::names::{many, name_before, one};
 pub(crate) use self::qualifiers::Said;
 use self::relations::{Relations, Things};
@@ -25,7 +28,7 @@ use super::{account, asides, describe, field_type, fields, resources, words};
 use crate::{Block, Field, FieldType, Resource};
 
 static BELONGS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^(?:and |also |, )*(?:an? |each |every |one )?(?P<of>[a-z-]+) (?P<verb>belongs? to|(?:is|are) (?:part of|for|in|of)|refers? to) (?:an? |one |exactly one |the |each )?(?P<to>[a-z-]+) (?:and [a-z ]*)?$").ok()
+    Regex::new(r"^(?:and |also |, )*(?:an? |each |every |one )?(?P<of>[a-z-]+) (?P<verb>belongs? to|(?:is |are )?assigned to|(?:is|are) (?:part of|for|in|of)|refers? to) (?:an? |one |exactly one |the |each )?(?P<to>[a-z-]+) (?:and [a-z ]*)?$").ok()
 });
 
 static HAS_MANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -160,7 +163,8 @@ impl Reader {
             // "flags belong to an environment, which has a name"
             let said = &self.tokens[clause.start..first.from];
             let within = said.last().is_some_and(|last| last.among("in by to for of at on with from"));
-            let relates = said.iter().any(|token| token.among("belong belongs refers refer") || (within && token.among("is are")));
+            let each = said.len() > 2 && said[0].among("for per") && said[1].among("each every") && within;
+            let relates = each || said.iter().any(|token| token.among("belong belongs refers refer") || (within && token.among("is are")));
             let ends = if relates { self.object(first.from, Some(first)) } else { first.from };
             self.clauses.push((clause.start..ends, None, false));
         }
@@ -246,7 +250,10 @@ impl Reader {
                     }
                 }
                 Part::Item(item) => {
-                    let block = block(&said(&self.tokens[item.place.clone()]));
+                    let text = said(&self.tokens[item.place.clone()]);
+                    // "paginate lists"
+                    let asked = asides::asked(&text).next().filter(|_| item.words.len() < 4 && !item.is_sure());
+                    let block = block(&text).or(asked);
                     match block.filter(|_| item.plain()) {
                         Some(block) => self.blocks.extend((!self.blocks.contains(&block)).then_some(block)),
                         None => self.things[thing].items.push(item),
@@ -287,13 +294,29 @@ impl Reader {
         // "fields: …"
         let leads = ["fields", "columns", "field", "record", "row", "rows", "records", "attributes", "just", "with"];
         let mut from = clause.start + usize::from(self.tokens[clause.start].is(&leads));
+        // "We'd store the number, the title"
+        if self.tokens[from].among("we i you we'd i'd we'll we'd they") {
+            let noted = (from..clause.end.min(from + 5))
+                .find(|at| self.tokens[*at].among("store record note keep need track save want register log collect"));
+            from = noted.map_or(from, |at| at + 1);
+        }
+        // "Build a pipeline that stores the number, the title"
+        if self.tokens[from..clause.end.min(from + 6)].iter().any(|token| token.among(heads::WHOLES)) {
+            let stores = (from..clause.end).find(|at| self.tokens[*at].among("stores validates checks keeps holds saves"));
+            let Some(stores) = stores else { return false };
+            from = stores + 1;
+        }
         from += usize::from(from > clause.start && from < clause.end && self.tokens[from].is(&[":", "=", "are"]));
         let parts = items::parts(&self.tokens, from..clause.end);
         let items: Vec<&Item> = parts.iter().filter_map(|part| if let Part::Item(item) = part { Some(item) } else { None }).collect();
-        if items.len() < 2 || items.len() < parts.len() || !items.iter().any(|item| item.is_sure()) {
+        let begins = matches!(parts.first(), Some(Part::Item(_)));
+        if items.len() < 2 || !begins || items.len() + 1 < parts.len() || !items.iter().any(|item| item.is_sure()) {
             return false;
         }
         let thing = self.thing(&last);
+        let rest =
+            parts.iter().filter_map(|part| if let Part::Clause(place) = part { Some((place.clone(), Some(thing), true)) } else { None });
+        self.clauses.extend(rest);
         self.things[thing].items.extend(items.into_iter().cloned());
         true
     }
@@ -339,7 +362,7 @@ impl Reader {
             let Some(found) = BELONGS.as_ref().and_then(|belongs| belongs.captures(&line)) else { continue };
             let (of, to) = (one(&found["of"]), one(&found["to"]));
             let known = |name: &str| self.things.iter().any(|thing| thing.name == name || thing.name.ends_with(&format!(" {name}")));
-            let belongs = found["verb"].starts_with("belong");
+            let belongs = found["verb"].starts_with("belong") || found["verb"].ends_with("assigned to");
             if known(&to) && !known(&of) && !names::is_verb(&of) && resources::resource(&of).is_ok() {
                 self.thing(&of);
             } else if known(&of) && !known(&to) && belongs && resources::resource(&to).is_ok() {
@@ -358,7 +381,7 @@ impl Reader {
                 let words: Vec<String> = part.iter().map(|token| token.lower.clone()).collect();
                 let (_, name, _) = name_before(&words, words.len())?;
                 let bare = before.len() < 2 && before.iter().all(Token::is_word) && name.split(' ').count() == part.len();
-                let people = ["user", "staff", "people", "customer", "option", "admin"].contains(&name.as_str());
+                let people = ["ye", "no", "user", "staff", "people", "customer", "option", "admin"].contains(&name.as_str());
                 (words::is_many(&last.lower)
                     && bare
                     && !people
@@ -543,7 +566,7 @@ impl Reader {
                     }
                     continue;
                 }
-                reading.left.extend(items::notes(item, &self.known(reading)));
+                reading.left.extend(item::notes(item, &self.known(reading)));
                 if item.required.is_some() {
                     required.push(field.name.clone());
                 }
@@ -596,6 +619,7 @@ fn reference(to: &Resource, required: bool) -> Field {
 fn block(text: &str) -> Option<Block> {
     Some(match text.to_lowercase().trim_start_matches("a ").trim_end_matches('s') {
         "search" | "searchable" | "full-text search" => Block::Search,
+        "auth: ye" | "login: ye" | "authentication: ye" => Block::Authentication,
         "login" | "log-in" | "authentication" | "auth" | "user account" | "sign-in" | "auth required" | "login required" => {
             Block::Authentication
         }

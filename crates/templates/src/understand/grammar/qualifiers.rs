@@ -39,7 +39,7 @@ enum Meaning {
     Unit,
 }
 
-const LEAD: &str = r"(?:(?:which|that|who|obviously|naturally|it|this|they|and|but|is|are|was|must|has|have|had|to|should|shall|can|could|may|might|will|needs?|be|being|always|only|each|both|value|values|goes|go|ranges?|ranging|runs|lies|anything|with|an?|set|its|counted|given|measured|i|we|,|:|=) )*";
+const LEAD: &str = r"(?:(?:which|that|who|obviously|naturally|it|this|they|and|but|is|are|was|must|has|have|had|to|should|shall|can|could|may|might|will|needs?|be|being|always|only|each|both|exactly|value|values|goes|go|ranges?|ranging|runs|lies|anything|with|an?|set|its|counted|given|measured|i|we|,|:|=) )*";
 const NUMBER: &str = r"-?\d+(?:\.\d+)?|zero|one|two|three|ten";
 const LENGTH: &str = r"(?P<length>characters?|chars?|letters?|digits?|signs|symbols)(?: (?:long|in length|each))?";
 
@@ -188,7 +188,7 @@ pub(super) fn qualifier(tokens: &[Token]) -> Option<(Said, usize)> {
             !next.is_word()
                 || next.is(&[
                     "and", "or", "but", "with", "which", "that", "default", "by", "as", "in", "optional", "unique", "required", "plus",
-                    "min", "max", "at", "from", "between",
+                    "min", "max", "at", "from", "between", "one", "exactly", "either", "integer", "int", "string", "decimal", "bool",
                 ])
         })
     };

@@ -134,6 +134,14 @@ impl Things<'_> {
         let begins = mentions.first().filter(|first| first.from <= range.start + lead && !asks);
         let rest = &mentions[usize::from(begins.is_some())..];
         let (mut current, mut from) = begins.map_or((subject, range.start), |first| (Some(first.thing), first.to));
+        // "for each parcel there is a history of scans"
+        let each =
+            self.tokens[range.start].among("for per") && self.tokens.get(range.start + 1).is_some_and(|next| next.among("each every"));
+        let of_other = mentions.first().is_some_and(|first| self.tokens.get(first.to).is_some_and(|next| next.lower == "of"));
+        if let ([holder, others @ ..], true) = (mentions.as_slice(), each && !of_other) {
+            others.iter().filter(|other| other.thing != holder.thing).for_each(|other| found.relate(other.thing, holder.thing, false));
+            return !others.is_empty();
+        }
         let mut read = !rest.is_empty();
         let both = BOTH.iter().any(|both| said.contains(both));
         let vague = MAYBE.iter().any(|maybe| said.contains(maybe));

@@ -59,6 +59,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         .replace(['“', '”'], "\"")
         .replace(['`', '*'], "")
         .replace('’', "'")
+        .replace(" w/ ", " with ")
         .replace("s' ", "s ")
         .replace(", of course,", ",")
         .replace(" of course", "")
@@ -164,7 +165,8 @@ fn names(tokens: &[Token], before: Range<usize>) -> bool {
     let stops = |token: &&Token| token.is(&["!", "?", ";", "."]) || (token.is(DASHES) && token.apart);
     let rest: Vec<&Token> = tokens[before.end + 1..].iter().take_while(|token| !stops(token)).collect();
     let many = tokens[before.clone()].last().is_some_and(|last| words::is_many(&last.lower));
-    let name = (before.len() < 4 || many) && tokens[before].iter().all(Token::is_word);
+    let words = tokens[before.clone()].iter().rev().take_while(|token| token.is_word()).count();
+    let name = (before.len() < 4 && words == before.len()) || (many && words > 0);
     name && rest.iter().any(|token| token.lower == ",") && !rest.iter().take(4).any(|token| token.is(&["(", ":", "has", "have"]))
 }
 
