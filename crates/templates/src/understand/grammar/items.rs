@@ -216,7 +216,7 @@ impl Reader<'_> {
             return true;
         }
         // "place where it was found", "the work that was done"
-        if begun && token.among("where like such whoever that which who it they when he she we i you whose") {
+        if begun && token.among("where like such there whoever that which who it they when he she we i you whose") {
             self.relative(item);
             return true;
         }

@@ -62,6 +62,8 @@ struct Reader {
     things: Vec<Thing>,
     /// What says something else, of which thing, and whether in a list of what that has.
     clauses: Vec<(Range<usize>, Option<usize>, bool)>,
+    /// Where heads name more than one thing, maybe: "inspections of each tree, with".
+    named: Vec<Range<usize>>,
     blocks: Vec<Block>,
 }
 
@@ -172,7 +174,7 @@ impl Reader {
             let thing = self.thing(&head.name);
             // "inspections of each tree, with a date"
             if self.tokens[head.from..head.list.start].iter().any(|token| token.among("of for in about with to is are by")) {
-                self.clauses.push((head.from..head.list.start, None, false));
+                self.named.push(head.from..head.list.start);
             }
             let next = heads.get(n + 1);
             self.list(thing, head, next);
@@ -508,7 +510,9 @@ impl Reader {
         let things = Things { names, tokens: &self.tokens };
         let signs_up = names.iter().any(|name| name.ends_with("sign-up") || name.ends_with("login"));
         let (mut rest, mut blocks) = (Vec::new(), Vec::new());
-        for (place, of, listed) in &self.clauses {
+        let several = self.named.iter().filter(|place| things.named((*place).clone()).len() > 1);
+        let headed: Vec<_> = several.map(|place| (place.clone(), None, false)).collect();
+        for (place, of, listed) in self.clauses.iter().chain(&headed) {
             let text = self.said(place);
             let asked: Vec<Block> =
                 asides::asked(&text).chain(block(&text)).filter(|block| !(signs_up && *block == Block::Authentication)).collect();
@@ -629,4 +633,112 @@ fn block(text: &str) -> Option<Block> {
         "payment" | "card payment" | "online payment" => Block::Payment,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `books [title!:Text author:Reference] | what is left`
+    fn shown(sentence: &str) -> String {
+        let Some(reading) = read(sentence) else { return "nothing".to_owned() };
+        let field = |field: &Field| {
+            let mut said = format!("{}{}", field.name, if field.unique { "*" } else { "" });
+            if field.references.is_some() {
+                said = format!("->{said}");
+            } else if !field.choices.is_empty() {
+                said += &format!(":{}", field.choices.join("/"));
+            } else {
+                said += &format!(":{:?}", field.field_type);
+            }
+            said += &field.least.map(|least| format!(">={least}")).unwrap_or_default();
+            said += &field.most.map(|most| format!("<={most}")).unwrap_or_default();
+            said + &field.default.as_ref().map(|default| format!("={default}")).unwrap_or_default()
+        };
+        let thing = |one: &Resource| format!("{}({})", one.path, one.fields.iter().map(field).collect::<Vec<_>>().join(" "));
+        let things = reading.resources.iter().map(thing).collect::<Vec<_>>().join(", ");
+        let blocks = reading.blocks.iter().map(|block| format!(" +{}", block.name())).collect::<String>();
+        if reading.left.is_empty() { format!("{things}{blocks}") } else { format!("{things}{blocks} | {}", reading.left.join("; ")) }
+    }
+
+    #[test]
+    fn who_has_what_is_read_however_it_is_listed() {
+        for (sentence, read) in [
+            (
+                "Kayaks (name, seats) and trips (date, price); each trip is for one kayak",
+                "kayaks(name:Text seats:Integer), trips(date:Date price:Number ->kayak)",
+            ),
+            ("Kayak: name, seats 1-3. Trip: date, belongs to a kayak.", "kayaks(name:Text seats:Integer>=1<=3), trips(date:Date ->kayak)"),
+            ("Kayak – name, weight in kg. Trip – date, kayak", "kayaks(name:Text weight:Number), trips(date:Date ->kayak)"),
+            ("for every guide we note the name, phone and licence class A, B or C", "guides(name:Text phone:Text licence_class:A/B/C)"),
+            ("kayaks {name: string unique, seats: int default 1}", "kayaks(name*:Text seats:Integer=1)"),
+            (
+                "Repairs of a kayak with a date and whether it was paid. Kayaks have a name",
+                "repairs(date:Date paid:Boolean ->kayak), kayaks(name:Text)",
+            ),
+            (
+                "Bookings linking a guide and a kayak with a date. Guides: name. Kayaks: name",
+                "bookings(date:Date ->guide ->kayak), guides(name:Text), kayaks(name:Text)",
+            ),
+            (
+                "A match has a date, a home team and an away team. A team has a name",
+                "matches(date:Date ->home_team ->away_team), teams(name:Text)",
+            ),
+            (
+                "A kayak belongs to a club with a name and a unique email; kayaks have a colour",
+                "kayaks(colour:Text ->club), clubs(name:Text email*:Email)",
+            ),
+        ] {
+            assert_eq!(shown(sentence), read, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_field_is_no_field() {
+        for (sentence, read) in [
+            (
+                "Boats have a length in metres, never negative, a price and a status low/normal/high with normal as the default",
+                "boats(length:Number>=0 price:Number status:low/normal/high=\"normal\")",
+            ),
+            (
+                "Boats have a name of max. 40 characters, an owner if there is one, and a colour (red, green or blue, default red)",
+                "boats(name:Text<=40 boat_owner:Text colour:red/green/blue=\"red\")",
+            ),
+            (
+                "Boats have a state that starts as \"new\" and goes to \"in use\" and \"gone\" and a start and end date",
+                "boats(state:new/in use/gone=\"new\" start_date:Date end_date:Date)",
+            ),
+            (
+                "Boats have a date and time, how many seats there are and the day on which it was bought",
+                "boats(date_and_time:Datetime seats:Integer day_bought:Date)",
+            ),
+            ("Boats have a code (exactly 8 characters, no two the same) and a link to the plan", "boats(code*:Text>=8<=8 plan_link:Url)"),
+        ] {
+            assert_eq!(shown(sentence), read, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_listed_and_not_built() {
+        for (sentence, read) in [
+            ("Boats have a name, and everybody is happy", "boats(name:Text) | everybody is happy"),
+            ("Boats and crews with a name", "nothing"),
+            (
+                "Boats have a name and user accounts with a name and an email",
+                "boats(name:Text) +authentication | user accounts with a name and an email",
+            ),
+            (
+                "Boats have a name. Crews have a name. Boats overtake crews at night",
+                "boats(name:Text), crews(name:Text) | Boats overtake crews at night",
+            ),
+            ("Boats have a weight. The weight is a secret of the captain", "boats(weight:Number) | The weight is a secret of the captain"),
+        ] {
+            assert_eq!(shown(sentence), read, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn each_is_a_pattern() {
+        assert!([&BELONGS, &HAS_MANY, &SHARED].iter().all(|pattern| pattern.is_some()));
+    }
 }
