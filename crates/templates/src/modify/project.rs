@@ -379,7 +379,7 @@ impl Project {
                 Said::Required => field.required = true,
                 Said::Unique => field.unique = true,
                 Said::Default(value) => field.default = Some(fields::value_of(&field, value)?),
-                Said::Bounds(bounds) if was.field_type != FieldType::Reference => fields::restrict(&mut field, bounds, true)?,
+                Said::Bounds(bounds) if was.field_type != FieldType::Reference => fields::restrict(&mut field, bounds, false)?,
                 Said::Typed(field_type) if was.field_type != FieldType::Reference => {
                     field.field_type = *field_type;
                     (field.choices, field.least, field.most) = (Vec::new(), None, None);

@@ -23,7 +23,7 @@ const ASKING: &[(&str, Block)] = &[
         Block::FileUpload,
     ),
     (
-        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:updat\w+|chang\w+|refresh\w*|show\w*|appear\w*|notif\w+)\b.*\b(?:instantly|immediately|right away|as (?:it|they) happens?|without (?:reloading|refreshing))\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b|\bsees?\b.*\b(?:instantly|immediately|right away|at once)\b|\b(?:see|arrive|appear|show up|come) (?:\w+ ){0,3}live\b",
+        r"\breal[ -]?time\b|\bwebsockets?\b|\blive (?:updates?|changes?|feed|view|scores?|refresh)\b|\b(?:updates?|changes?|refresh(?:es)?|push(?:es|ed)?)\b.* live\b|\b(?:updat\w+|chang\w+|refresh\w*|show\w*|appear\w*|notif\w+|pop\w*)\b.*\b(?:instantly|immediately|right away|as (?:it|they) happens?|without (?:reloading|refreshing))\b|\b(?:refresh|update)(?:es|s)? by (?:itself|themselves)\b|\bsees?\b.*\b(?:instantly|immediately|right away|at once)\b|\b(?:see|arrive|appear|show up|come) (?:\w+ ){0,3}live\b",
         Block::Websocket,
     ),
     (

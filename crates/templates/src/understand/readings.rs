@@ -81,7 +81,13 @@ fn better(sentence: &str) -> Result<Understanding, Refusal> {
     let by_word = read_by_word(sentence, &kind).and_then(Result::ok);
     match by_word.filter(|read| !scope::is_beyond(sentence, read.kind, &read.blocks)) {
         Some(read) => Ok(read),
-        None => first.map(|(read, _)| read),
+        // What is kept by the project that it names is not what was read.
+        None => match first? {
+            (read, false) if ["data pipeline", "microservice"].contains(&kind.as_str()) && !kind.contains(&read.kind.to_string()) => {
+                refuse(format!("The goal names a {kind}, and what that keeps is not understood: say \"for todos with a title\""))
+            }
+            (read, _) => Ok(read),
+        },
     }
 }
 

@@ -30,6 +30,8 @@ static INTRODUCING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
+/// A question asks for no change.
+static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)^(?:why|what|how|when|who|where|which|does|do)\b").ok());
 static TRAILING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TRAIL).ok());
 static REASONS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REASON).ok());
 
@@ -66,12 +68,13 @@ const NO_VALUES: &[&str] = &["to", "be", "it", "them", "the", "a", "an", "any", 
 /// In which ways it can be read, the surest first.
 pub(super) fn readings(project: &Understanding, sentence: &str) -> impl Iterator<Item = Spotted> {
     let typed = expanded(sentence);
+    let asks = ASKS.as_ref().is_some_and(|asks| asks.is_match(&typed));
     let ways: [fn(&Understanding, &str) -> Option<Spotted>; 3] = [
         |project, typed| by_word::read(project, typed).map(|commands| Spotted::of(commands, typed)),
         named,
         |project, typed| fresh(project, typed).map(|commands| Spotted::of(commands, typed)),
     ];
-    ways.into_iter().filter_map(move |way| way(project, &typed))
+    ways.into_iter().filter(move |_| !asks).filter_map(move |way| way(project, &typed))
 }
 
 impl Spotted {

@@ -73,6 +73,9 @@ impl Finder<'_> {
             let spoken_of = heads.last().map(|head| head.name.clone()).or_else(|| last.map(str::to_owned));
             if let Some(closes) = self.tokens[at].closes {
                 // "a price list CSV (item code, unit price)"
+                if at > clause.start && self.among(at - 1, "enum choice choices") {
+                    continue;
+                }
                 let file = at > clause.start && self.among(at - 1, "csv json file files export exports feed dump");
                 let named = self.named_before(at - usize::from(file), clause.start);
                 let named = named.map(|(from, name)| {
@@ -131,7 +134,7 @@ impl Finder<'_> {
             return Some((end - 1, words::singular(&self.words[end - 1])));
         }
         // "A list has a name": such words are things where something is said of them.
-        const KEPT: &str = "list lists user users model models property properties feature features resource resources";
+        const KEPT: &str = "list lists user users model models property properties feature features";
         let begins = end > least && self.among(end - 1, KEPT) && (end - 1 == least || self.among(end - 2, "a an each every the and , :"));
         begins.then(|| {
             (
@@ -225,6 +228,11 @@ impl Finder<'_> {
                 .find_map(|end| self.named_before(end + 1, clause.start))
                 .or_else(|| kind.into_iter().find_map(|end| self.named_before(end, clause.start)))
                 // "Put them into SQLite: station id, measured at"
+                .or_else(|| {
+                    // "A CSV on the server: number, amount"
+                    let file = self.tokens[clause.start..at].iter().any(|token| token.among("csv json jsonl"));
+                    (colon && file && last.is_none() && self.begins_sure(at + 1..clause.end)).then(|| (clause.start, "record".to_owned()))
+                })
                 .or_else(|| last.filter(|_| colon && self.begins_sure(at + 1..clause.end)).map(|name| (clause.start, name.to_owned())))
         })?;
         let begins = from == clause.start || !self.tokens[from - 1].is_word() || self.among(from - 1, BEFORE_THINGS);
@@ -321,6 +329,10 @@ impl Finder<'_> {
         if referring.iter().any(|token| token.lower == "to") {
             return None;
         }
+        // "how many frames have brood"
+        if end > clause.start + 2 && have && self.is(end - 2, &["many"]) && self.is(end.saturating_sub(3), &["how"]) {
+            return None;
+        }
         let said = |(from, name): (usize, String)| Subject { name, from, implied: false };
         let implied = |from: usize, name: &str| Subject { name: name.to_owned(), from, implied: true };
         // "We get a CSV from the till with the code"
@@ -406,7 +418,7 @@ impl Finder<'_> {
     /// "for every applicant we note the name"
     fn for_each(&self, at: usize, clause: &Range<usize>) -> Option<Head> {
         let where_noted = self.is(at, &["where"]) && self.among(at + 1, "we i you they people users");
-        let each = self.among(at, "for of about per on from") && self.among(at + 1, "each every all any a an one the whom which");
+        let each = self.among(at, "for of about per on from during") && self.among(at + 1, "each every all any a an one the whom which");
         if !(where_noted || each) {
             return None;
         }

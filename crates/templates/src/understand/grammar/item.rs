@@ -142,6 +142,9 @@ impl Item {
     /// The field; None where it is none. `of`: the thing that has it.
     pub(super) fn field(&self, of: &str, assumed: &mut Vec<String>) -> Option<Field> {
         let mut named = without_whose(&self.words, of);
+        if named.len() > 1 && !self.choices.is_empty() {
+            named.retain(|word| word != "enum");
+        }
         let counted = self.counted
             || named.iter().any(|word| word == "number") && named.get(1).is_some_and(|word| word == "of")
             || named.first().is_some_and(|word| word == "many");

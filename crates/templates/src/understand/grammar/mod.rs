@@ -156,7 +156,7 @@ impl Reader {
             let referring =
                 referring.is_some_and(|token| token.among("it they each every both these this belongs belong all which is are"));
             let of = self.things.len().checked_sub(1).filter(|_| referring);
-            if !self.fields_alone(clause.clone(), last) {
+            if !self.goes_on(clause.clone()) && !self.fields_alone(clause.clone(), last) {
                 self.clauses.push((clause, of, false));
             }
             return;
@@ -165,7 +165,8 @@ impl Reader {
             // "flags belong to an environment, which has a name"
             let said = &self.tokens[clause.start..first.from];
             let within = said.last().is_some_and(|last| last.among("in by to for of at on with from"));
-            let each = said.len() > 2 && said[0].among("for per") && said[1].among("each every") && within;
+            let each = said.len() > 2 && said[0].among("for per") && said[1].among("each every");
+            let each = each && said.last().is_some_and(|last| within || last.among("the its their a"));
             let relates = each || said.iter().any(|token| token.among("belong belongs refers refer") || (within && token.among("is are")));
             let ends = if relates { self.object(first.from, Some(first)) } else { first.from };
             self.clauses.push((clause.start..ends, None, false));
@@ -262,7 +263,7 @@ impl Reader {
                     }
                 }
                 // "user accounts with a name, an email": whose the rest is, is not understood.
-                Part::Clause(place) if self.has_more(&place) => {
+                Part::Clause(place) if self.has_more(&place) || self.turns(&place) => {
                     self.clauses.push((place.start..head.list.end, Some(thing), true));
                     break;
                 }
@@ -272,6 +273,11 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// "and for each family the visits that were made: a date"
+    fn turns(&self, place: &Range<usize>) -> bool {
+        place.len() > 4 && self.tokens[place.start].among("for") && self.tokens[place.start + 1].among("each every")
     }
 
     /// Whether something is said to have something.
@@ -286,6 +292,23 @@ impl Reader {
                 .any(|token| token.among("page login search website web rest api app backend password account form sign"))
         };
         (place.start + 1..place.end.saturating_sub(1)).any(|at| having(at) && !part(at))
+    }
+
+    /// "Artifact: inventory number; title; material"
+    fn goes_on(&mut self, clause: Range<usize>) -> bool {
+        let behind = clause.start > 0 && self.tokens[clause.start - 1].lower == ";";
+        let parts = items::parts(&self.tokens, clause);
+        let Some(thing) = self.things.last_mut().filter(|thing| behind && !thing.items.is_empty()) else { return false };
+        let items: Vec<Item> = parts
+            .iter()
+            .filter_map(|part| if let Part::Item(item) = part { Some(item.clone()) } else { None })
+            .filter(|item| item.words.len() < 4 && item.notes.is_empty() && block(&item.words.join(" ")).is_none())
+            .collect();
+        let all = !parts.is_empty() && items.len() == parts.len() && parts.len() < 4;
+        if all {
+            thing.items.extend(items);
+        }
+        all
     }
 
     /// "Just the amount in ml and the date": what was spoken of has it.

@@ -59,7 +59,8 @@ pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String,
     }
     let name: Vec<String> = said[from..end].iter().map(|word| word.to_lowercase().replace('_', " ")).collect();
     // "order lines"
-    let of_lines = |last: &str| name.len() > 1 && ["line", "record", "type", "item", "model"].contains(&words::singular(last).as_str());
+    let of_lines =
+        |last: &str| name.len() > 1 && ["line", "record", "type", "item", "model", "application"].contains(&words::singular(last).as_str());
     let last = name.last().filter(|last| {
         of_lines(last)
             || (!is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && (!last.ends_with("ly") || is_in(LY, last)))

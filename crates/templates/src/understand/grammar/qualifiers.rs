@@ -66,11 +66,11 @@ const PATTERNS: &[(&str, Meaning)] = &[
     (r"<LEAD>(?:of )?(?P<a><N>) (?:or|and) (?:more|higher|above|greater|over|up|older|larger)<TAIL>", Meaning::Least),
     (r"<LEAD>(?:of )?(?P<a><N>) (?:or|and) (?:less|fewer|lower|below|under|smaller|shorter)<TAIL>", Meaning::Most),
     (
-        r"<LEAD>(?:of )?(?:at least|min(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|minimal|>=|≥|(?:no|not|never) (?:be )?(?:less|fewer|lower|smaller|shorter) than|(?:not|never) (?:be |go |drop |fall )?(?:below|under)|starting (?:at|from)|from) (?P<a><N>)<TAIL>(?: up| upwards?| on)?",
+        r"<LEAD>(?:of )?(?:at least|(?:greater|larger|more|bigger)(?: than)? or equal(?: to| than)?|min(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|minimal|>=|≥|(?:no|not|never) (?:be )?(?:less|fewer|lower|smaller|shorter) than|(?:not|never) (?:be |go |drop |fall )?(?:below|under)|starting (?:at|from)|from) (?P<a><N>)<TAIL>(?: up| upwards?| on)?",
         Meaning::Least,
     ),
     (
-        r"<LEAD>(?:of )?(?:at most|at the most|max(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|maximal|up to|<=|≤|(?:no|not|never) (?:be )?(?:more|greater|higher|larger|longer|bigger) than|(?:not|never) (?:be |go )?(?:above|over|exceed|exceeding)|limited to|capped at) (?P<b><N>)<TAIL>",
+        r"<LEAD>(?:of )?(?:at most|(?:less|smaller|lower)(?: than)? or equal(?: to| than)?|at the most|max(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|maximal|up to|<=|≤|(?:no|not|never) (?:be )?(?:more|greater|higher|larger|longer|bigger) than|(?:not|never) (?:be |go )?(?:above|over|exceed|exceeding)|limited to|capped at) (?P<b><N>)<TAIL>",
         Meaning::Most,
     ),
     (r"<LEAD>(?:of )?(?P<a><N>)<TAIL> (?:min|minimum|at least|or more)", Meaning::Least),

@@ -145,6 +145,14 @@ impl Things<'_> {
         let mut read = !rest.is_empty();
         let both = BOTH.iter().any(|both| said.contains(both));
         let vague = MAYBE.iter().any(|maybe| said.contains(maybe));
+        // "many members go to many classes"
+        if let ([one, other], false) = (mentions.as_slice(), each) {
+            let many = |mention: &Mention| mention.from > range.start && self.tokens[mention.from - 1].among("many several");
+            if many(one) && many(other) && one.thing != other.thing {
+                found.many.extend([(one.thing, other.thing), (other.thing, one.thing)]);
+                return true;
+            }
+        }
         for (n, mention) in rest.iter().enumerate() {
             let between = &self.tokens[from..mention.from];
             from = mention.to;

@@ -167,7 +167,13 @@ fn names(tokens: &[Token], before: Range<usize>) -> bool {
     let many = tokens[before.clone()].last().is_some_and(|last| words::is_many(&last.lower));
     let words = tokens[before.clone()].iter().rev().take_while(|token| token.is_word()).count();
     let name = (before.len() < 4 && words == before.len()) || (many && words > 0);
-    name && rest.iter().any(|token| token.lower == ",") && !rest.iter().take(4).any(|token| token.is(&["(", ":", "has", "have"]))
+    name && rest.iter().any(|token| token.lower == ",") && !heads(&rest)
+}
+
+/// "endpoints (name), deliveries (date)"
+fn heads(rest: &[&Token]) -> bool {
+    let begun = rest.iter().take(3).position(|token| !token.is_word() || token.among("has have with"));
+    begun.is_some_and(|at| at > 0 && rest[at].among("( : has have with") && words::is_many(&rest[at - 1].lower))
 }
 
 /// "low / normal / urgent"
