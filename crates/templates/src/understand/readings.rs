@@ -1,4 +1,4 @@
-//! A goal is read one way, and another where that leaves something out; what leaves less out is taken.
+//! A goal is read word by word; where that finds no list of what something has, as a sentence of the shapes that are known.
 
 use super::{Refusal, fits, kinds, links, phrasing, read_as, read_by_word, refuse, scope};
 use crate::{Field, Understanding, migrations};

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::names::{FIELD, Names, THING, VALUE, mark};
-use super::{Command, clauses};
+use super::{BEGINS, Command, clauses};
 use crate::understand::grammar;
 use crate::{FieldType, Understanding};
 
@@ -17,12 +17,18 @@ const GIVEN: &str = r"^(?:(?:and|also|please|then|now|so|we|i|you|they|it|would|
 
 static LEADS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("(?i){GIVEN}")).ok());
 
+/// Whether it asks for something itself.
+fn asks(text: &str) -> bool {
+    text.split([' ', ',']).any(|word| BEGINS.contains(&word.to_lowercase().as_str()))
+}
+
 /// None where a word of it is not understood.
 pub(super) fn read(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
     let names = Names::of(project);
     let (mut commands, mut last) = (Vec::new(), None);
     // "Some never run out, so please leave the date empty": why it is to be so is no part of it.
-    let typed = typed.split_once(", so ").filter(|(_, asked)| !asked.starts_with("that ")).map_or(typed, |(_, asked)| asked);
+    let typed =
+        typed.split_once(", so ").filter(|(why, asked)| !asked.starts_with("that ") && !asks(why)).map_or(typed, |(_, asked)| asked);
     for clause in clauses(&names.marked(typed)) {
         let (said, thing) = clause_of(&names, &clause, last)?;
         commands.push(said);

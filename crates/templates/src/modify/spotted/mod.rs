@@ -31,7 +31,8 @@ static INTRODUCING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 /// A question asks for no change.
-static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)^(?:why|what|how|when|who|where|which|does|do)\b").ok());
+static ASKS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)^(?:why|what|how|when|who|where|which|does|do|is|are|was|were|should)\b").ok());
 static TRAILING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TRAIL).ok());
 static REASONS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REASON).ok());
 
@@ -92,8 +93,15 @@ fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
     let grammar::Reading { resources, blocks, left, .. } = grammar::read(&format!("{}{typed}", known.collect::<String>()))?;
     let there = |path: &str| project.resources.iter().any(|one| one.path == path);
     let (old, new): (Vec<Resource>, Vec<Resource>) = resources.into_iter().partition(|one| there(&one.path));
-    let belong: Vec<(String, Field)> =
-        old.iter().flat_map(|one| one.fields[1..].iter().map(|field| (one.plural.clone(), field.clone()))).collect();
+    let belong: Vec<(String, Field)> = old
+        .iter()
+        .flat_map(|one| {
+            one.fields
+                .iter()
+                .filter(|field| field.references.is_some() || field.name != "name")
+                .map(|field| (one.plural.clone(), field.clone()))
+        })
+        .collect();
     // What is said of those that are there is read otherwise.
     let more = belong.iter().any(|(_, field)| field.references.as_deref().is_none_or(there));
     (!new.is_empty() && !more && left.is_empty() && blocks.is_empty()).then(|| vec![Command::Keep(new, belong)])
@@ -174,7 +182,7 @@ pub(super) fn without_reasons(text: &str) -> String {
 }
 
 /// What a change begins with.
-const BEGINS: &[&str] =
+pub(super) const BEGINS: &[&str] =
     &["add", "drop", "remove", "delete", "rename", "make", "change", "call", "allow", "set", "turn", "give", "store", "keep"];
 
 /// Sentences, and what begins anew in them: "drop the website, add an email".

@@ -291,7 +291,8 @@ impl Finder<'_> {
         let named = self.is(at + 1, &[":", "(", ","]) && !self.among(at, "has have having with contains containing includes including");
         // "which gets uploaded"
         let done = self.is(at, &["gets", "get"]) && self.tokens.get(at + 1).is_some_and(|next| next.lower.ends_with("ed"));
-        if !(is_made_of || self.among(at, HAVING)) || named || done || self.among(at + 1, MANY) {
+        let denied = at > clause.start && self.among(at - 1, "never not cannot can't doesn't don't");
+        if !(is_made_of || self.among(at, HAVING)) || named || done || denied || self.among(at + 1, MANY) {
             return None;
         }
         // "has a service name" is said of a service's name.

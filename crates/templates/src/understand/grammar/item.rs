@@ -35,7 +35,7 @@ pub(super) const NO_NAME: &str = "is are was were be been being has have had hav
     who whom whose what when while whereas because since that which it they he she we i you them him us there here where if whether unless until \
     so but nor not no never than then either both every each any all many several multiple different one or write down by with without from into onto via \
     during after before between through over under above below about against along across around for to in at on only just also please \
-    want wants need needs get gets give gives goes go comes come look looks make makes let lets should'nt an a the its their his her our my your \
+    want wants need needs get gets give gives goes go comes come look looks make makes let lets an a the its their his her our my your \
     everybody everyone nobody anybody somebody someone wanted needed once although otherwise too well another other others such same own";
 /// "measured at", "quantity in stock", "price per night", "valid from".
 pub(super) const WITHIN: &str = "of per in on at from to until by for due";
@@ -81,7 +81,6 @@ impl Item {
             Said::Bounds(bounds) => self.bounds.push(bounds),
             Said::Default(value) => self.default = Some(value),
             Said::Typed(field_type) => {
-                // "date and time" of what is called a date is not its name.
                 self.typed = Some(field_type);
                 self.decimal |= words.iter().any(|word| word.among("decimal decimals float double money currency monetary"));
                 self.counted |= words.iter().any(|word| word.is(&["integer", "int", "integers"]) || word.lower == "whole");

@@ -310,8 +310,12 @@ impl Reader<'_> {
                     ];
                     let Some((_, noun)) = NOUNS.iter().find(|(how, _)| self.is(self.at + 1, &[*how])) else { break };
                     item.words.push((*noun).to_owned());
-                    self.at += 1 + usize::from(self.is(self.at + 2, &["it", "they"])) * 2;
-                    self.at += 1;
+                    self.at += 2;
+                    // "how hard it is"
+                    if self.is(self.at, &["it", "they"]) {
+                        self.at += 1;
+                        self.at += usize::from(self.token(self.at).is_some_and(Token::is_word));
+                    }
                     break;
                 }
                 // "when it occurred"

@@ -91,6 +91,12 @@ impl Reading {
     fn refer(&mut self, of: usize, to: usize, name: Option<String>, optional: bool) {
         let to = self.resources[to].clone();
         let field = reference(&to, !optional);
+        if let Some(there) = self.resources[of].field(name.as_ref().unwrap_or(&field.name)) {
+            if there.references.as_ref() != Some(&to.path) {
+                self.left.push(format!("the {} that {} belong to", to.singular, self.resources[of].plural));
+            }
+            return;
+        }
         self.resources[of].fields.push(Field { name: name.unwrap_or_else(|| field.name.clone()), ..field });
     }
 
@@ -320,7 +326,7 @@ impl Reader {
         let leads = ["fields", "columns", "field", "record", "row", "rows", "records", "attributes", "just", "with"];
         let mut from = clause.start + usize::from(self.tokens[clause.start].is(&leads));
         // "We'd store the number, the title"
-        if self.tokens[from].among("we i you we'd i'd we'll we'd they") {
+        if from < clause.end && self.tokens[from].among("we i you we'd i'd we'll we'd they") {
             let noted = (from..clause.end.min(from + 5))
                 .find(|at| self.tokens[*at].among("store record note keep need track save want register log collect"));
             from = noted.map_or(from, |at| at + 1);
@@ -351,7 +357,10 @@ impl Reader {
         let names: Vec<String> = self.things.iter().map(|thing| thing.name.clone()).collect();
         for (at, name) in names.iter().enumerate().rev() {
             let longer: Vec<usize> = (0..names.len()).filter(|n| *n != at && names[*n].ends_with(&format!(" {name}"))).collect();
-            if let [longer] = longer.as_slice() {
+            let both = |longer: usize| !self.things[at].items.is_empty() && !self.things[longer].items.is_empty();
+            if let [longer] = longer.as_slice()
+                && !both(*longer)
+            {
                 let items = std::mem::take(&mut self.things[at].items);
                 self.things[*longer].items.extend(items);
                 self.things.remove(at);
@@ -462,11 +471,11 @@ impl Reader {
         let links = relations.linked();
         self.resources(&mut reading)?;
         for (place, forced) in &mut rest {
-            let said = rejections::apply(&tokens::line(&self.tokens[place.clone()]), &mut reading.resources);
-            let text = self.said(place);
-            if said > 0 && said >= bounds(&text) {
+            let mut restricted = reading.resources.clone();
+            let said = rejections::apply(&tokens::line(&self.tokens[place.clone()]), &mut restricted);
+            if said > 0 && said >= bounds(&self.said(place)) {
                 *forced = false;
-                reading.related += &format!("{text} ");
+                reading.resources = restricted;
             }
         }
         for own in relations.selves {
@@ -546,7 +555,8 @@ impl Reader {
             let own = self.tokens[place.clone()].iter().any(|token| token.among("belongs belong"));
             let related = (several || own) && things.read(place.clone(), *of, relations);
             if related && place.len() < 16 {
-                reading.related += &format!("{text} ");
+                // What is said behind the last of them is listed for itself.
+                reading.related += &format!("{} ", said(&self.tokens[place.start..things.ends(place.clone())]));
             } else {
                 // "documents with a title can be uploaded" says more than that.
                 let more = self.has_more(place) || asked.is_empty() && ((several && !related) || *listed || bounds(&text) > 0);
@@ -757,6 +767,26 @@ mod tests {
             ("Boats have a weight. The weight is a secret of the captain", "boats(weight:Number) | The weight is a secret of the captain"),
         ] {
             assert_eq!(shown(sentence), read, "{sentence}");
+        }
+    }
+
+    /// Whatever stands beside what.
+    const WORDS: &str = "boats boat crews a an the each every has have with which that of for in to from and or , ; . : - ( ) / | = -> name date time weight status \
+        unique optional between 1 5 at least most default open closed by where we note store there are is whether if it they many several belongs how what one record \
+        fields csv json api web app 's \" 2) A+ no- _ ' enum linking same kg characters last";
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(3_000))]
+        #[test]
+        fn no_order_of_words_breaks_it(order in proptest::collection::vec(0_usize..200, 0..24)) {
+            let words: Vec<&str> = WORDS.split_whitespace().collect();
+            let sentence = order.iter().map(|n| words[n % words.len()]).collect::<Vec<_>>().join(" ");
+            if let Some(reading) = read(&sentence) {
+                proptest::prop_assert!(reading.resources.iter().all(|one| !one.fields.is_empty()), "{sentence}");
+            }
+            drop(fields(&sentence, "boat"));
+            drop(crate::understand(&sentence));
+            drop(qualities(&sentence, "the a"));
         }
     }
 

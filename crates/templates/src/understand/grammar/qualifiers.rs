@@ -174,11 +174,14 @@ static QUALIFIERS: LazyLock<Vec<(Regex, Meaning)>> = LazyLock::new(|| {
             .replace("<LENGTH>", LENGTH)
             .replace("<N>", NUMBER)
             .replace("<UNIT>", &units)
-            .replace("<V>", r"[\w.'+-]+(?: [\w.'+-]+){0,2}?");
+            .replace("<V>", "[\\w.'+\u{a0}-]+(?: [\\w.'+\u{a0}-]+){0,2}?");
         Regex::new(&format!("^(?:{said}) ")).ok().map(|pattern| (pattern, *meaning))
     };
     PATTERNS.iter().filter_map(compiled).collect()
 });
+
+/// What is said of a field in words takes no more of them.
+const FAR: usize = 12;
 
 /// What begins there, and how many words it takes.
 pub(super) fn qualifier(tokens: &[Token]) -> Option<(Said, usize)> {
@@ -198,10 +201,13 @@ pub(super) fn qualifier(tokens: &[Token]) -> Option<(Said, usize)> {
         let length = found[0].matches(' ').count();
         // "unique email", "optional note" are said of what comes.
         // "is a decimal greater than 0"
-        let told = matches!(meaning, Meaning::Typed(_)) && length > 1 && length < tokens.len() && qualifier(&tokens[length..]).is_some();
-        let sure = told
-            || ends(length)
-            || matches!(meaning, Meaning::Range | Meaning::Least | Meaning::Most | Meaning::Over | Meaning::Under | Meaning::Unit);
+        let told = || {
+            let rest = &tokens[length.min(tokens.len())..tokens.len().min(length + FAR)];
+            matches!(meaning, Meaning::Typed(_)) && length > 1 && qualifier(rest).is_some()
+        };
+        let sure = ends(length)
+            || matches!(meaning, Meaning::Range | Meaning::Least | Meaning::Most | Meaning::Over | Meaning::Under | Meaning::Unit)
+            || told();
         if !sure || best.as_ref().is_some_and(|(_, longest)| *longest >= length) {
             continue;
         }

@@ -15,7 +15,9 @@ enum Rule {
     Optional,
 }
 
-const REJECTING: &str = r"\b(?:no\b|isn't|reject|drop|skip|refus|throw|discard|ignor|remov|check|validat|leav|mak|ensur|let|exclud|filter)";
+const REJECTING: &str = r"\b(?:reject|drop|skip|refus|throw|discard|ignor|remov|check|validat|ensur|exclud|filter)\w*\b|\bno duplicates?\b|\bisn't\b|\blet (?:the )?\w+ be\b";
+/// What is not to be rejected.
+const KEEPING: &str = r"\b(?:not|don't|never|cannot) (?:to )?(?:reject|drop|skip|refuse|throw|discard|ignore|remove|exclude)";
 const NAME: &str = r"(?P<field>[a-z][a-z-]*(?: [a-z][a-z-]*){0,2}?)";
 const AFTER: &str = r"(?: ,| ;| \.| and| or| are| is| be| values?| rows| records|s| before| into| then|$)";
 
@@ -39,21 +41,26 @@ static RULES: LazyLock<Vec<(Regex, Rule)>> = LazyLock::new(|| {
     };
     PATTERNS.iter().filter_map(compiled).collect()
 });
+static KEEPS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(KEEPING).ok());
 static REJECTS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REJECTING).ok());
 
 /// Lets the fields be as such a clause says; how many things it says of them.
 pub(super) fn apply(line: &str, resources: &mut [Resource]) -> usize {
-    if !REJECTS.as_ref().is_some_and(|rejects| rejects.is_match(line)) {
+    let matches = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(line));
+    if !matches(&REJECTS) || matches(&KEEPS) {
         return 0;
     }
     let mut said = 0;
     for (pattern, rule) in RULES.iter() {
         for found in pattern.captures_iter(line.trim_end()) {
             let names: Vec<String> = found["field"].split(' ').map(words::singular).collect();
-            let field = resources.iter_mut().flat_map(|one| &mut one.fields).find(|field| {
+            let named = |field: &&mut Field| {
                 let of: Vec<String> = field.name.split('_').map(words::singular).collect();
                 of == names || of.ends_with(&names)
-            });
+            };
+            // Of two things it is not said which.
+            let mut fields = resources.iter_mut().flat_map(|one| &mut one.fields).filter(named);
+            let field = fields.next().filter(|_| fields.next().is_none());
             said += usize::from(field.is_some_and(|field| restrict(field, *rule)));
         }
     }

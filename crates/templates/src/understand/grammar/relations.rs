@@ -69,7 +69,6 @@ impl Things<'_> {
     fn mentions(&self, range: Range<usize>) -> Vec<Mention> {
         let (mut mentions, mut at) = (Vec::new(), range.start);
         while at < range.end {
-            // "a room number" and "the room's number" are no rooms.
             match self.at(at).filter(|(_, length)| at + length <= range.end) {
                 Some((thing, length)) => {
                     let plural = words::is_many(&self.tokens[at + length - 1].lower);
@@ -123,9 +122,17 @@ impl Things<'_> {
         self.names.iter().position(|known| known == name).filter(|_| is_in(ROLES, role))
     }
 
+    /// Where the last of them is named.
+    pub(super) fn ends(&self, range: Range<usize>) -> usize {
+        self.mentions(range.clone()).last().map_or(range.end, |last| last.to)
+    }
+
     /// Reads a clause. `subject`: of what it speaks where it names none. Whether all that it names is related.
     pub(super) fn read(&self, range: Range<usize>, subject: Option<usize>, found: &mut Relations) -> bool {
         let mentions = self.mentions(range.clone());
+        if any(&self.tokens[range.clone()], "not never no cannot can't doesn't don't isn't aren't neither nor without") {
+            return false;
+        }
         let said = line(&self.tokens[range.clone()]);
         let lead = self.tokens[range.clone()].iter().take_while(|token| token.among(LEAD)).count();
         // "for each bike the repairs"
@@ -139,8 +146,8 @@ impl Things<'_> {
             self.tokens[range.start].among("for per") && self.tokens.get(range.start + 1).is_some_and(|next| next.among("each every"));
         let of_other = mentions.first().is_some_and(|first| self.tokens.get(first.to).is_some_and(|next| next.lower == "of"));
         if let ([holder, others @ ..], true) = (mentions.as_slice(), each && !of_other) {
-            others.iter().filter(|other| other.thing != holder.thing).for_each(|other| found.relate(other.thing, holder.thing, false));
-            return !others.is_empty();
+            let others = others.iter().filter(|other| other.thing != holder.thing);
+            return others.fold(false, |_, other| found.relate(other.thing, holder.thing, false));
         }
         let mut read = !rest.is_empty();
         let both = BOTH.iter().any(|both| said.contains(both));
@@ -207,7 +214,7 @@ impl Relations {
             }
         } else if prepositional || (!to.plural && !between.is_empty()) {
             // "repairs of each bike", "a delivery goes to one family"
-            self.relate(of, to.thing, maybe && prepositional);
+            return self.relate(of, to.thing, maybe && prepositional);
         } else if any(between, OWNING) {
             self.many.push((of, to.thing));
         } else {
@@ -216,11 +223,14 @@ impl Relations {
         true
     }
 
-    pub(super) fn relate(&mut self, of: usize, to: usize, optional: bool) {
-        let known = |one: &Relation| (one.of == of && one.to == to) || (one.of == to && one.to == of);
-        if of != to && !self.belong.iter().any(known) {
+    /// False where that is the other way round already.
+    pub(super) fn relate(&mut self, of: usize, to: usize, optional: bool) -> bool {
+        let known = self.belong.iter().any(|one| one.of == of && one.to == to);
+        let back = self.belong.iter().any(|one| one.of == to && one.to == of);
+        if of != to && !known && !back {
             self.belong.push(Relation { of, to, optional });
         }
+        !back
     }
 
     /// Each of what something has many of belongs to it, unless it has many of that too: these are linked.

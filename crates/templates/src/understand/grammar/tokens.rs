@@ -113,7 +113,8 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
 
 /// Lower case, with a blank behind each: what patterns are looked for in.
 pub(super) fn line(tokens: &[Token]) -> String {
-    tokens.iter().map(|token| format!("{} ", token.lower)).collect()
+    // What stands in quotes is one word.
+    tokens.iter().map(|token| format!("{} ", token.lower.replace(' ', "\u{a0}"))).collect()
 }
 
 /// As it was said.
