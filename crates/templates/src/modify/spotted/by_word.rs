@@ -11,7 +11,7 @@ use crate::{FieldType, Understanding};
 
 /// Words around a field that say nothing of it.
 const NEUTRAL: &str = "make let leave set keep the a an please so of it that this be is are was now should shall must can could may might will would for each every all i we you \
-    want need like to possible sure ensure always just only too also as well from on in one and but , : . ( ) value field column with shd shoud";
+    want need like to possible sure ensure always just only too also as well from on in one and but , : . ( ) value field column with";
 /// What leads to fields that are new, and what follows them.
 const GIVEN: &str = r"^(?:(?:and|also|please|then|now|so|we|i|you|they|it|would|could|should|can|must|will|'d|to|like|want|need|needs|have|has|get|gets|give|add|include|store|record|track|save|keep|note|ask|there|be|is|a new|new|columns?|fields?|too|as well|for|that|the file|another|one more|additional)(?:, |: | ))*";
 

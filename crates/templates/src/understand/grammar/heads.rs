@@ -102,7 +102,6 @@ impl Finder<'_> {
                 .or_else(|| self.having(at, &clause, open, spoken_of.as_deref()))
                 .or_else(|| self.for_each(at, &clause));
             if let Some(head) = found {
-                // Its name was taken for the end of what came before.
                 heads.push(head);
                 open = true;
             }
@@ -117,7 +116,7 @@ impl Finder<'_> {
     }
 
     fn named_before(&self, end: usize, least: usize) -> Option<(usize, String)> {
-        if let Some((from, name, _)) = name_before(self.words, end) {
+        if let Some((from, name)) = name_before(self.words, end) {
             // "my students' grades"
             let name = name.split_once(' ').filter(|(whose, _)| words::is_many(whose)).map_or(name.clone(), |(_, name)| name.to_owned());
             let page = self.is(end - 1, &["page", "pages"]) && end > 1 && self.is(end - 2, &["web"]);

@@ -413,7 +413,7 @@ impl Reader {
             let named = |part: &[Token]| {
                 let (last, before) = part.split_last()?;
                 let words: Vec<String> = part.iter().map(|token| token.lower.clone()).collect();
-                let (_, name, _) = name_before(&words, words.len())?;
+                let (_, name) = name_before(&words, words.len())?;
                 let bare = before.len() < 2 && before.iter().all(Token::is_word) && name.split(' ').count() == part.len();
                 let people = ["ye", "no", "user", "staff", "people", "customer", "option", "admin"].contains(&name.as_str());
                 (words::is_many(&last.lower)

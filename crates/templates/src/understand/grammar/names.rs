@@ -1,5 +1,6 @@
 //! Names of things in a sentence.
 
+use super::items::is_in;
 use crate::understand::words;
 
 const PARTS: &[&str] = &[",", ";", ":", ".", "!", "?", "(", ")", "-", "–", "—", "=", "->", "/", "|"];
@@ -21,10 +22,6 @@ pub(super) const NO_THINGS: &str = "api app application website site service mic
 /// Such as these are, unless it is said that one of them has something: "a tool has a name".
 pub(super) const WEAK: &str = "system tool project platform software program product person team company business startup club record row line list resource part shop clinic school";
 
-pub(super) fn is_in(list: &str, word: &str) -> bool {
-    list.split_whitespace().any(|one| one == word)
-}
-
 const LY: &str = "reply family supply assembly anomaly butterfly ally fly jelly lily";
 /// What may be done to things, and may be one: "companies post jobs", "posts".
 const DOING: &str = "post posts posted submit submits sell sells offer offers publish publishes share shares lend lends rent rents plan plans book books file files leave leaves write writes place places buy buys borrow borrows enter enters";
@@ -38,7 +35,7 @@ pub(super) const LINKING: &str = "link links connect connects tie ties join join
 pub(super) const ARTICLES: &str = "a an the its their his her how which whether one this at";
 
 /// The name that ends before `end`, in the singular, and where it begins with its article.
-pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String, bool)> {
+pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String)> {
     let mut from = end;
     while from > 0 && end - from < 3 {
         let word = said[from - 1].to_lowercase();
@@ -75,7 +72,7 @@ pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String,
     let first = from == 0
         || PARTS.contains(&said[from - 1].as_str())
         || ["and", "where", "then", "first", "second", "third"].contains(&said[from - 1].to_lowercase().as_str());
-    (many || article || first).then_some((from - usize::from(article), name, many || article))
+    (many || article || first).then_some((from - usize::from(article), name))
 }
 
 /// The name that begins there, and where it ends.
@@ -88,7 +85,7 @@ pub(super) fn name_from(said: &[String], from: usize, to: usize) -> Option<(usiz
         is_in(NO_NAME, &said[*at].to_lowercase()) || is_in(LINKING, &said[*at].to_lowercase()) || PARTS.contains(&said[*at].as_str())
     };
     let end = (from + 1..to.min(from + 4)).find(verb)?;
-    name_before(said, end).map(|(_, name, _)| (end, name))
+    name_before(said, end).map(|(_, name)| (end, name))
 }
 
 pub(super) fn one(name: &str) -> String {

@@ -147,7 +147,9 @@ impl Things<'_> {
         let of_other = mentions.first().is_some_and(|first| self.tokens.get(first.to).is_some_and(|next| next.lower == "of"));
         if let ([holder, others @ ..], true) = (mentions.as_slice(), each && !of_other) {
             let others = others.iter().filter(|other| other.thing != holder.thing);
-            return others.fold(false, |_, other| found.relate(other.thing, holder.thing, false));
+            // Each of them is related, whatever becomes of the others.
+            let related: Vec<bool> = others.map(|other| found.relate(other.thing, holder.thing, false)).collect();
+            return !related.is_empty() && related.into_iter().all(|related| related);
         }
         let mut read = !rest.is_empty();
         let both = BOTH.iter().any(|both| said.contains(both));
