@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -66,25 +67,26 @@ impl BareRepository {
             return Ok(Vec::new());
         }
         // What was merged says what it is about; the merge itself only that it was one.
-        let format = "--format=%H%x00%cI%x00%an%x00%s%x00%(trailers:key=Task,valueonly,separator=%x2C)%x00%P";
+        let format = "--format=%H%x00%cI%x00%an%x00%(trailers:key=Task,valueonly,separator=%x2C)%x00%P";
         let most = format!("--max-count={most}");
         let text = git(&self.0, |_| (), &["log", "--first-parent", &most, format, "main"]).await?;
-        let mut versions = Vec::new();
+        let (mut versions, mut about) = (Vec::new(), Vec::new());
         for line in text.lines() {
             let fields: Vec<&str> = line.split('\0').collect();
-            let [commit, at, author, subject, task, parents] = fields[..] else { continue };
-            let merged = parents.split(' ').nth(1);
-            let subject = match merged {
-                Some(merged) => git(&self.0, |_| (), &["log", "-1", "--format=%s", merged]).await?,
-                None => subject.to_owned(),
-            };
+            let [commit, at, author, task, parents] = fields[..] else { continue };
+            about.push(parents.split(' ').nth(1).unwrap_or(commit));
             versions.push(Version {
                 commit: commit.parse()?,
                 at: at.to_owned(),
                 author: author.to_owned(),
-                subject,
+                subject: String::new(),
                 task: task.trim().to_owned(),
             });
+        }
+        let subjects = git(&self.0, |_| (), &[&["log", "--no-walk", "--format=%H %s"], about.as_slice()].concat()).await?;
+        let subjects: HashMap<_, _> = subjects.lines().filter_map(|line| line.split_once(' ')).collect();
+        for (version, about) in versions.iter_mut().zip(about) {
+            version.subject = subjects.get(about).copied().unwrap_or_default().to_owned();
         }
         Ok(versions)
     }

@@ -64,6 +64,10 @@ enum Command {
     Promote(commands::environment::PromoteArgs),
     /// Show or change what the apps of an environment find in theirs; the next deployment has it.
     Env(commands::environment::VariablesArgs),
+    /// List what is kept of an environment's data: a backup before each deployment.
+    Backups(commands::backups::Args),
+    /// Bring an environment's data back from a backup; what it is until then becomes one, too.
+    Restore(commands::backups::RestoreArgs),
     /// Show how far a goal or a deployment is, or end it.
     Operation(commands::modify::OperationArgs),
     /// List tasks.
@@ -170,6 +174,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => commands::environment::deploy(&client()?, args, cli.json).await,
         Command::Promote(args) => commands::environment::promote(&client()?, args, cli.json).await,
         Command::Env(args) => commands::environment::variables(&client()?, args, cli.json).await,
+        Command::Backups(args) => commands::backups::list(&client()?, args, cli.json).await,
+        Command::Restore(args) => commands::backups::restore(&client()?, args, cli.json).await,
         Command::Operation(args) => commands::modify::operation(&client()?, args, cli.json).await,
         Command::Tasks(args) => commands::lists::tasks(&client()?, args, cli.json).await,
         Command::Agents(args) => commands::lists::agents(&client()?, args, cli.json).await,

@@ -13,6 +13,18 @@ pub(crate) fn show<const N: usize>(headings: [&str; N], rows: impl IntoIterator<
     if empty { println!("none yet") } else { println!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")) }
 }
 
+/// The first behind what they are, the others below it; nothing when there are none.
+pub(crate) fn list(what: &str, items: impl IntoIterator<Item = String>) {
+    for (row, item) in items.into_iter().enumerate() {
+        println!("{:<11} {item}", if row == 0 { what } else { "" });
+    }
+}
+
+/// The beginning of a commit's id, as every command takes it.
+pub(crate) fn commit(value: &Value, field: &str) -> String {
+    text(value, field).chars().take(12).collect()
+}
+
 /// A text field; empty when it is not there.
 pub(crate) fn text(value: &Value, field: &str) -> String {
     match &value[field] {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::plan;
 use crate::client::Client;
-use crate::table::{self, text};
+use crate::table::{self, short, text};
 
 #[derive(clap::Args)]
 pub(crate) struct DeployArgs {
@@ -124,16 +125,23 @@ pub(crate) async fn roll_back(
     client: &Client,
     project: &str,
     to: &str,
-    plan: bool,
+    plan: plan::Args,
     args: BackArgs,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let BackArgs { environment, emergency, reason, rollout } = args;
     let path = format!("/projects/{project}/environments/{}/rollback", environment.unwrap_or_default());
-    if !plan {
-        let body = rollout.with(json!({ "to": to, "emergency": emergency, "reason": reason }));
-        return follow(client, client.post(&path, &body).await?, json).await;
+    if plan.wanted(json)?
+        && let plan::Then::End(code) = plan.then(say_way_back(client, &path, to, json).await?)?
+    {
+        return Ok(code);
     }
+    let body = rollout.with(json!({ "to": to, "emergency": emergency, "reason": reason }));
+    follow(client, client.post(&path, &body).await?, json).await
+}
+
+/// What it would be; whether it can be.
+async fn say_way_back(client: &Client, path: &str, to: &str, json: bool) -> anyhow::Result<bool> {
     let query = reqwest::Url::parse_with_params("http://titan", &[("to", to)])?;
     let planned = client.get(&format!("{path}?{}", query.query().unwrap_or_default())).await?;
     let possible = planned["possible"] == true;
@@ -145,9 +153,13 @@ pub(crate) async fn roll_back(
         let waits = "has another shape: requests wait while it is taken back, and the version is not tried out";
         println!("Data        {}", if planned["data_changes"] == true { waits } else { "goes along as it is" });
         println!("Possible    {}", if possible { "yes" } else { "no" });
-        for line in text(&planned, "message").lines() {
-            println!("            {line}");
+        table::list("", text(&planned, "message").lines().map(str::to_owned));
+        for (word, versions) in [("Undone", "undone"), ("Redone", "redone")] {
+            let versions = planned[versions].as_array().into_iter().flatten();
+            let lines = versions.map(|version| format!("{}  {}", table::commit(version, "commit"), short(&text(version, "subject"), 80)));
+            table::list(word, lines);
         }
+        table::list("Under way", planned["under_way"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
         let requests =
             planned["requests_per_s"].as_f64().map_or("not known".to_owned(), |n| format!("{n:.1} requests/s come to what serves"));
         println!("Traffic     {requests}");
@@ -156,12 +168,12 @@ pub(crate) async fn roll_back(
             if planned["needs_approval"] == true { "somebody has to approve it" } else { "nobody has to approve it" }
         );
     }
-    Ok(if possible { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(possible)
 }
 
 const LOOK: Duration = Duration::from_millis(200);
 
-async fn follow(client: &Client, begun: Value, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn follow(client: &Client, begun: Value, json: bool) -> anyhow::Result<ExitCode> {
     let mut operation = begun;
     while operation["state"] == "running" {
         tokio::time::sleep(LOOK).await;

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tracing::Instrument as _;
 
-use super::watch;
+use super::{plan, watch};
 use crate::client::Client;
 use crate::table::{self, text};
 
@@ -21,6 +21,8 @@ pub(crate) struct Args {
     /// Show the tasks while they are worked on, and a summary at the end.
     #[arg(short, long)]
     watch: bool,
+    #[command(flatten)]
+    plan: plan::Args,
 }
 
 #[derive(clap::Subcommand)]
@@ -39,7 +41,7 @@ struct IdArgs {
     id: String,
 }
 
-async fn plan(client: &Client, id: &str, json: bool) -> anyhow::Result<ExitCode> {
+async fn critical_path(client: &Client, id: &str, json: bool) -> anyhow::Result<ExitCode> {
     let plan = client.get(&format!("/goals/{id}/plan")).await?;
     if json {
         println!("{plan}");
@@ -72,12 +74,27 @@ async fn act(client: &Client, id: &str, verb: &str, json: bool) -> anyhow::Resul
 
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
     match &args.verb {
-        Some(Verb::Plan(IdArgs { id })) => return plan(client, id, json).await,
+        Some(Verb::Plan(IdArgs { id })) => return critical_path(client, id, json).await,
         Some(Verb::Pause(IdArgs { id })) => return act(client, id, "pause", json).await,
         Some(Verb::Resume(IdArgs { id })) => return act(client, id, "resume", json).await,
         None => {}
     }
-    let goal = submit(client, args.sentence.as_deref().unwrap_or_default(), &args.project).await?;
+    let sentence = args.sentence.as_deref().unwrap_or_default();
+    let mut project = args.project;
+    if args.plan.wanted(json)? {
+        let planned = submit(client, sentence, &project, true).await?;
+        let then = args.plan.say(client, &text(&planned, "id"), json).await?;
+        let made = text(&planned, "project");
+        if let plan::Then::End(code) = then {
+            if project.is_empty() {
+                // It was made for the plan.
+                client.delete(&format!("/projects/{made}")).await?;
+            }
+            return Ok(code);
+        }
+        project = made;
+    }
+    let goal = submit(client, sentence, &project, false).await?;
     let id = text(&goal, "id");
     if !args.watch {
         if json {
@@ -99,8 +116,8 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
 }
 
 /// The trace of everything done for the goal begins here.
-pub(super) async fn submit(client: &Client, sentence: &str, project: &str) -> anyhow::Result<Value> {
-    let body = json!({ "sentence": sentence, "project": project });
+pub(super) async fn submit(client: &Client, sentence: &str, project: &str, plan_only: bool) -> anyhow::Result<Value> {
+    let body = json!({ "sentence": sentence, "project": project, "plan_only": plan_only });
     Ok(client.post("/goals", &body).instrument(tracing::info_span!("titan goal")).await?)
 }
 

@@ -133,7 +133,7 @@ pub(crate) async fn deployments(client: &Client, args: Args, json: bool) -> anyh
             Some(value) => format!("{:.1} {unit}", value * factor),
             None => "-".to_owned(),
         };
-        let commit = short(&text(d, "commit"), 9);
+        let commit = table::commit(d, "commit");
         [
             text(d, "id"),
             text(d, "project"),

@@ -1,4 +1,5 @@
 pub(crate) mod agent;
+pub(crate) mod backups;
 pub(crate) mod bulk;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -9,6 +10,7 @@ pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod message;
 pub(crate) mod modify;
+mod plan;
 pub(crate) mod project;
 pub(crate) mod schedule;
 pub(crate) mod status;

@@ -1,11 +1,10 @@
 //! A project that is there: changed by a sentence, looked back on, taken back.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{environment, goal, watch};
+use super::{environment, goal, plan, watch};
 use crate::client::Client;
 use crate::table::{self, short, text};
 
@@ -15,9 +14,8 @@ pub(crate) struct Args {
     project: String,
     /// What is to change, such as "Add a priority from 1 to 5 and rename title to name".
     sentence: String,
-    /// Only say what would change.
-    #[arg(long)]
-    plan: bool,
+    #[command(flatten)]
+    plan: plan::Args,
 }
 
 #[derive(clap::Args)]
@@ -45,17 +43,16 @@ pub(crate) struct RollbackArgs {
     /// As shown by `titan history`; the version before the one that is, if not given. With --environment one that served it.
     #[arg(long, default_value = "")]
     to: String,
-    /// Only say what would change.
-    #[arg(long)]
-    plan: bool,
+    #[command(flatten)]
+    plan: plan::Args,
     #[command(flatten)]
     served: environment::BackArgs,
 }
 
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
     let Args { project, sentence, plan } = args;
-    let begun = client.post(&format!("/projects/{project}/modify"), &json!({ "sentence": sentence, "plan_only": plan })).await?;
-    follow(client, &text(&begun, "id"), plan, json).await
+    let path = format!("/projects/{project}/modify");
+    follow(client, plan, json, async |only| Ok(client.post(&path, &json!({ "sentence": sentence, "plan_only": only })).await?)).await
 }
 
 pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) -> anyhow::Result<ExitCode> {
@@ -68,25 +65,31 @@ pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) ->
     if served.environment.is_some() {
         return environment::roll_back(client, &project, &to, plan, served, json).await;
     }
-    let begun = client.post(&format!("/projects/{project}/rollback"), &json!({ "to": to, "plan_only": plan })).await?;
-    follow(client, &text(&begun, "id"), plan, json).await
+    let path = format!("/projects/{project}/rollback");
+    follow(client, plan, json, async |only| Ok(client.post(&path, &json!({ "to": to, "plan_only": only })).await?)).await
 }
 
-/// What would change is shown before anything does.
-async fn follow(client: &Client, id: &str, plan: bool, json: bool) -> anyhow::Result<ExitCode> {
-    if !json && let Some(planned) = planned(client, id).await? {
-        for line in changed(&planned) {
-            println!("{line}");
+/// Says what would change, and follows the change where it is one: `begin` with whether it ends with its plan.
+async fn follow(
+    client: &Client,
+    plan: plan::Args,
+    json: bool,
+    begin: impl AsyncFn(bool) -> anyhow::Result<Value>,
+) -> anyhow::Result<ExitCode> {
+    let first = plan.wanted(json)?;
+    if first {
+        let planned = begin(true).await?;
+        if let plan::Then::End(code) = plan.say(client, &text(&planned, "id"), json).await? {
+            return Ok(code);
         }
-        println!();
     }
-    let done = watch::goal(client, id, json || plan).await?;
+    let id = text(&begin(false).await?, "id");
+    if !json && !first {
+        plan::say_first(client, &id).await?;
+    }
+    let done = watch::goal(client, &id, json).await?;
     if json {
         println!("{done}");
-    } else if plan {
-        if text(&done, "state") != "done" {
-            println!("It cannot be: {}", text(&done, "error"));
-        }
     } else {
         for line in goal::summary(client, &done).await? {
             println!("{line}");
@@ -95,48 +98,13 @@ async fn follow(client: &Client, id: &str, plan: bool, json: bool) -> anyhow::Re
     Ok(if text(&done, "state") == "done" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-const LOOK: Duration = Duration::from_millis(100);
-
-/// The plan's result; none when it failed.
-async fn planned(client: &Client, goal: &str) -> anyhow::Result<Option<Value>> {
-    loop {
-        let tasks = client.get(&format!("/tasks?limit=200&goal={goal}")).await?;
-        let plan = tasks["items"].as_array().into_iter().flatten().find(|task| task["kind"] == "plan-goal");
-        match plan.map(|plan| (text(plan, "state"), text(plan, "id"))) {
-            Some((state, id)) if state == "done" => return Ok(Some(client.get(&format!("/tasks/{id}")).await?["result"].clone())),
-            Some((state, _)) if ["failed", "cancelled"].contains(&state.as_str()) => return Ok(None),
-            _ => tokio::time::sleep(LOOK).await,
-        }
-    }
-}
-
-/// What changes, and what that touches.
-fn changed(planned: &Value) -> Vec<String> {
-    let list = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
-    let change = &planned["change"];
-    let impact = &change["impact"];
-    let mut lines: Vec<String> = list(&change["changes"]).into_iter().map(|change| format!("Changes     {change}")).collect();
-    lines.extend(list(&planned["understanding"]["assumed"]).into_iter().map(|assumed| format!("Assumed     {assumed}")));
-    for (word, field) in
-        [("Data", "data"), ("Endpoints", "endpoints"), ("New", "files_added"), ("Changed", "files_changed"), ("Gone", "files_removed")]
-    {
-        let said = list(&impact[field]);
-        lines.extend((!said.is_empty()).then(|| format!("{word:<11} {}", said.join(", "))));
-    }
-    let tests = list(&impact["tests"]).len();
-    lines.push(format!(
-        "Tests       all of the new version's, in {tests} files, on the change and on its merge; the data is rehearsed on a copy"
-    ));
-    lines
-}
-
 pub(crate) async fn history(client: &Client, args: ProjectArgs, json: bool) -> anyhow::Result<ExitCode> {
     let versions = client.get(&format!("/projects/{}/versions", args.project)).await?;
     if json {
         println!("{versions}");
         return Ok(ExitCode::SUCCESS);
     }
-    let row = |v: &Value| [short(&text(v, "commit"), 12), table::time(v, "at"), text(v, "author"), short(&text(v, "subject"), 80)];
+    let row = |v: &Value| [table::commit(v, "commit"), table::time(v, "at"), text(v, "author"), short(&text(v, "subject"), 80)];
     table::show(["VERSION", "WHEN", "BY", "WHAT"], versions["items"].as_array().into_iter().flatten().map(row));
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::table::{self, short, text};
+use crate::table::{self, text};
 
 #[derive(clap::Args)]
 pub(crate) struct StatusArgs {
@@ -164,7 +164,7 @@ fn row(d: &Value) -> [String; 16] {
         mib(&day["received_bytes"], 1),
         mib(&day["sent_bytes"], 1),
         text(d, "restarts"),
-        short(&text(d, "commit"), 9),
+        table::commit(d, "commit"),
         text(d, "url"),
     ]
 }

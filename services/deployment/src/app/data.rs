@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::TransactionTrait as _;
 use titan_error::{Code, Error, Result};
@@ -18,17 +18,18 @@ use super::release::Release;
 use super::supervise::uid;
 use crate::domain::State;
 use crate::provider::process;
+use crate::proxy::HELD_MOST;
 use crate::store::deployments::{self, Row};
 
 /// Of one command on the data.
 pub(super) const WITHIN: Duration = Duration::from_secs(120);
 const MESSAGE_MOST: usize = 2_000;
-/// Copies that are kept of an environment.
-const COPIES: usize = 5;
 /// A copy that is being made, beside the data it is made of.
 const ASIDE: &str = ".copy-";
 const REHEARSAL: &str = "rehearsal-";
 const STALE: Duration = Duration::from_secs(3_600);
+/// What an app may need besides, to end and to start, while requests wait.
+const STARTS: Duration = Duration::from_secs(10);
 
 /// A command on data, in a sandbox as the app's own.
 pub(super) struct Command<'a> {
@@ -46,12 +47,15 @@ impl Release {
 }
 
 impl App {
-    /// What serves, where it has data of another shape than this release: they cannot run on it at the same time. An error while it is
-    /// not this one's turn.
+    /// What serves, where it has data of another shape than this release, or this one brings other data: they cannot run on it at the same
+    /// time. An error while it is not this one's turn.
     pub(super) async fn data_of(&self, row: &Row, version: Option<&Data>) -> Result<Option<Row>> {
         let serving = deployments::serving(&self.db, row.project_id, &row.environment).await?;
         if serving.as_ref().and_then(Row::holder).is_some_and(|holder| holder != row.id) {
             return Err(Error::unavailable("another one takes the data over"));
+        }
+        if row.restores.is_some() {
+            return Ok(serving.filter(|serving| serving.id < row.id));
         }
         let Some(data) = version else { return Ok(None) };
         // What served before may still be answering.
@@ -77,7 +81,8 @@ impl App {
         }
         // Locked: whoever starts after this sees that it is held, and who has started is seen here.
         deployments::serving(&tx, row.project_id, &row.environment).await?;
-        let beside = deployments::starting_beside(&tx, row.project_id, &row.environment, row.id).await?;
+        let mut beside = deployments::under_way(&tx, row.project_id, &row.environment).await?;
+        beside.retain(|other| other.state == State::Starting && other.id != row.id);
         if let Some(later) = beside.iter().find(|other| other.id > row.id) {
             return Err(Error::unavailable(format!("{} was asked for later, and has not ended yet", later.id)));
         }
@@ -99,15 +104,8 @@ impl App {
         // As it is now: it may have been started again meanwhile.
         self.end(&deployments::find(&self.db, serving.org_id, serving.id).await?).await?;
         titan_lifecycle::fault("deployment.before_copy").await;
-        let release = self.release(serving).await?;
-        let Some(data) = &release.manifest.data else { return Ok(()) };
-        let copies = self.apps.dir.join("copies").join(format!("{}-{}", row.project_id, row.environment));
-        let copy = copies.join(row.id.to_string());
-        if !tokio::fs::try_exists(&copy).await.map_err(Error::internal)? {
-            self.copy(&release.command(&data.copy, uid(row)), &copy).await?;
-            forget_old(&copies).await?;
-        }
-        Ok(())
+        // What is brought from a backup takes the place of the data, which is kept.
+        if row.restores.is_none() { self.back_up(row, serving).await } else { Ok(()) }
     }
 
     /// Its process, also one that nobody has written down yet.
@@ -176,13 +174,21 @@ impl App {
         let Some(after) = after.data else {
             return Ok((true, Err("that version does not say how it takes the data over".to_owned())));
         };
+        let begun = Instant::now();
         self.copy(&before.command(&data.copy, uid(serving)), &copy).await?;
         let migrate = Command { release: &release, packages: packages.as_deref(), data: &copy, command: &after.migrate, uid: uid(serving) };
-        Ok((after.version != data.version, self.on_data(&migrate, &[], WITHIN).await?))
+        let (changes, brought) = (after.version != data.version, self.on_data(&migrate, &[], WITHIN).await?);
+        let took = begun.elapsed();
+        if changes && brought.is_ok() && took > HELD_MOST - STARTS {
+            let (took, most) = (took.as_secs(), HELD_MOST.as_secs());
+            let remedy = "stop the app, so that no request waits, and deploy the version then";
+            return Ok((changes, Err(format!("taking the data over takes {took} s, and requests wait {most} s at the most: {remedy}"))));
+        }
+        Ok((changes, brought))
     }
 
     /// Whole or not at all.
-    async fn copy(&self, command: &Command<'_>, to: &Path) -> Result<()> {
+    pub(super) async fn copy(&self, command: &Command<'_>, to: &Path) -> Result<()> {
         forget_stale(command.data, ASIDE).await?;
         let name = format!("{ASIDE}{}", uuid::Uuid::new_v4());
         let aside = command.data.join(&name);
@@ -254,20 +260,6 @@ async fn forget_stale(dir: &Path, prefix: &str) -> Result<()> {
         if stale && entry.file_name().to_string_lossy().starts_with(prefix) {
             tokio::fs::remove_dir_all(entry.path()).await.map_err(Error::internal)?;
         }
-    }
-    Ok(())
-}
-
-/// Of the copies of an environment all but the newest are given up; their names rise with time.
-async fn forget_old(copies: &Path) -> Result<()> {
-    let mut names: Vec<PathBuf> = Vec::new();
-    let mut entries = tokio::fs::read_dir(copies).await.map_err(Error::internal)?;
-    while let Some(entry) = entries.next_entry().await.map_err(Error::internal)? {
-        names.push(entry.path());
-    }
-    names.sort();
-    for old in names.iter().rev().skip(COPIES) {
-        tokio::fs::remove_dir_all(old).await.map_err(Error::internal)?;
     }
     Ok(())
 }

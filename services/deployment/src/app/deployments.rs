@@ -46,6 +46,8 @@ pub(super) struct Why {
     pub(super) awaits_approval: bool,
     /// As of [`Row`].
     pub(super) back_from: String,
+    /// As of [`Row`].
+    pub(super) restores: Option<DeploymentId>,
     /// More for the history.
     pub(super) said: String,
 }
@@ -67,7 +69,7 @@ impl App {
         if deploy.idempotency_key.is_empty() {
             return Err(Error::invalid("idempotency_key", "is required: a deployment must not happen twice"));
         }
-        let Why { causation, awaits_approval, back_from, said } = why;
+        let Why { causation, awaits_approval, back_from, restores, said } = why;
         let tx = self.db.begin().await?;
         let new = New {
             id: DeploymentId::generate(),
@@ -83,6 +85,7 @@ impl App {
             rollout,
             awaits_approval,
             back_from: &back_from,
+            restores,
         };
         if deployments::insert(&tx, &new, now).await? {
             let said = format!("asked for{said}{}", if awaits_approval { "; it waits for somebody to approve it" } else { "" });
@@ -98,8 +101,8 @@ impl App {
         tx.rollback().await?;
         let known = deployments::by_key(&self.db, who.org, &deploy.idempotency_key).await?;
         let known = known.ok_or_else(|| Error::unavailable("try again"))?;
-        let same = (known.project_id, &known.commit, &known.environment, known.rollout)
-            == (deploy.project, &deploy.commit, &deploy.environment, rollout);
+        let same = (known.project_id, &known.commit, &known.environment, known.rollout, known.restores)
+            == (deploy.project, &deploy.commit, &deploy.environment, rollout, restores);
         if !same {
             return Err(Error::invalid("idempotency_key", "was used for another deployment"));
         }
@@ -182,20 +185,40 @@ impl App {
     /// Takes the route away and ends the app. Stopping what is stopped changes nothing.
     pub(crate) async fn stop(&self, who: &Principal, id: DeploymentId, now: DateTime<Utc>) -> Result<(Row, Vec<Change>)> {
         let (row, _) = self.deployment(who, id).await?;
-        let tx = self.db.begin().await?;
         let live = [State::Pending, State::Starting, State::Running];
-        if deployments::set_state(&tx, id, &live, State::Stopped, "", now).await? {
-            let reason = format!("stopped by {}", who.id);
-            deployments::record(&tx, id, State::Stopped, &reason, now).await?;
-            let body = DeploymentStopped { environment: row.environment.clone(), reason };
-            outbox::append(&tx, &[outbox::event(about(&row, 3), Body::DeploymentStopped(body), now)]).await?;
+        self.stop_as(&row, &live, &format!("stopped by {}", who.id), now).await?;
+        self.deployment(who, id).await
+    }
+
+    /// Ends what does not serve yet; what serves goes on.
+    pub(crate) async fn cancel(&self, who: &Principal, id: DeploymentId, now: DateTime<Utc>) -> Result<(Row, Vec<Change>)> {
+        let (row, _) = self.deployment(who, id).await?;
+        let stopped = self.stop_as(&row, &[State::Pending, State::Starting], &format!("cancelled by {}", who.id), now).await?;
+        let (row, history) = self.deployment(who, id).await?;
+        if !stopped && row.state == State::Running {
+            let remedy = "stop it, or roll the environment back to what served before";
+            return Err(Error::precondition(format!("{id} serves already, and is not to be cancelled any more; {remedy}")));
+        }
+        Ok((row, history))
+    }
+
+    /// False when it is in none of the states.
+    pub(super) async fn stop_as(&self, row: &Row, from: &[State], reason: &str, now: DateTime<Utc>) -> Result<bool> {
+        let tx = self.db.begin().await?;
+        let stopped = deployments::set_state(&tx, row.id, from, State::Stopped, "", now).await?;
+        if stopped {
+            deployments::record(&tx, row.id, State::Stopped, reason, now).await?;
+            let body = DeploymentStopped { environment: row.environment.clone(), reason: reason.to_owned() };
+            outbox::append(&tx, &[outbox::event(about(row, 3), Body::DeploymentStopped(body), now)]).await?;
         }
         tx.commit().await?;
-        self.hooks.end(id);
-        self.outbox.wake();
-        self.reroute(row.org_id).await;
-        self.wake.notify_one();
-        self.deployment(who, id).await
+        if stopped {
+            self.hooks.end(row.id);
+            self.outbox.wake();
+            self.reroute(row.org_id).await;
+            self.wake.notify_one();
+        }
+        Ok(stopped)
     }
 
     /// Where people reach the app.

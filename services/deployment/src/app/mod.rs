@@ -1,5 +1,6 @@
 //! Use cases.
 
+mod backups;
 mod data;
 mod deployments;
 mod hooks;
@@ -29,6 +30,7 @@ use tonic::transport::Channel;
 use crate::config::{Apps, Config};
 use crate::provider::process::{self, Process};
 
+pub(crate) use backups::RestoreIn;
 pub(crate) use deployments::{DeployIn, ENVIRONMENTS};
 pub(crate) use rollback::{Plan, RollBackIn};
 pub(crate) use supervise::Steps;
@@ -65,12 +67,36 @@ struct Misses {
     in_a_row: Mutex<HashMap<DeploymentId, u32>>,
     /// When it could not be started first.
     tries: Mutex<HashMap<DeploymentId, Instant>>,
+    /// Of what serves: when it was looked at last, and since when it has not answered.
+    looks: Mutex<HashMap<DeploymentId, (Instant, Option<Instant>)>>,
 }
 
 impl Misses {
     /// Since it was asked first.
     fn tried_for(&self, deployment: DeploymentId) -> Duration {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner).entry(deployment).or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Whether what serves is to be looked at again.
+    fn look_due(&self, deployment: DeploymentId) -> bool {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.get(&deployment).is_none_or(|(at, _)| at.elapsed() >= LOOK)
+    }
+
+    /// For how long it has not answered, with this look.
+    fn silent_for(&self, deployment: DeploymentId, answers: bool) -> Duration {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = looks.get(&deployment).and_then(|(_, silent)| *silent);
+        let silent = (!answers).then(|| before.unwrap_or_else(Instant::now));
+        looks.insert(deployment, (Instant::now(), silent));
+        silent.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// It ended.
+    fn forget(&self, deployment: DeploymentId) {
+        self.in_a_row.lock().unwrap_or_else(PoisonError::into_inner).remove(&deployment);
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&deployment);
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).remove(&deployment);
     }
 
     /// With this look.
@@ -88,6 +114,8 @@ impl Misses {
 
 /// An app must say within this that it is well.
 const PROBE: Duration = Duration::from_secs(2);
+/// How often it is asked while it serves.
+const LOOK: Duration = Duration::from_secs(5);
 
 impl App {
     pub(crate) fn new(frame: &Frame, config: &Config, sandbox: Sandbox) -> anyhow::Result<Self> {

@@ -10,7 +10,7 @@ use titan_manifest::{Manifest, ManifestError};
 use super::App;
 use crate::store::deployments::Row;
 
-/// A log larger than this is put aside at the next start.
+/// A log larger than this is put aside.
 const LOG_BYTES: u64 = 64 << 20;
 
 #[derive(Debug)]
@@ -54,11 +54,18 @@ impl App {
         if let Some(parent) = log.parent() {
             tokio::fs::create_dir_all(parent).await.map_err(broken("the log directory"))?;
         }
-        if tokio::fs::metadata(&log).await.is_ok_and(|m| m.len() > LOG_BYTES) && row.process().is_none() {
-            tokio::fs::rename(&log, log.with_extension("log.1")).await.map_err(broken("the log"))?;
-        }
         let (manifest, packages) = self.manifest(&dir).await?;
         Ok(Release { dir, data, log, manifest, packages })
+    }
+
+    /// What an app prints is added at the end of the file, wherever that is; what it prints between the copy and the cut is lost.
+    pub(super) async fn rotate(&self, log: &Path) -> Result<()> {
+        if tokio::fs::metadata(log).await.is_ok_and(|file| file.len() > LOG_BYTES) {
+            tokio::fs::copy(log, log.with_extension("log.1")).await.map_err(Error::internal)?;
+            let file = tokio::fs::OpenOptions::new().write(true).open(log).await.map_err(Error::internal)?;
+            file.set_len(0).await.map_err(Error::internal)?;
+        }
+        Ok(())
     }
 
     /// What a checkout says of itself, with the packages it pins.

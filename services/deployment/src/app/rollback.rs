@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use titan_error::{Code, Error, Result};
-use titan_identity::{Principal, PrincipalId};
+use titan_error::{Error, Result};
+use titan_identity::Principal;
 use titan_ids::ProjectId;
 
 use super::App;
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     /// What the rehearsal found, or why the data cannot go along.
     pub(crate) rehearsed: std::result::Result<String, String>,
     pub(crate) needs_approval: bool,
+    /// Others of the environment that do not serve yet: they are replaced by it.
+    pub(crate) under_way: Vec<Row>,
 }
 
 /// A plan is waited for.
@@ -60,12 +62,7 @@ impl App {
         let (project, environment) = (deploy.project, deploy.environment.clone());
         who.may_touch(project)?;
         check_reason(&reason)?;
-        if emergency && !matches!(who.id, PrincipalId::User(_)) {
-            return Err(Error::new(Code::PermissionDenied, "people declare an emergency, not services and agents"));
-        }
-        if emergency && reason.trim().is_empty() {
-            return Err(Error::invalid("reason", "is required in an emergency: the history says why nobody approved it"));
-        }
+        self.check_emergency(who, emergency, &reason)?;
         let causation = self.verify(who, project, Some(&deploy.project_slug), "").await?;
         let (commit, rollout) = (deploy.commit.to_lowercase(), rollout(deploy.strategy, deploy.share, deploy.observe_s)?);
         // What serves is another one by now.
@@ -82,7 +79,7 @@ impl App {
         said += &if reason.is_empty() { String::new() } else { format!(": {reason}") };
         let awaits_approval = self.apps.approval.contains(&environment) && !emergency;
         let deploy = DeployIn { commit: to.commit, ..deploy };
-        self.begin(who, deploy, Why { causation, awaits_approval, back_from: serving.commit, said }, now).await
+        self.begin(who, deploy, Why { causation, awaits_approval, back_from: serving.commit, said, ..Why::default() }, now).await
     }
 
     /// Rehearsed; changes nothing.
@@ -94,7 +91,8 @@ impl App {
         let too_long = || (true, Err(format!("the rehearsal takes longer than {} s", PLANNED_WITHIN.as_secs())));
         let (data_changes, rehearsed) = rehearsal.unwrap_or_else(|_| Ok(too_long()))?;
         let needs_approval = self.apps.approval.iter().any(|name| name == environment);
-        Ok(Plan { serving, to, data_changes, rehearsed, needs_approval })
+        let under_way = deployments::under_way(&self.db, project, environment).await?;
+        Ok(Plan { serving, to, data_changes, rehearsed, needs_approval, under_way })
     }
 
     /// What serves, and what served before.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use reqwest::StatusCode;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use titan_error::{Code, Error, Result};
-use titan_ids::DeploymentId;
+use titan_ids::{DeploymentId, TaskId};
 use titan_lifecycle::now;
 use titan_proto::events::event::Body;
 use titan_proto::events::{DeploymentFailed, DeploymentStopped, DeploymentSucceeded};
+use titan_proto::orchestrator::task_service_client::TaskServiceClient;
+use titan_proto::orchestrator::{GetTaskRequest, TaskState};
 use titan_sandbox::Limits;
 use titan_store::outbox;
 use tokio::task::JoinHandle;
@@ -34,6 +37,8 @@ const UIDS: u32 = 500_000;
 /// Of an app's data files.
 const FILE_BYTES: u64 = 16 << 30;
 const LOG_LINES: usize = 20;
+/// What serves and does not answer for so long is started again.
+const SILENT_MOST: Duration = Duration::from_secs(30);
 /// What is on its way to a version that serves no longer may take so long.
 const DRAIN_MOST: TimeDelta = TimeDelta::seconds(60);
 /// Of one whose files or packages cannot be had.
@@ -125,8 +130,12 @@ impl App {
         let too_late = row.starting_for_s.is_some_and(|s| s > f64::from(self.apps.healthy_within_s));
         let (trial, why_worse) = self.trial(row).await?;
         let (alive, unapproved) = (process.is_some(), row.awaits_approval);
-        let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, unapproved };
+        let hung = alive && row.state == State::Running && held == Held::No && self.hung(row).await;
+        let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, unapproved, hung };
         let next = step(seen);
+        if matches!(next, Step::Start | Step::TryOut | Step::Serve) && row.state != State::Running && !self.still_wanted(row).await? {
+            return Ok(());
+        }
         if matches!(next, Step::TryOut | Step::Serve) && row.observed_for_s.is_none() && !self.verified(row).await? {
             return Ok(());
         }
@@ -177,7 +186,43 @@ impl App {
                 self.reroute(row.org_id).await;
                 Ok(())
             }
+            Step::Restart => {
+                let why = format!("it did not answer for {} s: it is ended, and started again", SILENT_MOST.as_secs());
+                deployments::record(&self.db, row.id, State::Running, &why, now()).await?;
+                self.misses.forget(row.id);
+                if let Some(process) = process {
+                    process.stop().await;
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// What serves has not answered at all for too long; what says that it is unwell knows why.
+    async fn hung(&self, row: &Row) -> bool {
+        if !self.misses.look_due(row.id) {
+            return false;
+        }
+        if let Err(error) = self.rotate(&self.log_file(row)).await {
+            tracing::warn!(?error, deployment.id = %row.id, "its log grows");
+        }
+        self.misses.silent_for(row.id, self.health(row).await.is_some()) >= SILENT_MOST
+    }
+
+    /// A task that was cancelled or has failed wants nothing any more; its deployment ends before requests come to it.
+    async fn still_wanted(&self, row: &Row) -> Result<bool> {
+        if row.causation.parse::<TaskId>().is_err() {
+            return Ok(true);
+        }
+        let request = self.signer.service_request(row.org_id, GetTaskRequest { id: row.causation.clone() })?;
+        let task = match TaskServiceClient::new(self.orchestrator.clone()).get_task(request).await.map_err(Error::from) {
+            Err(error) if error.code() == Code::NotFound => return Ok(true),
+            answer => answer?.into_inner(),
+        };
+        let (TaskState::Cancelled | TaskState::Failed) = task.state() else { return Ok(true) };
+        let reason = format!("its task is {}", if task.state() == TaskState::Cancelled { "cancelled" } else { "failed" });
+        self.stop_as(row, &[State::Pending, State::Starting], &reason, now()).await?;
+        Ok(false)
     }
 
     /// How far it is with being tried out, and why it does worse when it does.
@@ -253,9 +298,24 @@ impl App {
         Ok(found)
     }
 
+    /// A backup before anything happens that shares the data with what serves. What goes back may be the remedy of a disk that is full.
+    async fn keep_data(&self, row: &Row) -> Result<()> {
+        let serving = deployments::serving(&self.db, row.project_id, &row.environment).await?;
+        let Some(serving) = serving.filter(|serving| serving.id < row.id && row.state == State::Pending) else { return Ok(()) };
+        match self.back_up(row, &serving).await {
+            Err(error) if !row.back_from.is_empty() => {
+                let said = format!("goes back without a backup: {}", error.message());
+                deployments::record(&self.db, row.id, State::Pending, &said, now()).await
+            }
+            made => made,
+        }
+    }
+
     /// The process is gone: its port and its files are given back. Data and log stay.
     async fn clean_up(&self, row: &Row) -> Result<()> {
+        self.put_back(row).await?;
         deployments::forget_process(&self.db, row.id, &self.owner).await?;
+        self.misses.forget(row.id);
         match tokio::fs::remove_dir_all(self.release_dir(row)).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::internal(e)),
             _ => Ok(()),
@@ -284,9 +344,13 @@ impl App {
             if !row.back_from.is_empty() {
                 self.may_go_back(row, release.manifest.data.as_ref()).await?;
             }
-            if let Some(serving) = serving {
-                self.take_over(row, &serving).await?;
+            match &serving {
+                Some(serving) => self.take_over(row, serving).await?,
+                None => self.keep_data(row).await?,
             }
+            self.bring_back(row, &release, serving.as_ref()).await?;
+        } else if let Some(holder) = row.held_for {
+            self.put_back(&deployments::find(&self.db, row.org_id, holder).await?).await?;
         }
         let tx = self.db.begin().await?;
         // Locked, so that whoever takes the data over sees this one start, or this one sees that it is held.
@@ -360,9 +424,14 @@ impl App {
     }
 
     pub(super) async fn healthy(&self, row: &Row) -> bool {
-        let (Some(port), Ok(release)) = (row.port, self.release(row).await) else { return false };
+        self.health(row).await.is_some_and(|status| status.is_success())
+    }
+
+    /// What it says of itself; nothing when it does not answer.
+    async fn health(&self, row: &Row) -> Option<StatusCode> {
+        let (port, release) = (row.port?, self.release(row).await.ok()?);
         let answer = self.probe.get(format!("http://127.0.0.1:{port}{}", release.manifest.app.health)).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
+        Some(answer.ok()?.status())
     }
 
     /// Traffic moves to it: the one before it is replaced in the same transaction.

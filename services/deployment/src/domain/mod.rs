@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) trial: Trial,
     /// Somebody has to approve it first.
     pub(crate) unapproved: bool,
+    /// It serves, and has not answered for so long that it will not any more.
+    pub(crate) hung: bool,
 }
 
 /// How far it is with being tried out beside the version before it.
@@ -74,6 +76,8 @@ pub(crate) enum Step {
     Kill,
     /// It has its data again: requests go on.
     Release,
+    /// Its process ends, and is started again as one that ended on its own.
+    Restart,
 }
 
 /// An app that ends on its own this often before it was healthy will not become so.
@@ -103,6 +107,7 @@ pub(crate) fn step(seen: Seen) -> Step {
             }
         }
         State::Running if seen.held == Held::Back => Step::Start,
+        State::Running if seen.alive && seen.hung => Step::Restart,
         State::Starting | State::Running if !seen.alive && seen.due => Step::Start,
         State::Starting | State::Running => Step::Wait,
         State::Failed | State::Replaced | State::Stopped if seen.alive => Step::Kill,
@@ -130,6 +135,7 @@ mod tests {
         held: Held::No,
         trial: Trial::No,
         unapproved: false,
+        hung: false,
     };
 
     #[test]
@@ -163,6 +169,11 @@ mod tests {
     fn a_running_app_is_started_again_after_a_pause_and_a_replaced_one_ends() {
         let running = Seen { state: State::Running, ..STARTING };
         assert_eq!(step(running), Step::Wait);
+        let hung = Seen { hung: true, ..running };
+        assert_eq!(
+            [step(hung), step(Seen { held: Held::Away, ..hung }), step(Seen { alive: false, ..hung })],
+            [Step::Restart, Step::Wait, Step::Start]
+        );
         assert_eq!(step(Seen { alive: false, due: false, ..running }), Step::Wait);
         assert_eq!(step(Seen { alive: false, starts: 99, ..running }), Step::Start);
         assert_eq!(step(Seen { state: State::Replaced, ..STARTING }), Step::Kill);

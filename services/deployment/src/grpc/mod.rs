@@ -11,16 +11,17 @@ use titan_lifecycle::now;
 use titan_proto::deployment::deployment_service_server::{DeploymentService, DeploymentServiceServer};
 use titan_proto::deployment::{
     self as proto, DecideDeploymentRequest, DeployRequest, GetDeploymentRequest, GetLogsRequest, GetLogsResponse, GetVariablesRequest,
-    ListDeploymentsRequest, ListDeploymentsResponse, PlanRollBackRequest, RehearseRequest, RehearseResponse, RollBackPlan, RollBackRequest,
-    SetVariablesRequest, Variables,
+    ListBackupsRequest, ListBackupsResponse, ListDeploymentsRequest, ListDeploymentsResponse, PlanRollBackRequest, RehearseRequest,
+    RehearseResponse, RestoreBackupRequest, RollBackPlan, RollBackRequest, SetVariablesRequest, Variables,
 };
 use titan_proto::time::to_proto;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, DeployIn, Plan, RollBackIn};
+use crate::app::{App, DeployIn, Plan, RestoreIn, RollBackIn};
 use crate::domain::State;
 use crate::domain::rollout::Strategy;
+use crate::store::backups::Backup;
 use crate::store::deployments::{Change, Rollout, Row};
 
 struct Api {
@@ -93,11 +94,44 @@ impl DeploymentService for Api {
         Ok(Response::new(self.convert(row, Vec::new())))
     }
 
+    async fn list_backups(&self, request: Request<ListBackupsRequest>) -> Result<Response<ListBackupsResponse>, Status> {
+        let who = Principal::of(&request)?;
+        let ListBackupsRequest { project_id, environment } = request.into_inner();
+        let backups = self.app.backups(&who, project(&project_id)?, &environment).await?;
+        let backup = |(Backup { deployment_id, commit, made_at }, bytes)| proto::Backup {
+            id: deployment_id.to_string(),
+            commit,
+            made_at: Some(to_proto(made_at)),
+            bytes,
+        };
+        Ok(Response::new(ListBackupsResponse { backups: backups.into_iter().map(backup).collect() }))
+    }
+
+    async fn restore_backup(&self, request: Request<RestoreBackupRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let RestoreBackupRequest { project_id, project_slug, environment, backup_id, idempotency_key, emergency, reason } =
+            request.into_inner();
+        let backup = backup_id.parse().map_err(|e: titan_ids::ParseIdError| Error::invalid("backup_id", e.to_string()))?;
+        let deploy = DeployIn {
+            project: project(&project_id)?,
+            project_slug,
+            environment,
+            commit: String::new(),
+            idempotency_key,
+            attempt_credential: String::new(),
+            strategy: Strategy::Rolling,
+            share: 0,
+            observe_s: 0,
+        };
+        let row = self.app.restore(&who, RestoreIn { deploy, backup, emergency, reason }, now()).await?;
+        Ok(Response::new(self.convert(row, Vec::new())))
+    }
+
     async fn plan_roll_back(&self, request: Request<PlanRollBackRequest>) -> Result<Response<RollBackPlan>, Status> {
         let who = Principal::of(&request)?;
         let PlanRollBackRequest { project_id, environment, commit } = request.into_inner();
         let plan = self.app.plan_roll_back(&who, project(&project_id)?, &environment, &commit).await?;
-        let Plan { serving, to, data_changes, rehearsed, needs_approval } = plan;
+        let Plan { serving, to, data_changes, rehearsed, needs_approval, under_way } = plan;
         let possible = rehearsed.is_ok();
         Ok(Response::new(RollBackPlan {
             from: serving.commit,
@@ -108,6 +142,7 @@ impl DeploymentService for Api {
             possible,
             message: rehearsed.unwrap_or_else(|why| why),
             needs_approval,
+            under_way: under_way.into_iter().map(|other| other.id.to_string()).collect(),
         }))
     }
 
@@ -137,6 +172,12 @@ impl DeploymentService for Api {
         let who = Principal::of(&request)?;
         let DecideDeploymentRequest { id: text, approved, reason } = request.into_inner();
         let (row, history) = self.app.decide(&who, id(&text)?, approved, &reason, now()).await?;
+        Ok(Response::new(self.convert(row, history)))
+    }
+
+    async fn cancel_deployment(&self, request: Request<GetDeploymentRequest>) -> Result<Response<proto::Deployment>, Status> {
+        let who = Principal::of(&request)?;
+        let (row, history) = self.app.cancel(&who, id(&request.get_ref().id)?, now()).await?;
         Ok(Response::new(self.convert(row, history)))
     }
 
@@ -176,6 +217,7 @@ impl Api {
             observed_for_s,
             awaits_approval,
             back_from,
+            restores,
             hook_due: _,
         } = row;
         let shown = match row_state {
@@ -209,6 +251,7 @@ impl Api {
             restarts,
             history: history.into_iter().map(change).collect(),
             back_from,
+            restores: restores.map(|backup| backup.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -32,7 +32,7 @@ use self::routes::{InFlight, OnItsWay, Routes, Way};
 use crate::store::{deployments, proxies};
 
 /// A request that waits for its app to be taken over waits so long.
-const HELD_MOST: Duration = Duration::from_secs(45);
+pub(crate) const HELD_MOST: Duration = Duration::from_secs(45);
 /// The routes are read so often, should nobody ask for it.
 const EVERY: Duration = Duration::from_secs(1);
 /// Who asks for a name that is not known waits so long for the routes to be read anew.

@@ -42,6 +42,8 @@ pub(crate) struct Row {
     pub(crate) awaits_approval: bool,
     /// The commit that served when its version was put back; empty: it is no way back.
     pub(crate) back_from: String,
+    /// The deployment before which the backup was made whose data it brings.
+    pub(crate) restores: Option<DeploymentId>,
     /// The project's hook for what serves is still to be run.
     pub(crate) hook_due: bool,
 }
@@ -49,7 +51,7 @@ pub(crate) struct Row {
 const SELECT: &str = "SELECT id, org_id, project_id, project_slug, environment, commit, causation, traceparent, state, error, restarts, starts,
     port, pid, pid_started, start_after <= now() AS due, extract(epoch FROM now() - starting_since)::float8 AS starting_for_s, created_at, finished_at,
     held_for, coalesce((SELECT o.state NOT IN ('pending', 'starting', 'running') AND o.port IS NULL FROM deployment o WHERE o.id = deployment.held_for), false) AS holder_gone,
-    strategy, share, observe_s, extract(epoch FROM now() - observed_since)::float8 AS observed_for_s, awaits_approval, back_from, hook_due
+    strategy, share, observe_s, extract(epoch FROM now() - observed_since)::float8 AS observed_for_s, awaits_approval, back_from, restores, hook_due
     FROM deployment";
 
 impl Row {
@@ -107,6 +109,7 @@ pub(crate) struct New<'a> {
     pub(crate) rollout: Rollout,
     pub(crate) awaits_approval: bool,
     pub(crate) back_from: &'a str,
+    pub(crate) restores: Option<DeploymentId>,
 }
 
 /// How traffic comes to it.
@@ -121,12 +124,12 @@ pub(crate) struct Rollout {
 
 /// False when the key is taken.
 pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTime<Utc>) -> Result<bool> {
-    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, host, rollout, awaits_approval, back_from } =
-        new.clone();
+    let New { id, org, project, project_slug, environment, commit, key, causation, traceparent, .. } = new.clone();
+    let New { host, rollout, awaits_approval, back_from, restores, .. } = new.clone();
     let Rollout { strategy, share, observe_s } = rollout;
     let insert = "INSERT INTO deployment (id, org_id, project_id, project_slug, environment, commit, idempotency_key, causation, traceparent, state, host, created_at,
-            strategy, share, observe_s, awaits_approval, back_from)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
+            strategy, share, observe_s, awaits_approval, back_from, restores)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (org_id, idempotency_key) DO NOTHING";
     let values = [
         id.into(),
         org.into(),
@@ -144,6 +147,7 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, new: &New<'_>, now: DateTi
         observe_s.into(),
         awaits_approval.into(),
         back_from.into(),
+        restores.into(),
     ];
     Ok(db.execute_raw(sql(insert, values)).await?.rows_affected() == 1)
 }
@@ -212,6 +216,12 @@ pub(crate) async fn lock_owned(db: &impl ConnectionTrait, id: DeploymentId, owne
     Ok(db.query_one_raw(sql(select, [id.into(), owner.into()])).await?.is_some())
 }
 
+/// Locks the row until the commit.
+pub(crate) async fn lock(db: &impl ConnectionTrait, id: DeploymentId) -> Result<()> {
+    db.execute_raw(sql("SELECT FROM deployment WHERE id = $1 FOR UPDATE", [id.into()])).await?;
+    Ok(())
+}
+
 /// False when the deployment is no longer in one of the states `from`.
 pub(crate) async fn set_state(
     db: &impl ConnectionTrait,
@@ -270,15 +280,10 @@ pub(crate) async fn rival(db: &impl ConnectionTrait, project: ProjectId, environ
     Ok(Rival::find_by_statement(sql(select, [project.into(), environment.into()])).one(db).await?)
 }
 
-/// Others that run there and do not serve yet.
-pub(crate) async fn starting_beside(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    environment: &str,
-    but: DeploymentId,
-) -> Result<Vec<Row>> {
-    let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND id <> $3 AND state = 'starting' ORDER BY id");
-    Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into(), but.into()])).all(db).await?)
+/// Those that do not serve yet.
+pub(crate) async fn under_way(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Vec<Row>> {
+    let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND state IN ('pending', 'starting') ORDER BY id");
+    Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).all(db).await?)
 }
 
 /// Those whose processes are to end.

@@ -1,6 +1,7 @@
 //! The deployment service as its callers see it: its own `run()`, real PostgreSQL, gRPC, real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+mod backups;
 mod handover;
 mod rollback;
 mod rollout;

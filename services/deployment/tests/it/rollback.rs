@@ -203,24 +203,36 @@ async fn one_that_is_stopped_while_it_is_rehearsed_takes_nothing() {
     replica.service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emergency_waits_for_nobody() {
     let fixture = Fixture::new().await;
     let replica = fixture.replica_with((24_310, 24_319), 10, "approval = [\"production\"]\n").await;
-    for number in 1..=2 {
-        let deployment = fixture.deploy(&replica, &fixture.kept(number, 1, "")).await;
+    let [first, second] = [1, 2].map(|number| fixture.kept(number, 1, ""));
+    for (number, commit) in [(1, &first), (2, &second)] {
+        let deployment = fixture.deploy(&replica, commit).await;
         let request = DecideDeploymentRequest { id: deployment.id.clone(), approved: true, reason: String::new() };
         replica.client.clone().decide_deployment(fixture.signer.request(&fixture.who, request).unwrap()).await.unwrap();
         fixture.until(&replica, &deployment.id, DeploymentState::Running).await;
         serves(&replica, &format!("version {number} shape 1")).await;
     }
+    let clients = Clients::start(&format!("{}/boxes/", replica.proxy), None);
     let waits = fixture.roll_back(&replica, &fixture.who, fixture.way_back("calmly")).await.unwrap();
     assert_eq!(waits.state(), DeploymentState::AwaitingApproval);
+    assert_eq!(fixture.plan(&replica, "").await.unwrap().under_way, [waits.id.clone()]);
     let emergency = RollBackRequest { emergency: true, reason: "orders are lost".to_owned(), ..fixture.way_back("at once") };
     let back = fixture.roll_back(&replica, &fixture.who, emergency).await.unwrap();
     let back = fixture.until(&replica, &back.id, DeploymentState::Running).await;
     assert!(back.history[0].reason.ends_with(", in an emergency: orders are lost"), "{:?}", back.history);
     serves(&replica, "version 1 shape 1").await;
+    // What waits comes when somebody approves it.
+    let forth = fixture
+        .roll_back(&replica, &fixture.who, RollBackRequest { commit: second[..9].to_owned(), ..fixture.way_back("forth") })
+        .await
+        .unwrap();
+    let request = DecideDeploymentRequest { id: forth.id.clone(), approved: true, reason: "seen to".to_owned() };
+    replica.client.clone().decide_deployment(fixture.signer.request(&fixture.who, request).unwrap()).await.unwrap();
+    fixture.until(&replica, &forth.id, DeploymentState::Running).await;
+    assert!(clients.end().await.answered > 50);
     replica.service.stop().await;
 }
 

@@ -42,6 +42,8 @@ struct DeploymentOut {
     observe_s: u32,
     /// The commit that served when this version was put back; empty: it is no way back.
     back_from: String,
+    /// The backup whose data it brings; empty: it brings none.
+    restores: String,
     url: String,
     error: String,
     restarts: i32,
@@ -196,6 +198,7 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         history,
         rollout,
         back_from,
+        restores,
     } = deployment;
     let rollout = rollout.unwrap_or_default();
     let change = |c: proto::DeploymentChange| ChangeOut { to: state_name(c.to()), at: time(c.at), reason: c.reason };
@@ -217,6 +220,7 @@ fn out(deployment: proto::Deployment, health: Option<TargetStatus>) -> Deploymen
         finished_at: time(finished_at),
         history: history.into_iter().map(change).collect(),
         back_from,
+        restores,
         health: health.map(HealthOut::from),
     }
 }

@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use titan_error::{Error, Result};
+use titan_git::Version;
 use titan_identity::Principal;
 use titan_proto::common::PageRequest;
 use titan_proto::deployment::deployment_service_client::DeploymentServiceClient;
@@ -26,7 +27,7 @@ use super::extract::{Body, Caller, Query};
 use super::idempotent::downstream_key;
 use super::operations::{self, OperationOut};
 use super::page::time;
-use super::versions::{commit, project_of};
+use super::versions::{VersionOut, commit, project_of};
 use crate::app::App;
 
 const VERSIONS_MOST: usize = 1_000;
@@ -154,7 +155,7 @@ async fn begin(app: &App, who: &Principal, headers: &HeaderMap, request: DeployR
 }
 
 /// The caller's, or one that makes what we ask again ourselves happen once.
-fn key(headers: &HeaderMap) -> String {
+pub(super) fn key(headers: &HeaderMap) -> String {
     Some(downstream_key(headers)).filter(|key| !key.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
@@ -219,8 +220,21 @@ struct RollBackPlanOut {
     /// What the rehearsal said.
     message: String,
     needs_approval: bool,
+    /// Versions whose work would serve no longer, newest first.
+    undone: Vec<VersionOut>,
+    /// Versions whose work would serve again: when what serves was put back itself. Newest first.
+    redone: Vec<VersionOut>,
+    /// Deployments of the environment that do not serve yet; they are replaced when this one serves.
+    under_way: Vec<String>,
     /// What comes to the version that serves, of the last five minutes; null when that is not known.
     requests_per_s: Option<f64>,
+}
+
+/// What came after `older`, with `newer`; nothing when they came the other way round.
+fn between(versions: &[Version], newer: &str, older: &str) -> Vec<VersionOut> {
+    let at = |commit: &str| versions.iter().position(|version| version.commit.as_str() == commit);
+    let (Some(from), Some(to)) = (at(newer), at(older)) else { return Vec::new() };
+    versions.get(from..to).unwrap_or_default().iter().cloned().map(VersionOut::from).collect()
 }
 
 /// What a way back would be, rehearsed on a copy of the data; changes nothing.
@@ -237,11 +251,25 @@ async fn plan_roll_back(
     let request = PlanRollBackRequest { project_id: id.to_string(), environment, commit: to };
     // Not asked again by itself: it may take long.
     let plan = DeploymentServiceClient::new(app.deployment.clone()).plan_roll_back(app.signer.request(&who, request)?).await?;
-    let RollBackPlan { from, to, deployed_at, serving_id, data_changes, possible, message, needs_approval } = plan.into_inner();
+    let RollBackPlan { from, to, deployed_at, serving_id, data_changes, possible, message, needs_approval, under_way } = plan.into_inner();
     let status = health(&app, &who, vec![serving_id.clone()]).await.remove(&serving_id);
     let requests_per_s = status.and_then(|status| status.recent).map(|recent| recent.requests_per_s);
     let deployed_at = time(deployed_at);
-    Ok(Json(RollBackPlanOut { from, to, deployed_at, data_changes, possible, message, needs_approval, requests_per_s }))
+    let versions = app.repos.open(id).await?.versions(VERSIONS_MOST).await?;
+    let (undone, redone) = (between(&versions, &from, &to), between(&versions, &to, &from));
+    Ok(Json(RollBackPlanOut {
+        from,
+        to,
+        deployed_at,
+        data_changes,
+        possible,
+        message,
+        needs_approval,
+        undone,
+        redone,
+        under_way,
+        requests_per_s,
+    }))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,6 +1,7 @@
 //! REST: `/api/v1`, one convention for every resource, written once here.
 
 mod agents;
+mod backups;
 mod costs;
 mod deployments;
 mod environments;
@@ -72,6 +73,7 @@ pub(crate) fn router(app: Arc<App>, health: Health) -> Router {
     let (api, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(projects::router())
         .merge(versions::router())
+        .merge(backups::router())
         .merge(operations::router())
         .merge(goals::router())
         .merge(tasks::router())

@@ -80,6 +80,8 @@ impl OperationOut {
             DeploymentState::Starting => ("running", 0.5),
             DeploymentState::Failed => ("failed", 1.0),
             DeploymentState::Stopped => ("cancelled", 1.0),
+            // A later one came before it served.
+            DeploymentState::Replaced if !deployment.error.is_empty() => ("cancelled", 1.0),
             _ => ("done", 1.0),
         };
         let result = serde_json::json!({ "url": deployment.url, "commit": deployment.commit, "environment": deployment.environment });
@@ -148,9 +150,10 @@ async fn get(State(app): State<Arc<App>>, Caller(who): Caller, Path(id): Path<St
     }))
 }
 
-/// Cancel what takes long: of a goal, everything that has not ended; a deployment is stopped.
+/// Cancel what takes long: of a goal, everything that has not ended, with a deployment that does not serve yet; a deployment before it
+/// serves.
 #[utoipa::path(post, path = "/api/v1/operations/{id}/cancel", params(("id" = String, Path)), request_body = ActIn,
-    responses((status = 200, body = OperationOut), (status = 404), (status = 422)))]
+    responses((status = 200, body = OperationOut), (status = 404), (status = 412), (status = 422)))]
 async fn cancel(
     State(app): State<Arc<App>>,
     Caller(who): Caller,
@@ -166,11 +169,11 @@ async fn cancel(
             goal(&app, &who, &id).await?
         }
         Operation::Deployment(id) => {
-            let stop = async || {
+            let cancel = async || {
                 let request = app.signer.request(&who, GetDeploymentRequest { id: id.clone() })?;
-                DeploymentServiceClient::new(app.deployment.clone()).stop_deployment(request).await
+                DeploymentServiceClient::new(app.deployment.clone()).cancel_deployment(request).await
             };
-            OperationOut::of_deployment(retrying(stop).await?)
+            OperationOut::of_deployment(retrying(cancel).await?)
         }
     }))
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use titan_error::{Error, Result};
+use titan_git::Version;
 use titan_identity::Principal;
 use titan_ids::ProjectId;
 use titan_proto::orchestrator::{GetProjectRequest, SubmitGoalRequest};
@@ -106,7 +107,7 @@ struct VersionsOut {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct VersionOut {
+pub(super) struct VersionOut {
     commit: String,
     at: String,
     author: String,
@@ -116,14 +117,18 @@ struct VersionOut {
     task: String,
 }
 
+impl From<Version> for VersionOut {
+    fn from(Version { commit, at, author, subject, task }: Version) -> Self {
+        Self { commit: commit.to_string(), at, author, subject, task }
+    }
+}
+
 /// What a project was, version by version; 200 at the most.
 #[utoipa::path(get, path = "/api/v1/projects/{project}/versions", params(("project" = String, Path)), responses((status = 200, body = VersionsOut), (status = 404)))]
 async fn versions(State(app): State<Arc<App>>, Caller(who): Caller, Path(project): Path<String>) -> Result<Json<VersionsOut>> {
     let id = project_id(&app, &who, &project).await?;
     let versions = app.repos.open(id).await?.versions(VERSIONS_MOST).await?;
-    let version =
-        |titan_git::Version { commit, at, author, subject, task }| VersionOut { commit: commit.to_string(), at, author, subject, task };
-    Ok(Json(VersionsOut { items: versions.into_iter().map(version).collect() }))
+    Ok(Json(VersionsOut { items: versions.into_iter().map(VersionOut::from).collect() }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
