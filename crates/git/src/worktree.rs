@@ -129,6 +129,33 @@ impl WorkTree {
         }
     }
 
+    /// The commit that gave a file the text it has in `commit`; none when there is no such file.
+    ///
+    /// # Errors
+    /// `git` could not be run.
+    pub async fn last_change(&self, commit: &CommitId, path: &str) -> Result<Option<CommitId>, GitError> {
+        let id = self.git(&["log", "-1", "--format=%H", &commit.0, "--", path]).await?;
+        if id.is_empty() { Ok(None) } else { id.parse().map(Some) }
+    }
+
+    /// What the message of a commit says of `key` in its last lines; empty when it says nothing.
+    ///
+    /// # Errors
+    /// The commit is not there.
+    pub async fn trailer(&self, commit: &CommitId, key: &str) -> Result<String, GitError> {
+        let format = format!("--format=%(trailers:key={key},valueonly,separator=%x2C)");
+        Ok(self.git(&["log", "-1", &format, &commit.0]).await?.trim().to_owned())
+    }
+
+    /// The files that differ.
+    ///
+    /// # Errors
+    /// One of the commits is not there.
+    pub async fn changed_files(&self, from: &CommitId, to: &CommitId) -> Result<Vec<String>, GitError> {
+        let text = self.git(&["diff", "--name-only", "--no-renames", "-z", &from.0, &to.0]).await?;
+        Ok(text.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
     /// Records everything in the tree; the same commit again when nothing changed since `HEAD`.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ pub struct Impact {
     pub data: Vec<String>,
     /// Files of tests that are run on the new version and its merge.
     pub tests: Vec<String>,
+    /// Files that are not as the template wrote them: what others did there stays, or the change is refused.
+    #[serde(default)]
+    pub kept: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -314,6 +317,8 @@ impl Library {
             },
         });
         let mut rendered = rendered.collect::<Result<Vec<_>, _>>()?;
+        // What says nothing of this project is no part of it.
+        rendered.retain(|file| !file.contents.trim().is_empty() || chain.iter().any(|template| template.files.contains(file)));
         for (version, steps) in understanding.migrations.iter().enumerate() {
             rendered.push(json(format!("app/migrations/{:04}.json", version + 1), steps)?);
         }

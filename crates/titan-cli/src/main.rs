@@ -65,7 +65,7 @@ enum Command {
     /// Show or change what the apps of an environment find in theirs; the next deployment has it.
     Env(commands::environment::VariablesArgs),
     /// List what is kept of an environment's data: a backup before each deployment.
-    Backups(commands::backups::Args),
+    Backups(commands::backups::Of),
     /// Bring an environment's data back from a backup; what it is until then becomes one, too.
     Restore(commands::backups::RestoreArgs),
     /// Show how far a goal or a deployment is, or end it.

@@ -162,3 +162,90 @@ fn people_sign_up_keep_what_they_type_and_see_only_their_own() {
     browser.go(&format!("{url}books/1"));
     assert!(browser.text("[role=alert]").contains("no such book"), "{}", browser.text("main"));
 }
+
+#[test]
+fn people_see_what_belongs_together_keep_files_pay_and_hear_of_changes() {
+    let app = App::start(
+        "Build a web app for recipes with a title, a price and a photo, and ingredients with a name, each ingredient belongs to a recipe, with login, live updates and payments",
+    );
+    let url = format!("http://127.0.0.1:{}/", app.port);
+    let browser = Browser::start();
+    browser.go(&format!("{url}sign-up"));
+    browser.write("#email", "ada@example.org");
+    browser.write("#password", "correct horse");
+    browser.follow("main button");
+    browser.go(&format!("{url}recipes/new"));
+    browser.write("#title", "Soup");
+    browser.write("#price", "4.5");
+    browser.follow("main button");
+    browser.follow("tbody a");
+
+    // What belongs to it is begun from here.
+    browser.follow("section a.button");
+    assert_eq!(browser.eval("return document.querySelector('#recipe').selectedOptions[0].text"), "Soup");
+    browser.write("#name", "Salt");
+    browser.follow("main button");
+    browser.go(&format!("{url}recipes/1"));
+    assert_eq!(browser.text("section li"), "Salt");
+
+    // A file goes up and comes back.
+    let photo = tempfile::Builder::new().prefix("photo ").suffix(".png").tempfile().unwrap();
+    std::fs::write(photo.path(), [0, 13, 10, 255, 45, 45]).unwrap();
+    let element = browser.find("#file");
+    browser.call("POST", &format!("/element/{element}/value"), &json!({ "text": photo.path().to_str().unwrap() }));
+    browser.follow("form[enctype] button");
+    let name = photo.path().file_name().unwrap().to_str().unwrap();
+    assert!(browser.text("main").contains(&format!("{name} 6 bytes")), "{}", browser.text("main"));
+    let read = "return fetch(document.querySelector('section li a[href*=\"/files/\"]').href).then(a => a.arrayBuffer()).then(b => [...new Uint8Array(b)])";
+    // Pages with live updates may ask their own server, and no other one.
+    assert_eq!(browser.eval(read), json!([0, 13, 10, 255, 45, 45]));
+
+    // It is paid for, at its price.
+    assert_eq!(browser.eval("return document.querySelector('#amount').value"), "4.50");
+    browser.follow("form[action$='/payments'] button");
+    assert!(browser.text("main").contains("4.50 EUR: pending"), "{}", browser.text("main"));
+    browser.follow("button[value=paid]");
+    assert!(browser.text("main").contains("4.50 EUR: paid"), "{}", browser.text("main"));
+
+    // What happens elsewhere is seen without loading anything.
+    let make = |title: &str| {
+        let script = format!(
+            "return fetch('{url}recipes/new', {{ method: 'POST', body: new URLSearchParams({{ title: '{title}' }}) }}).then(answer => answer.ok)"
+        );
+        assert_eq!(browser.eval(&script), true);
+    };
+    let shows = |css: &str, text: &str| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !browser.text(css).contains(text) {
+            assert!(Instant::now() < deadline, "{text:?} never came: {}", browser.text(css));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    browser.go(&format!("{url}recipes"));
+    browser.eval("window.same = true");
+    // Connected first.
+    std::thread::sleep(Duration::from_millis(500));
+    make("Stew");
+    shows("tbody", "Stew");
+    assert_eq!(browser.eval("return window.same"), true, "the same page");
+
+    // What is deleted is asked about, and what is paid for stays.
+    browser.go(&format!("{url}recipes/2"));
+    browser.follow("a.danger");
+    assert_eq!(browser.text("h1"), "Delete Stew?");
+    browser.follow("main button");
+    assert!(!browser.text("tbody").contains("Stew"));
+    browser.go(&format!("{url}recipes/1/delete"));
+    browser.follow("main button");
+    assert!(
+        browser.text("[role=alert]").contains("Ingredients") || browser.text("[role=alert]").contains("ingredients"),
+        "{}",
+        browser.text("main")
+    );
+
+    browser.go(&format!("{url}account"));
+    browser.write("#password", "correct horse");
+    browser.write("#new_password", "battery staple");
+    browser.follow("main button");
+    assert!(browser.text("[role=status]").contains("changed"));
+}

@@ -125,6 +125,13 @@ fn a_web_app_with_login() {
 }
 
 #[test]
+fn a_web_app_with_files_payments_and_live_updates() {
+    passes_with_coverage(
+        "Build a web app for recipes with a title, a price and a photo, and ingredients with a name, each ingredient belongs to a recipe, with live updates and payments",
+    );
+}
+
+#[test]
 fn a_mobile_backend() {
     passes_with_coverage(
         "Build a mobile backend for a habit tracker where habits have a name and a streak. A check has a day and belongs to a habit",

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::table::{self, text};
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Of {
     /// Id or slug.
     project: String,
     /// dev, staging or production.
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
-    of: Args,
+    of: Of,
     /// As shown by `titan backups`.
     backup: String,
     /// Without approval, also where that is configured; needs --reason.
@@ -31,7 +31,7 @@ pub(crate) struct RestoreArgs {
     reason: String,
 }
 
-pub(crate) async fn list(client: &Client, Args { project, environment }: Args, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn list(client: &Client, Of { project, environment }: Of, json: bool) -> anyhow::Result<ExitCode> {
     let backups = client.get(&format!("/projects/{project}/environments/{environment}/backups")).await?;
     if json {
         println!("{backups}");
@@ -44,7 +44,7 @@ pub(crate) async fn list(client: &Client, Args { project, environment }: Args, j
 }
 
 pub(crate) async fn restore(client: &Client, args: RestoreArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let RestoreArgs { of: Args { project, environment }, backup, emergency, reason } = args;
+    let RestoreArgs { of: Of { project, environment }, backup, emergency, reason } = args;
     let body = json!({ "backup": backup, "emergency": emergency, "reason": reason });
     follow(client, client.post(&format!("/projects/{project}/environments/{environment}/restore"), &body).await?, json).await
 }

@@ -125,7 +125,7 @@ pub(crate) async fn roll_back(
     client: &Client,
     project: &str,
     to: &str,
-    plan: plan::Args,
+    plan: plan::Choice,
     args: BackArgs,
     json: bool,
 ) -> anyhow::Result<ExitCode> {

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     watch: bool,
     #[command(flatten)]
-    plan: plan::Args,
+    plan: plan::Choice,
 }
 
 #[derive(clap::Subcommand)]

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// What is to change, such as "Add a priority from 1 to 5 and rename title to name".
     sentence: String,
     #[command(flatten)]
-    plan: plan::Args,
+    plan: plan::Choice,
 }
 
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ pub(crate) struct RollbackArgs {
     #[arg(long, default_value = "")]
     to: String,
     #[command(flatten)]
-    plan: plan::Args,
+    plan: plan::Choice,
     #[command(flatten)]
     served: environment::BackArgs,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) ->
 /// Says what would change, and follows the change where it is one: `begin` with whether it ends with its plan.
 async fn follow(
     client: &Client,
-    plan: plan::Args,
+    plan: plan::Choice,
     json: bool,
     begin: impl AsyncFn(bool) -> anyhow::Result<Value>,
 ) -> anyhow::Result<ExitCode> {

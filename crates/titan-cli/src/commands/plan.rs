@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::table::text;
 
 #[derive(clap::Args, Clone, Copy)]
-pub(crate) struct Args {
+pub(crate) struct Choice {
     /// Only say what would be done.
     #[arg(long, conflicts_with = "ask")]
     plan: bool,
@@ -29,7 +29,7 @@ pub(super) enum Then {
     End(ExitCode),
 }
 
-impl Args {
+impl Choice {
     pub(super) fn wanted(self, json: bool) -> anyhow::Result<bool> {
         anyhow::ensure!(!(self.ask && json), "--ask is for people; use --plan with --json");
         Ok(self.plan || self.ask)
@@ -98,9 +98,14 @@ fn changed(planned: &Value) -> Vec<String> {
     let impact = &change["impact"];
     let mut lines: Vec<String> = list(&change["changes"]).into_iter().map(|change| format!("Changes     {change}")).collect();
     lines.extend(list(&planned["understanding"]["assumed"]).into_iter().map(|assumed| format!("Assumed     {assumed}")));
-    for (word, field) in
-        [("Data", "data"), ("Endpoints", "endpoints"), ("New", "files_added"), ("Changed", "files_changed"), ("Gone", "files_removed")]
-    {
+    for (word, field) in [
+        ("Data", "data"),
+        ("Endpoints", "endpoints"),
+        ("New", "files_added"),
+        ("Changed", "files_changed"),
+        ("Gone", "files_removed"),
+        ("Kept", "kept"),
+    ] {
         let said = list(&impact[field]);
         lines.extend((!said.is_empty()).then(|| format!("{word:<11} {}", said.join(", "))));
     }

@@ -82,6 +82,111 @@ async fn a_project_is_changed_with_its_data_and_taken_back() {
     a_version_goes_from_environment_to_environment(&project).await;
 }
 
+/// Of the tests that somebody else added to the project.
+const HOUSE_RULE: &str = "import unittest
+
+from app.schema import RESOURCES
+
+
+class HouseRule(unittest.TestCase):
+    def test_todos_have_no_color(self):
+        self.assertNotIn('color', {field.name for resource in RESOURCES for field in resource.fields})
+";
+
+impl Project {
+    /// A commit on main that TitanForge did not make, as an agent of somebody else leaves it.
+    fn commit_of_others(&self, change: impl FnOnce(&std::path::Path)) {
+        let work = tempfile::tempdir().unwrap();
+        let project = self.stack.titan_json(&["projects"])["items"][0]["id"].as_str().unwrap().to_owned();
+        let repository = self.stack.home.path().join(format!("repositories/{project}.git"));
+        let git = |arguments: &[&str]| {
+            let dir = ["-C", work.path().to_str().unwrap(), "-c", "user.name=other", "-c", "user.email=other@example.org"];
+            let done = std::process::Command::new("git").args(dir).args(arguments).output().unwrap();
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        };
+        git(&["clone", "--quiet", repository.to_str().unwrap(), "."]);
+        change(work.path());
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "-m", "Others were here"]);
+        git(&["push", "--quiet", "origin", "HEAD:main"]);
+    }
+
+    async fn everything(&self) -> (Vec<Value>, Vec<Value>, Value) {
+        let deployment = self.stack.titan_json(&["deployments"])["items"][0].clone();
+        (self.versions(), self.items().await, deployment["id"].clone())
+    }
+}
+
+#[tokio::test]
+async fn what_others_did_stays_and_a_test_that_fails_leaves_everything_as_it_was() {
+    let project = Project::built(SENTENCE);
+    assert_eq!(project.post(json!({ "title": "Milk", "priority": 7 })).await.0, 201);
+    project.commit_of_others(|tree| {
+        std::fs::write(tree.join("tests/test_house.py"), HOUSE_RULE).unwrap();
+        let readme = std::fs::read_to_string(tree.join("README.md")).unwrap();
+        std::fs::write(tree.join("README.md"), readme + "\nAsk Ada before you change anything.\n").unwrap();
+    });
+    let planned = project.stack.titan_json(&["modify", &project.slug, "Add a note", "--plan"]);
+    let kept = &planned["result"]["plan-goal"]["change"]["impact"]["kept"];
+    assert_eq!(kept, &json!(["README.md", "tests/test_house.py"]), "{planned}");
+    let (code, out) = project.modify("Add a note");
+    assert!(code == Some(0) && out.contains("Kept        README.md, tests/test_house.py"), "{out}");
+    assert_eq!(project.items().await[0]["note"], Value::Null);
+
+    // Of the change alone all tests pass; together with what is on main one does not.
+    let before = project.everything().await;
+    let (code, out) = project.modify("Add a color");
+    assert!(code == Some(1) && out.contains("test_todos_have_no_color"), "{out}");
+    assert_eq!(project.everything().await, before);
+
+    // And what is said otherwise in the same place is said to be so.
+    project.commit_of_others(|tree| {
+        let path = tree.join("app/schema.py");
+        let text = std::fs::read_to_string(&path).unwrap().replace("Field(\"note\", \"text\"", "Field(\"note\", \"text\", required=False");
+        std::fs::write(path, text).unwrap();
+    });
+    let before = project.everything().await;
+    let (code, out) = project.modify("Notes have at most 50 characters");
+    assert!(code == Some(1) && out.contains("it conflicts with main in app/schema.py"), "{out}");
+    assert_eq!(project.everything().await, before);
+    // What is elsewhere still goes, and so does the way back.
+    let (code, out) = project.modify("Add people with a name");
+    assert_eq!(code, Some(0), "{out}");
+    let back = project.stack.titan(&["rollback", &project.slug]);
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stdout));
+    let (code, out) = project.modify("Add a due date");
+    assert!(code == Some(0) && out.contains("tests/test_house.py"), "{out}");
+    assert_eq!(project.items().await[0]["due_date"], Value::Null);
+}
+
+/// Resources, relations and blocks come to an app that has data.
+#[tokio::test]
+async fn a_project_gets_other_things_relations_and_blocks() {
+    let project = Project::built("Build a web app for todos with a title");
+    let api = |path: &str| format!("{}api/{path}", project.url);
+    let post = async |path: &str, body: Value| read(project.http.post(api(path)).json(&body).send().await.unwrap()).await;
+    assert_eq!(post("todos", json!({ "title": "Milk" })).await.0, 201);
+    let (code, out) = project.modify("Add people with a name and an email, each todo belongs to a person");
+    assert_eq!(code, Some(0), "{out}");
+    let (status, person) = post("people", json!({ "name": "Ada" })).await;
+    assert_eq!(status, 201, "{person}");
+    let (_, page) = read(project.http.get(api("todos")).send().await.unwrap()).await;
+    assert_eq!((&page["items"][0]["title"], &page["items"][0]["person"]), (&json!("Milk"), &Value::Null), "{page}");
+    let (status, bread) = post("todos", json!({ "title": "Bread", "person": person["id"] })).await;
+    assert_eq!(status, 201, "{bread}");
+    assert_eq!(post("todos", json!({ "title": "Salt", "person": 99 })).await.0, 422);
+    let (code, out) = project.modify("Add search and file upload");
+    assert_eq!(code, Some(0), "{out}");
+    let (_, found) = read(project.http.get(api("todos?q=bread")).send().await.unwrap()).await;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+    let file = project.http.put(api("todos/1/files/note.txt")).header("content-type", "text/plain").body("a note");
+    let (status, file) = read(file.send().await.unwrap()).await;
+    assert_eq!(status, 201, "{file}");
+    let (code, out) = project.modify("Add a login");
+    assert_eq!(code, Some(0), "{out}");
+    assert_eq!(project.http.get(api("todos")).send().await.unwrap().status(), 401);
+}
+
 #[tokio::test]
 async fn one_in_fastapi_is_built_on_what_it_pins_and_changed() {
     let project = Project::built("Build a REST API with FastAPI for todos with a title and a priority from 1 to 9");

@@ -11,6 +11,9 @@ use titan_templates::{PROJECT, Understanding};
 
 use super::{Attempt, Worker};
 
+/// Of a commit that brings an older version back: the commit whose files are the template's.
+pub(crate) const GENERATED: &str = "Generated";
+
 pub(crate) struct Workspace {
     dir: PathBuf,
     remote: Remote,
@@ -59,6 +62,14 @@ impl Workspace {
         read_project(tree.file(&main, PROJECT).await?)
     }
 
+    /// The commit whose files are those of the template and nobody else's, as far as `version`, a commit of `main`, goes.
+    pub(crate) async fn generated(&mut self, version: &CommitId) -> Result<Option<CommitId>> {
+        let tree = self.tree().await?;
+        let Some(last) = tree.last_change(version, PROJECT).await? else { return Ok(None) };
+        let of = tree.trailer(&last, GENERATED).await?;
+        Ok(Some(if of.is_empty() { last } else { CommitId::from_str(&of)? }))
+    }
+
     /// An earlier version of `main`, by its commit's id or the beginning of that; empty: the one before. The inner error is for people.
     pub(crate) async fn version(&mut self, commit: &str) -> Result<std::result::Result<Version, String>> {
         let Some(main) = self.main().await? else { return Ok(Err("there is no version yet".to_owned())) };
@@ -91,6 +102,10 @@ impl Workspace {
         let Some(tree) = &self.tree else { return Ok(None) };
         tree.fetch(&self.remote).await?;
         Ok(tree.remote_branch("main").await?)
+    }
+
+    pub(crate) async fn has_main(&mut self) -> Result<bool> {
+        Ok(self.main().await?.is_some())
     }
 
     /// Commits everything and pushes it to the task's branch.

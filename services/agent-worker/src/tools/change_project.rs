@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use titan_error::{Error, Result};
 
 use super::write_template::write;
-use crate::runs::{Attempt, Worker, Workspace};
+use crate::runs::{Attempt, GENERATED, Worker, Workspace};
 
 /// In the workspace: makes what is on `main` now be what the sentence asks for, and saves it. Work that was sent back because `main`
 /// moved is done anew on what it is now.
@@ -12,12 +12,21 @@ pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Work
     };
     if let Some(to) = back(sentence) {
         let version = workspace.version(to).await?.map_err(|reason| Error::invalid("sentence", reason))?;
+        // What others did to that version comes back with it, and is no template's then either.
+        let generated = workspace.generated(&version.commit).await?.unwrap_or_else(|| version.commit.clone());
         workspace.tree().await?.take_files(&version.commit).await?;
-        let commit = workspace.save(&format!("Back to {}\n\nTask: {}", version.commit, attempt.task)).await?;
+        let message = format!("Back to {}\n\nTask: {}\n{GENERATED}: {generated}", version.commit, attempt.task);
+        let commit = workspace.save(&message).await?;
         let tree = workspace.tree().await?.tree_id(&commit).await?;
         return Ok((json!({ "commit": commit, "tree": tree, "files": [] }), Some(commit.to_string())));
     }
     let modification = titan_templates::modify(&before, sentence).map_err(|refusal| Error::invalid("sentence", refusal.to_string()))?;
+    // Beside what others did since: the merge brings both together, or says where they are in each other's way.
+    if let Some(main) = workspace.main().await?
+        && let Some(generated) = workspace.generated(&main).await?
+    {
+        workspace.tree().await?.reset_to(&generated).await?;
+    }
     write(worker, attempt, workspace, &modification.after).await
 }
 

@@ -29,6 +29,10 @@ pub(crate) enum Understood {
 pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Workspace, sentence: &str) -> Result<Value> {
     let refused = |reason: String| super::outcome(&Understood::Refused { reason });
     let Some(before) = workspace.project().await? else {
+        if workspace.has_main().await? {
+            let remedy = "give it a project of its own: leave the project out";
+            return refused(format!("The project has work on main that no goal of TitanForge made, which it would replace; {remedy}"));
+        }
         return match titan_templates::understand(sentence) {
             Ok(understanding) => {
                 let library = worker.library(attempt.org).await?;
@@ -50,8 +54,13 @@ pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Work
     };
     match modification {
         Ok(Modification { after, changes }) => {
-            let impact =
+            let mut impact =
                 worker.library(attempt.org).await?.impact(&before, &after).map_err(|e| Error::invalid("template", e.to_string()))?;
+            if let Some(main) = workspace.main().await?
+                && let Some(generated) = workspace.generated(&main).await?
+            {
+                impact.kept = workspace.tree().await?.changed_files(&generated, &main).await?;
+            }
             super::outcome(&Understood::Change { understanding: Box::new(after), changes, impact: Box::new(impact) })
         }
         Err(reason) => refused(reason),

@@ -7,6 +7,7 @@ import threading
 
 from app.blocks import hooks
 from app.errors import HttpError
+from app.index import index
 from app.messages import Answer
 from app.metrics import Metrics
 from app.store import Store
@@ -24,6 +25,8 @@ class Application:
         ]
         for routes in [*hooks("routes"), *more]:
             self.routes += routes(self)
+        # Pages have a first one of their own.
+        self.routes.append(("GET", "/", index))
         self.routes = [(method, re.compile(pattern, re.ASCII), handler) for method, pattern, handler in self.routes]
         for started in hooks("started"):
             started(self)

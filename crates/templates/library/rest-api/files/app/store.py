@@ -8,7 +8,7 @@ import threading
 from app.blocks import hooks
 from app.errors import HttpError, Invalid, Missing, Taken
 from app.migrations import migrate, quoted
-from app.schema import RESOURCES
+from app.schema import RESOURCES, referring
 from app.times import after, now
 
 
@@ -147,11 +147,6 @@ class Store:
                     missing[field.name] = str(error)
         if missing:
             raise Invalid(missing)
-
-
-def referring(resource):
-    """Every (resource, field) that refers to it."""
-    return [(other, field) for other in RESOURCES for field in other.fields if field.references == resource.path]
 
 
 def column(resource, name):

@@ -5,14 +5,24 @@ import threading
 import unittest
 
 from app.messages import BODY_MOST
-from app.schema import PREFIX, RESOURCES, SEARCH, WRITABLE
+from app.schema import PREFIX, RESOURCES, SEARCH, WRITABLE, referring
 from app.server import Server
-from app.store import referring
 from tests.base import AppTest
 from tests.examples import bad
 
 
 class ReadTest(AppTest):
+    def test_who_looks_at_the_root_is_told_what_there_is(self):
+        token, self.token = self.token, None
+        for accept in ("text/html,*/*", "*/*"):
+            status, answer = self.call("GET", "/", headers={"Accept": accept})
+            if status == 303:
+                continue  # Pages lead on.
+            self.assertEqual(status, 200)
+            for resource in RESOURCES:
+                self.assertIn(resource.path, answer if isinstance(answer, str) else "".join(answer["resources"].values()))
+        self.token = token
+
     def test_pages_follow_each_other(self):
         for resource in RESOURCES:
             made = [self.make(resource, n)["id"] for n in range(5)]

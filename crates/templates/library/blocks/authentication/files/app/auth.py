@@ -20,7 +20,7 @@ SESSION_S = 30 * 86_400
 # Wrong passwords of one account in a minute.
 WRONG_MOST = 10
 # What everybody may call. Pages send who is not signed in to the form.
-OPEN = {("GET", "/health"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("POST", "/users"), ("POST", "/sessions")}
+OPEN = {("GET", "/"), ("GET", "/health"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("POST", "/users"), ("POST", "/sessions")}
 COOKIE = "session"
 
 
@@ -108,6 +108,38 @@ def sign_in(application, email, password):
     return {"token": token, "expires_at": expires}
 
 
+def user(application, owner):
+    with application.store.reading() as connection:
+        return dict(connection.execute("SELECT id, email, created_at FROM _user WHERE id = ?", (owner,)).fetchone())
+
+
+def change_password(application, owner, session, body):
+    """Whoever knows the old one; other sessions end."""
+    email = user(application, owner)["email"]
+    given = body if isinstance(body, dict) else {}
+    problems = {name: "is not a field" for name in given if name not in ("password", "new_password")}
+    try:
+        credentials({"email": email, "password": given.get("new_password")})
+    except Invalid as error:
+        problems["new_password"] = error.fields["password"]
+    if not isinstance(given.get("password"), str):
+        problems["password"] = "is required"
+    if problems:
+        raise Invalid(problems)
+    WRONG.begin(email)
+    with application.store.reading() as connection:
+        kept = connection.execute("SELECT password FROM _user WHERE id = ?", (owner,)).fetchone()["password"]
+    old, new = hashed(given["password"], kept[:16]), hashed(given["new_password"], os.urandom(16))
+    if not hmac.compare_digest(old, kept):
+        raise Invalid({"password": "is wrong"})
+    WRONG.right(email)
+    with application.store.transaction() as connection:
+        connection.execute("UPDATE _user SET password = ? WHERE id = ?", (new, owner))
+        ended = connection.execute("SELECT token FROM _session WHERE user = ? AND token IS NOT ?", (owner, session)).fetchall()
+    for row in ended:
+        sign_out(application, row["token"])
+
+
 def claim(application, owner, body):
     """What was there before there was login goes to who knows the code in CLAIM_CODE; how many."""
     code, given = os.environ.get("CLAIM_CODE", ""), body.get("code") if isinstance(body, dict) else None
@@ -169,14 +201,14 @@ def routes(application):
         sign_out(application, request.session)
         return Answer(204)
 
-    def me(request, match):
-        with application.store.reading() as connection:
-            user = connection.execute("SELECT id, email, created_at FROM _user WHERE id = ?", (request.owner,)).fetchone()
-        return Answer(200, dict(user))
+    def change(request, match):
+        change_password(application, request.owner, request.session, request.json())
+        return Answer(204)
 
     return [
         ("POST", "/users", lambda request, match: Answer(201, sign_up(application, *credentials(request.json())))),
-        ("GET", "/users/me", me),
+        ("GET", "/users/me", lambda request, match: Answer(200, user(application, request.owner))),
+        ("PUT", "/users/me/password", change),
         ("POST", "/users/me/claims", lambda request, match: Answer(200, claim(application, request.owner, request.json()))),
         ("POST", "/sessions", lambda request, match: Answer(201, sign_in(application, *credentials(request.json())))),
         ("DELETE", "/sessions/current", leave),
@@ -195,6 +227,14 @@ def describe(document):
     schemas["Session"] = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
     document["paths"]["/users"] = {"post": {**operation("Sign up", {"201": "User", "409": "Error", **bad}, "Credentials"), "security": []}}
     document["paths"]["/users/me"] = {"get": operation("Who is signed in", {"200": "User", "401": "Error"})}
+    secret = {"type": "string", "minLength": PASSWORD_LEAST, "maxLength": PASSWORD_MOST}
+    schemas["NewPassword"] = {
+        "type": "object",
+        "properties": {"password": {"type": "string"}, "new_password": secret},
+        "required": ["password", "new_password"],
+        "additionalProperties": False,
+    }
+    document["paths"]["/users/me/password"] = {"put": operation("Change the password; other sessions end", {"204": None, "429": "Error", **bad}, "NewPassword")}
     schemas["Claim"] = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
     schemas["Claimed"] = {"type": "object", "properties": {"claimed": {"type": "integer"}}, "required": ["claimed"]}
     told = {"200": "Claimed", "403": "Error", "429": "Error", **bad}

@@ -33,68 +33,86 @@ def routes(application):
     return [route for resource in RESOURCES for route in of(application, resource)]
 
 
+def number_of(application, resource, request, match):
+    """That the item is there, and the caller's."""
+    number = int(match[1])
+    if number > INTEGER_MOST:
+        raise Missing(resource.singular)
+    application.store.get(resource, request.owner, number)
+    return number
+
+
+def name_of(text):
+    name = text.strip()
+    if not name or name in (".", "..") or len(name) > 100 or any(c in '/\\"' or not c.isprintable() for c in name):
+        raise HttpError(422, "invalid", "a file's name is 1 to 100 characters, without slashes and quotes", {"name": "is not a name"})
+    return name
+
+
+def listed(application, resource, number):
+    with application.store.reading() as connection:
+        rows = connection.execute("SELECT name, type, size, sha256, created_at FROM _file WHERE resource = ? AND item = ? ORDER BY name", (resource.table, number))
+        return [dict(row) for row in rows.fetchall()]
+
+
+def put(application, resource, owner, number, name, kind, data):
+    """(what is kept, whether the name is new)"""
+    directory, digest = application.store.directory / "files", hashlib.sha256(data).hexdigest()
+    keep(directory, digest, data)
+    row = {"name": name, "type": kind, "size": len(data), "sha256": digest, "created_at": now()}
+    with application.store.transaction() as connection:
+        application.store.get(resource, owner, number)
+        known = connection.execute("SELECT 1 FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
+        connection.execute("INSERT OR REPLACE INTO _file VALUES (?, ?, ?, ?, ?, ?, ?)", (resource.table, number, *row.values()))
+    return row, not known
+
+
+def find(application, resource, number, name):
+    with application.store.reading() as connection:
+        row = connection.execute("SELECT * FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
+    if row is None:
+        raise Missing("file")
+    return row
+
+
+def drop(application, resource, number, name):
+    row = find(application, resource, number, name)
+    with application.store.transaction() as connection:
+        connection.execute("DELETE FROM _file WHERE resource = ? AND item = ? AND name = ?", (row["resource"], row["item"], row["name"]))
+
+
 def of(application, resource):
-    directory = application.store.directory / "files"
     base = re.escape(f"{PREFIX}/{resource.path}") + "/([0-9]{1,16})/files"
 
     def place(request, match):
-        """That the item is there, and the caller's."""
-        number = int(match[1])
-        if number > INTEGER_MOST:
-            raise Missing(resource.singular)
-        application.store.get(resource, request.owner, number)
-        return number
+        return application, resource, number_of(application, resource, request, match)
 
     def named(match):
-        name = urllib.parse.unquote(match[2], errors="replace").strip()
-        if not name or name in (".", "..") or len(name) > 100 or any(c in '/\\"' or not c.isprintable() for c in name):
-            raise HttpError(422, "invalid", "a file's name is 1 to 100 characters, without slashes and quotes", {"name": "is not a name"})
-        return name
+        return name_of(urllib.parse.unquote(match[2], errors="replace"))
 
-    def listed(request, match):
-        number = place(request, match)
-        with application.store.reading() as connection:
-            rows = connection.execute(
-                "SELECT name, type, size, sha256, created_at FROM _file WHERE resource = ? AND item = ? ORDER BY name", (resource.table, number)
-            ).fetchall()
-        return Answer(200, {"items": [dict(row) for row in rows]})
-
-    def put(request, match):
-        number, name = place(request, match), named(match)
+    def kept(request, match):
+        (_, _, number), name = place(request, match), named(match)
         kind = (request.headers.get("Content-Type") or "application/octet-stream").split(";")[0].strip().lower()
         if not TYPE.fullmatch(kind):
             raise HttpError(422, "invalid", "Content-Type is not a media type", {"Content-Type": "is not a media type"})
-        data = request.body(FILE_MOST)
-        digest = hashlib.sha256(data).hexdigest()
-        keep(directory, digest, data)
-        row = {"name": name, "type": kind, "size": len(data), "sha256": digest, "created_at": now()}
-        with application.store.transaction() as connection:
-            application.store.get(resource, request.owner, number)
-            known = connection.execute("SELECT 1 FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
-            connection.execute("INSERT OR REPLACE INTO _file VALUES (?, ?, ?, ?, ?, ?, ?)", (resource.table, number, *row.values()))
-        return Answer(200 if known else 201, row)
-
-    def find(request, match):
-        number, name = place(request, match), named(match)
-        with application.store.reading() as connection:
-            row = connection.execute("SELECT * FROM _file WHERE resource = ? AND item = ? AND name = ?", (resource.table, number, name)).fetchone()
-        if row is None:
-            raise Missing("file")
-        return row
+        row, new = put(application, resource, request.owner, number, name, kind, request.body(FILE_MOST))
+        return Answer(201 if new else 200, row)
 
     def get(request, match):
-        row = find(request, match)
+        row = find(*place(request, match), named(match))
         # As a download: what somebody uploaded is not run in a page of ours.
         disposition = "attachment; filename*=UTF-8''" + urllib.parse.quote(row["name"])
-        return Answer(200, (directory / row["sha256"]).read_bytes(), {"Content-Disposition": disposition, "ETag": f'"{row["sha256"]}"'}, row["type"])
+        data = (application.store.directory / "files" / row["sha256"]).read_bytes()
+        return Answer(200, data, {"Content-Disposition": disposition, "ETag": f'"{row["sha256"]}"'}, row["type"])
 
     def delete(request, match):
-        row = find(request, match)
-        with application.store.transaction() as connection:
-            connection.execute("DELETE FROM _file WHERE resource = ? AND item = ? AND name = ?", (row["resource"], row["item"], row["name"]))
+        drop(*place(request, match), named(match))
         return Answer(204)
 
-    return [("GET", base, listed), ("PUT", f"{base}/{NAME}", put), ("GET", f"{base}/{NAME}", get), ("DELETE", f"{base}/{NAME}", delete)]
+    def shown(request, match):
+        return Answer(200, {"items": listed(*place(request, match))})
+
+    return [("GET", base, shown), ("PUT", f"{base}/{NAME}", kept), ("GET", f"{base}/{NAME}", get), ("DELETE", f"{base}/{NAME}", delete)]
 
 
 def keep(directory, digest, data):

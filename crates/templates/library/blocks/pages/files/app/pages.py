@@ -6,6 +6,7 @@ import urllib.parse
 
 from app.errors import HttpError, Missing
 from app.messages import Answer
+from app.panels import panels, places
 from app.schema import PREFIX, RESOURCES, SEARCH, TITLE
 from app.style import STYLE
 from app.validation import INTEGER_MOST, check, from_text
@@ -14,15 +15,20 @@ try:
     from app import auth as AUTH
 except ImportError:
     AUTH = None
+try:
+    from app.panels import LIVE
+except ImportError:
+    LIVE = None
 
 LISTED = 25
 # Of what can be referred to, so many are offered.
 OFFERED = 200
 FORM_MOST = 1 << 20
 LONG = ("description", "body", "content", "comment", "note", "notes", "instructions", "message", "summary", "text")
-PLACES = re.compile("/(style.css|sign-in|sign-up|sign-out|(" + "|".join(re.escape(resource.path) for resource in RESOURCES) + ")(/.*)?)?", re.ASCII)
+PLACES = re.compile("/(style.css|live.js|account|sign-in|sign-up|sign-out|(" + "|".join(re.escape(resource.path) for resource in RESOURCES) + ")(/.*)?)?", re.ASCII)
 SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    + ("; script-src 'self'; connect-src 'self'" if LIVE else ""),
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -43,13 +49,15 @@ class Page:
     def __init__(self, request):
         self.request, self.root = request, "../" * (request.path.count("/") - 1) or "./"
 
-    def html(self, title, body, status=200):
+    def html(self, title, body, status=200, live=""):
+        """`live`: attributes that say what the page is about, where it hears of changes."""
         links = "".join(f'<a href="{self.root}{esc(resource.path)}">{esc(resource.plural.capitalize())}</a>' for resource in RESOURCES)
         if AUTH and self.request.owner is not None:
-            links += f'<form method="post" action="{self.root}sign-out"><button class="link">Sign out</button></form>'
+            links += f'<a href="{self.root}account">Account</a><form method="post" action="{self.root}sign-out"><button class="link">Sign out</button></form>'
+        script = f'<script defer src="{self.root}live.js" data-root="{self.root}"{live}></script>' if LIVE and live else ""
         text = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f'<title>{esc(title)} – {esc(TITLE)}</title><link rel="stylesheet" href="{self.root}style.css"></head>'
+            f'<title>{esc(title)} – {esc(TITLE)}</title><link rel="stylesheet" href="{self.root}style.css">{script}</head>'
             f'<body><header><a class="home" href="{self.root}">{esc(TITLE)}</a><nav aria-label="Main">{links}</nav></header><main>{body}</main></body></html>'
         )
         return Answer(status, text, dict(SECURITY), "text/html; charset=utf-8")
@@ -57,14 +65,25 @@ class Page:
     def go(self, path):
         return Answer(303, None, {"Location": self.root + path, **SECURITY})
 
+    def from_here(self):
+        from_here(self.request)
 
-def form_of(request):
-    """What a form of ours sent: other sites' are refused."""
+    def form(self):
+        return form_of(self.request)
+
+
+def from_here(request):
+    """Other sites' forms are refused."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
     foreign = site not in ("same-origin", "none") if site else origin is not None and origin.partition("://")[2] not in hosts
     if foreign:
         raise HttpError(403, "forbidden", "this form is not from here")
+
+
+def form_of(request):
+    """What a form of ours sent."""
+    from_here(request)
     try:
         text = request.body(FORM_MOST).decode("utf-8")
         return {name: values[-1] for name, values in urllib.parse.parse_qs(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=200).items()}
@@ -133,6 +152,8 @@ def routes(application):
         ("GET", "/", lambda request, match: home(application, request)),
         ("GET", "/style.css", lambda request, match: Answer(200, STYLE, {"Cache-Control": "max-age=3600"}, "text/css; charset=utf-8")),
     ]
+    if LIVE:
+        here.append(("GET", "/live.js", lambda request, match: Answer(200, LIVE, {"Cache-Control": "max-age=3600"}, "text/javascript; charset=utf-8")))
     if AUTH:
         here += doors(application)
     return here + [route for resource in RESOURCES for route in of(application, resource)]
@@ -185,10 +206,36 @@ def doors(application):
         answer.headers["Set-Cookie"] = f"{AUTH.COOKIE}=; HttpOnly; SameSite=Lax; Max-Age=0"
         return answer
 
+    def account(request, problems=None, said=""):
+        page, problems = Page(request), problems or {}
+        if request.owner is None:
+            return page.go("sign-in")
+
+        def secret(name, text, complete):
+            problem = f'<p class="problem" id="{name}-problem">{esc(problems[name])}</p>' if name in problems else ""
+            invalid = f' aria-invalid="true" aria-describedby="{name}-problem"' if problem else ""
+            return f'<div class="field"><label for="{name}">{text}</label><input type="password" id="{name}" name="{name}" required autocomplete="{complete}"{invalid}>{problem}</div>'
+
+        body = (
+            f"<h1>Account</h1><p>Signed in as {esc(AUTH.user(application, request.owner)['email'])}.</p>{said}"
+            f'<form method="post" action="account">{secret("password", "Password", "current-password")}{secret("new_password", "New password", "new-password")}<button>Change password</button></form>'
+        )
+        return page.html("Account", body, 422 if problems else 200)
+
+    def change(request, match):
+        given = form_of(request)
+        if request.owner is None:
+            return Page(request).go("sign-in")
+        try:
+            AUTH.change_password(application, request.owner, request.session, {name: given.get(name, "") for name in ("password", "new_password")})
+        except HttpError as error:
+            return account(request, error.fields or {"password": str(error)})
+        return account(request, said='<p role="status">The password is changed; everybody else who was signed in with it is signed out.</p>')
+
     ways = [("GET", "/sign-in"), ("GET", "/sign-up")]
     shown_doors = [(method, path, lambda request, match, way=path[1:]: door(request, way)) for method, path in ways]
     entered = [("POST", path, lambda request, match, way=path[1:]: enter(request, way)) for _, path in ways]
-    return [*shown_doors, *entered, ("POST", "/sign-out", leave)]
+    return [*shown_doors, *entered, ("POST", "/sign-out", leave), ("GET", "/account", lambda request, match: account(request)), ("POST", "/account", change)]
 
 
 def of(application, resource):
@@ -230,11 +277,15 @@ def of(application, resource):
         search = f'<form method="get" action="{esc(resource.path)}" role="search"><label for="q">Search</label><input type="search" id="q" name="q" value="{esc(query)}"><button>Search</button></form>' if SEARCH else ""
         more = f'<p><a href="{esc(resource.path)}?{esc(urllib.parse.urlencode({"after": following, "q": query}))}">More</a></p>' if following else ""
         title = resource.plural.capitalize()
-        return page.html(title, f'<h1>{esc(title)}</h1><p><a class="button" href="{esc(resource.path)}/new">New {esc(resource.singular)}</a></p>{search}{table}{more}')
+        return page.html(title, f'<h1>{esc(title)}</h1><p><a class="button" href="{esc(resource.path)}/new">New {esc(resource.singular)}</a></p>{search}{table}{more}', live=f' data-resource="{esc(resource.path)}"')
 
     def blank(request, match, page, values=None, problems=None):
         title = f"New {resource.singular}"
-        return page.html(title, f"<h1>{esc(title)}</h1>" + form(application, request, resource, values or {field.name: field.initial for field in resource.fields}, problems or {}, "new", "Save"), 422 if problems else 200)
+        if values is None:
+            # Whoever comes from what it belongs to has said so.
+            given = {name: from_text(resource.field(name), texts[-1]) for name, texts in request.query.items() if resource.field(name) and resource.field(name).references}
+            values = {field.name: given.get(field.name, field.initial) for field in resource.fields}
+        return page.html(title, f"<h1>{esc(title)}</h1>" + form(application, request, resource, values, problems or {}, "new", "Save"), 422 if problems else 200)
 
     def create(request, match, page):
         values = typed(form_of(request))
@@ -251,8 +302,16 @@ def of(application, resource):
         item = application.store.get(resource, request.owner, number(match))
         title = str(label(resource, item))
         body = form(application, request, resource, values or item, problems or {}, str(item["id"]), "Save")
-        delete = f'<form method="post" action="{item["id"]}/delete"><button class="danger">Delete</button></form>'
-        return page.html(title, f'<h1>{esc(title)}</h1>{body}{delete}<p><a href="{page.root}{esc(resource.path)}">All {esc(resource.plural)}</a></p>', 422 if problems else 200)
+        elsewhere = '<p role="status" id="changed" hidden>It was changed elsewhere meanwhile; load it again to see that.</p>' if LIVE else ""
+        delete = f'<p><a class="danger" href="{item["id"]}/delete">Delete this {esc(resource.singular)}</a></p>'
+        body = f'<h1>{esc(title)}</h1>{elsewhere}{body}{panels(application, request, resource, item, page, label)}{delete}<p><a href="{page.root}{esc(resource.path)}">All {esc(resource.plural)}</a></p>'
+        return page.html(title, body, 422 if problems else 200, f' data-resource="{esc(resource.path)}" data-item="{item["id"]}"')
+
+    def sure(request, match, page):
+        item = application.store.get(resource, request.owner, number(match))
+        title = f"Delete {label(resource, item)}?"
+        body = f'<h1>{esc(title)}</h1><p>It cannot be brought back.</p><form method="post" action="delete"><button>Delete</button></form><p><a href="../{item["id"]}">Keep it</a></p>'
+        return page.html(title, body)
 
     def update(request, match, page):
         values = typed(form_of(request))
@@ -274,8 +333,9 @@ def of(application, resource):
     def typed(given):
         return {field.name: from_text(field, given.get(field.name, "")) for field in resource.fields}
 
-    places = [("GET", base, listed), ("GET", base + "/new", blank), ("POST", base + "/new", create), ("GET", one, detail), ("POST", one, update), ("POST", one + "/delete", delete)]
-    return [(method, pattern, page_of(handler)) for method, pattern, handler in places]
+    shown_places = [("GET", base, listed), ("GET", base + "/new", blank), ("POST", base + "/new", create), ("GET", one, detail), ("POST", one, update), ("GET", one + "/delete", sure), ("POST", one + "/delete", delete)]
+    places_of_blocks = [(method, one + end, handler) for method, end, handler in places(application, resource)]
+    return [(method, pattern, page_of(handler)) for method, pattern, handler in [*shown_places, *places_of_blocks]]
 
 
 def referred(application, request, resource, items):

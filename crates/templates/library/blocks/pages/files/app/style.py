@@ -24,6 +24,11 @@ input[type="checkbox"] { width: 1.25rem; height: 1.25rem; }
 .problem { margin: 0.25rem 0 0; color: var(--bad); }
 button, .button { display: inline-block; padding: 0.5rem 1rem; font: inherit; font-weight: 600; color: var(--on-accent); background: var(--accent); border: 0; border-radius: 0.375rem; text-decoration: none; cursor: pointer; }
 .danger { color: var(--bad); background: transparent; border: 1px solid var(--bad); margin-top: 1rem; }
+a.danger { display: inline-block; padding: 0.5rem 1rem; border-radius: 0.375rem; font-weight: 600; text-decoration: none; }
+section { margin: 2rem 0 0; padding: 1rem 0 0; border-top: 1px solid var(--line); }
+h2 { margin: 0 0 0.75rem; font-size: 1.2rem; overflow-wrap: anywhere; }
+.inline { display: inline; }
+small { opacity: 0.85; }
 .link { padding: 0; color: var(--accent); background: none; font-weight: 400; text-decoration: underline; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 form[role="search"] { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: end; margin-bottom: 1rem; }

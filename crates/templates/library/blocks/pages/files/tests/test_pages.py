@@ -4,7 +4,9 @@ import unittest
 import urllib.parse
 
 from app.pages import LISTED
-from app.schema import RESOURCES, SEARCH
+from app.panels import SHOWN
+from app.schema import RESOURCES, SEARCH, referring
+from app.validation import check
 from tests.base import PASSWORD, WITH_LOGIN, AppTest
 
 VOID = {"meta", "link", "input", "br"}
@@ -61,6 +63,7 @@ class PageTest(AppTest):
             self.assertEqual(self.send(f"/{resource.path}/{made['id']}", self.typed(resource, 1))[0], 303)
             changed = self.call("GET", self.place(resource, made["id"]))[1]
             self.assertNotEqual({**changed, "updated_at": made["updated_at"]}, made)
+            self.assertIn("cannot be brought back", self.browse(f"/{resource.path}/{made['id']}/delete")[1])
             self.assertEqual(self.send(f"/{resource.path}/{made['id']}/delete", {})[0], 303)
             self.assertEqual(self.browse(f"/{resource.path}/{made['id']}")[0], 404)
 
@@ -88,7 +91,7 @@ class PageTest(AppTest):
             for field in resource.fields:
                 if field.type == "text" and not field.choices and not field.most:
                     self.assertEqual(self.send(f"/{resource.path}/new", {**self.typed(resource), field.name: '<script>alert("1")</script>'})[0], 303)
-                    self.assertNotIn("<script", self.browse(f"/{resource.path}")[1])
+                    self.assertNotIn("<script>", self.browse(f"/{resource.path}")[1])
             self.assertIn("default-src 'none'", self.headers["Content-Security-Policy"]) if self.browse(f"/{resource.path}") else None
 
     def test_other_sites_forms_are_refused(self):
@@ -116,6 +119,21 @@ class PageTest(AppTest):
         self.assertEqual(self.browse("/nothing")[0], 404)
         self.assertEqual(self.call("GET", "/style.css")[0], 200)
 
+    def test_what_refers_to_an_item_is_on_its_page_and_begun_from_there(self):
+        for resource in RESOURCES:
+            for other, field in referring(resource):
+                item = self.make(other)
+                of = item[field.name]
+                text = self.browse(f"/{resource.path}/{of}")[1]
+                self.assertIn(f'href="../{other.path}/{item["id"]}"', text)
+                self.assertIn(f'href="../{other.path}/new?{field.name}={of}"', text)
+                self.assertIn(f'<option value="{of}" selected>', self.browse(f"/{other.path}/new?{field.name}={of}")[1])
+                self.assertEqual(self.browse(f"/{other.path}/new?{field.name}=x")[0], 200)
+                if not any(field.unique for field in other.fields):
+                    for _ in range(SHOWN):
+                        self.application.store.create(other, self.owner, {**check(self.item(other, 1), other.fields), field.name: of})
+                    self.assertIn("and more", self.browse(f"/{resource.path}/{of}")[1])
+
     def test_the_first_page_leads_on(self):
         status, text = self.browse("/")
         self.assertEqual(status, 303 if len(RESOURCES) == 1 else 200)
@@ -134,7 +152,13 @@ class PageTest(AppTest):
         self.assertIn("HttpOnly", cookie)
         headers = {"Cookie": cookie.split(";")[0]}
         self.assertEqual(self.call("GET", f"/{RESOURCES[0].path}", headers=headers)[0], 200)
+        self.assertIn("eve@example.org", self.call("GET", "/account", headers=headers)[1])
+        for fields, status in (({"password": "wrong", "new_password": PASSWORD + "!"}, 422), ({"password": PASSWORD, "new_password": "short"}, 422), ({"password": PASSWORD, "new_password": PASSWORD + "!"}, 200)):
+            self.assertEqual(self.send("/account", fields, **headers)[0], status)
+        self.assertEqual(self.send("/sign-in", {"email": "eve@example.org", "password": PASSWORD})[0], 401)
+        self.assertEqual(self.send("/sign-in", {"email": "eve@example.org", "password": PASSWORD + "!"})[0], 303)
         self.assertEqual(self.call("POST", "/sign-out", b"", headers)[0], 303)
+        self.assertEqual((self.call("GET", "/account", headers=headers)[0], self.send("/account", {}, **headers)[0]), (303, 303))
         self.assertEqual(self.call("GET", f"/{RESOURCES[0].path}", headers=headers)[0], 303)
         self.assertEqual(self.call("POST", "/sign-out", b"")[0], 303)
         self.token = token

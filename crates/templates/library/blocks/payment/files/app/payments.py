@@ -104,63 +104,79 @@ def routes(application):
             raise HttpError(401, "unsigned", "Webhook-Signature is missing, wrong or too old")
         return Answer(200, {"applied": apply(application, event)})
 
-    def sandbox(request, match):
-        """What the page of a provider does: it is paid, or not, and the provider says so."""
+    def decided(request, match):
         body = request.json()
-        kind = f"payment.{body.get('outcome') if isinstance(body, dict) else ''}"
-        if kind not in EVENTS:
-            raise Invalid({"outcome": "must be paid, failed or refunded"})
-        event = json.dumps({"id": f"event_{secrets.token_hex(12)}", "type": kind, "reference": match[1]}).encode()
-        signature = sign(application.payment_secret, event, int(time.time()))
-        return Answer(200, {"applied": apply(application, verified(application.payment_secret, event, signature))})
+        return Answer(200, {"applied": sandbox(application, match[1], body.get("outcome") if isinstance(body, dict) else None)})
 
     found = [("POST", re.escape(WEBHOOK), webhook), ("GET", one, lambda request, match: Answer(200, shown(find(request, match)))), ("POST", f"{one}/refund", refund)]
     if application.payment_provider == SANDBOX:
-        found.append(("POST", re.escape(f"{PREFIX}/payments/sandbox") + "/([a-z0-9_]{1,100})", sandbox))
+        found.append(("POST", re.escape(f"{PREFIX}/payments/sandbox") + "/([a-z0-9_]{1,100})", decided))
     return found + [route for resource in RESOURCES for route in of(application, resource)]
 
 
+def sandbox(application, reference, outcome):
+    """What the page of a provider does: it is paid, or not, and the provider says so. Whether that changed something."""
+    kind = f"payment.{outcome}"
+    if kind not in EVENTS:
+        raise Invalid({"outcome": "must be paid, failed or refunded"})
+    event = json.dumps({"id": f"event_{secrets.token_hex(12)}", "type": kind, "reference": reference}).encode()
+    signature = sign(application.payment_secret, event, int(time.time()))
+    return apply(application, verified(application.payment_secret, event, signature))
+
+
+def number_of(application, resource, request, match):
+    """That the item is there, and the caller's."""
+    number = int(match[1])
+    if number > INTEGER_MOST:
+        raise Missing(resource.singular)
+    application.store.get(resource, request.owner, number)
+    return number
+
+
+def listed(application, resource, number):
+    with application.store.reading() as connection:
+        rows = connection.execute("SELECT * FROM _payment WHERE resource = ? AND item = ? ORDER BY id", (resource.table, number)).fetchall()
+    return [shown(row) for row in rows]
+
+
+def pay(application, resource, owner, number, amount, currency, key):
+    """(the payment, whether it is a new one)"""
+    store = application.store
+    # Noted before it is asked for: asked again, after a crash too, it is the same payment.
+    with store.transaction() as connection:
+        store.get(resource, owner, number)
+        connection.execute(
+            "INSERT OR IGNORE INTO _payment (resource, item, amount, currency, state, provider, pay_at, key, created_at, updated_at) VALUES (?, ?, ?, ?, 'pending', ?, '', ?, ?, ?)",
+            (resource.table, number, amount, currency, application.payment_provider, key, now(), now()),
+        )
+        row = connection.execute("SELECT * FROM _payment WHERE resource = ? AND item = ? AND key = ?", (resource.table, number, key)).fetchone()
+    if (row["amount"], row["currency"]) != (amount, currency):
+        raise HttpError(409, "key_used", "this Idempotency-Key was used for another payment", {"Idempotency-Key": "was used"})
+    fresh = row["reference"] is None
+    if fresh:
+        name = f"{resource.path}/{number}/{row['id']}/{key}"
+        reference, pay_at = asked(lambda: application.payments.create(name, amount, currency, f"{resource.singular} {number}"))
+        with store.transaction() as connection:
+            connection.execute("UPDATE _payment SET reference = ?, pay_at = ?, updated_at = ? WHERE id = ? AND reference IS NULL", (reference, pay_at, now(), row["id"]))
+            row = connection.execute("SELECT * FROM _payment WHERE id = ?", (row["id"],)).fetchone()
+    return shown(row), fresh
+
+
 def of(application, resource):
-    store, base = application.store, re.escape(f"{PREFIX}/{resource.path}") + "/([0-9]{1,16})/payments"
-
-    def item(request, match):
-        number = int(match[1])
-        if number > INTEGER_MOST:
-            raise Missing(resource.singular)
-        store.get(resource, request.owner, number)
-        return number
-
-    def listed(request, match):
-        number = item(request, match)
-        with store.reading() as connection:
-            rows = connection.execute("SELECT * FROM _payment WHERE resource = ? AND item = ? ORDER BY id", (resource.table, number)).fetchall()
-        return Answer(200, {"items": [shown(row) for row in rows]})
+    base = re.escape(f"{PREFIX}/{resource.path}") + "/([0-9]{1,16})/payments"
 
     def make(request, match):
-        number, (amount, currency) = item(request, match), wanted(request.json())
+        number, (amount, currency) = number_of(application, resource, request, match), wanted(request.json())
         key = request.headers.get("Idempotency-Key") or secrets.token_hex(16)
         if not KEY.fullmatch(key):
             raise HttpError(422, "invalid", "Idempotency-Key must be 1 to 200 characters of ASCII", {"Idempotency-Key": "is not a key"})
-        # Noted before it is asked for: asked again, after a crash too, it is the same payment.
-        with store.transaction() as connection:
-            store.get(resource, request.owner, number)
-            connection.execute(
-                "INSERT OR IGNORE INTO _payment (resource, item, amount, currency, state, provider, pay_at, key, created_at, updated_at) VALUES (?, ?, ?, ?, 'pending', ?, '', ?, ?, ?)",
-                (resource.table, number, amount, currency, application.payment_provider, key, now(), now()),
-            )
-            row = connection.execute("SELECT * FROM _payment WHERE resource = ? AND item = ? AND key = ?", (resource.table, number, key)).fetchone()
-        if (row["amount"], row["currency"]) != (amount, currency):
-            raise HttpError(409, "key_used", "this Idempotency-Key was used for another payment", {"Idempotency-Key": "was used"})
-        fresh = row["reference"] is None
-        if fresh:
-            name = f"{resource.path}/{number}/{row['id']}/{key}"
-            reference, pay_at = asked(lambda: application.payments.create(name, amount, currency, f"{resource.singular} {number}"))
-            with store.transaction() as connection:
-                connection.execute("UPDATE _payment SET reference = ?, pay_at = ?, updated_at = ? WHERE id = ? AND reference IS NULL", (reference, pay_at, now(), row["id"]))
-                row = connection.execute("SELECT * FROM _payment WHERE id = ?", (row["id"],)).fetchone()
-        return Answer(201 if fresh else 200, shown(row))
+        payment, fresh = pay(application, resource, request.owner, number, amount, currency, key)
+        return Answer(201 if fresh else 200, payment)
 
-    return [("GET", base, listed), ("POST", base, make)]
+    def all_of_it(request, match):
+        return Answer(200, {"items": listed(application, resource, number_of(application, resource, request, match))})
+
+    return [("GET", base, all_of_it), ("POST", base, make)]
 
 
 def asked(call):
