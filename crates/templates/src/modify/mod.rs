@@ -33,7 +33,7 @@ pub fn modify(before: &Understanding, sentence: &str) -> Result<Modification, Re
 }
 
 fn as_spotted(before: &Understanding, spotted: Spotted) -> Result<Modification, Refusal> {
-    let Spotted { commands, blocks, typed } = spotted;
+    let Spotted { commands, blocks, typed, related } = spotted;
     let mut project = Project::new(before);
     for block in blocks {
         project.add_block(block)?;
@@ -59,7 +59,7 @@ fn as_spotted(before: &Understanding, spotted: Spotted) -> Result<Modification, 
             }
         }
     }
-    changed(before, project, &typed)
+    changed(before, project, &typed, &related)
 }
 
 fn as_said(before: &Understanding, sentence: &str) -> Result<Modification, Refusal> {
@@ -80,6 +80,10 @@ fn as_said(before: &Understanding, sentence: &str) -> Result<Modification, Refus
     if let Some(left) = left.first() {
         return refuse(format!("\"{left}\" is not understood"));
     }
+    let (parts, sentence) = parts(&sentence);
+    for block in parts {
+        project.add_block(block)?;
+    }
     let lower = sentence.to_lowercase();
     let removes = ["remove", "delete", "drop"].iter().any(|verb| lower.starts_with(verb)) && !lower.contains(" add ");
     // "Let users upload a photo and make it searchable" names blocks by what they do.
@@ -96,7 +100,28 @@ fn as_said(before: &Understanding, sentence: &str) -> Result<Modification, Refus
             project.change(&clause)?;
         }
     }
-    changed(before, project, typed)
+    changed(before, project, typed, "")
+}
+
+/// "Add login, search and a due date": the blocks, and what is left of the sentence.
+fn parts(sentence: &str) -> (Vec<Block>, String) {
+    let (lead, what) = sentence.split_once(' ').unwrap_or((sentence, ""));
+    if !["add", "include"].contains(&lead.to_lowercase().as_str()) || what.contains(['.', ';', ':']) {
+        return (Vec::new(), sentence.to_owned());
+    }
+    let items = what.replace(" and ", ", ").replace(", ,", ",");
+    let (mut blocks, mut rest) = (Vec::new(), Vec::new());
+    for item in items.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        match project::block(item) {
+            Some(block) => blocks.push(block),
+            None => rest.push(item),
+        }
+    }
+    match rest.as_slice() {
+        _ if blocks.is_empty() => (blocks, sentence.to_owned()),
+        [] => (blocks, String::new()),
+        rest => (blocks, format!("{lead} {}", rest.join(" and "))),
+    }
 }
 
 /// Where a field is by now.
@@ -109,8 +134,8 @@ fn now(before: &Understanding, project: &Project, (one, n): Place) -> Result<Pla
     found.ok_or_else(|| Refusal { reason: format!("It changes {name} of {} in two ways: say them one by one", resource.plural) })
 }
 
-/// What it became, where every word of what was typed is somewhere in it.
-fn changed(before: &Understanding, project: Project, typed: &str) -> Result<Modification, Refusal> {
+/// What it became, where every word of what was typed is somewhere in it, or in what is said to relate things.
+fn changed(before: &Understanding, project: Project, typed: &str, related: &str) -> Result<Modification, Refusal> {
     let Project { mut after, steps, changes, assumed, already, .. } = project;
     if changes.is_empty() {
         return refuse(already.into_iter().next().unwrap_or_else(|| "It changes nothing".to_owned()));
@@ -124,8 +149,11 @@ fn changed(before: &Understanding, project: Project, typed: &str) -> Result<Modi
         .filter(|_| differ.contains(&Block::Search))
         .flat_map(|one| one.fields.iter().map(|field| field.name.as_str()));
     let differing = account::of_fields(differing(before, &after));
-    let known: Vec<&str> =
-        names.chain(fields).chain([differing.as_str()]).chain(changes.iter().chain(&assumed).chain(&already).map(String::as_str)).collect();
+    let known: Vec<&str> = names
+        .chain(fields)
+        .chain([differing.as_str(), related])
+        .chain(changes.iter().chain(&assumed).chain(&already).map(String::as_str))
+        .collect();
     let lost = account::lost(typed, &(known.join(" ") + " " + &account::of_blocks(&differ)));
     if !lost.is_empty() {
         return refuse(format!(
@@ -313,6 +341,10 @@ mod tests {
         ),
         (TODOS, "Add a note, rename title to name and remove the price", "todo gets note; todo: title is called name; todo loses price"),
         (TODOS, "Add lists with a name. Each todo belongs to a list", "list is kept; todo gets list"),
+        (TODOS, "Add people with a name and an email, each todo belongs to a person", "todo gets person; person is kept"),
+        (TODOS, "Add search and file upload", "no step"),
+        (TODOS, "Add login, search and live updates", "todo: what is there is nobody's until it is claimed"),
+        (TODOS, "Add file upload and a due date", "todo gets due_date"),
         // By what it names.
         (TODOS, "add \"waiting\" to the statuses and drop \"closed\"", "todo: status is checked"),
         (TODOS, "Call the status \"closed\" \"finished\" instead", "todo: status is checked"),

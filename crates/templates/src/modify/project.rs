@@ -110,7 +110,12 @@ impl Project {
             .and_then(|(at, _)| resources::resource(&what[..at]).ok())
             .filter(|r| self.resource(&r.singular).is_none() && is_many(what, r))
         {
-            return self.say(&format!("{} have {}", resource.plural, named.map_or("", |(at, length)| &what[at + length..])));
+            let has = named.map_or("", |(at, length)| &what[at + length..]);
+            // "People have" is said of who uses it.
+            return self.say(&match resource.plural.as_str() {
+                "people" => format!("Each {} has {has}", resource.singular),
+                plural => format!("{plural} have {has}"),
+            });
         }
         match self.after.resources.len() {
             1 => self.add_fields(0, what),
@@ -209,7 +214,7 @@ impl Project {
             }
             self.changes.push(match one.fields.len() == to.len() {
                 true => format!("{} are kept, at /{}: each links one of {}", one.plural, one.path, to.join(" and one of ")),
-                false => format!("{} are kept, at /{}", one.plural, one.path),
+                false => kept(one),
             });
             self.fresh.push(one.identifier.clone());
         }
@@ -240,8 +245,10 @@ impl Project {
         if let Some(one) = self.resource(old) {
             return self.rename_resource(one, new);
         }
-        // "title to name in todos"
-        let (new, old) = match new.split_once(" in ").or_else(|| new.split_once(" of ")) {
+        // "title to name in todos", "title to name on the todos"
+        let parts = [" in ", " of ", " on ", " for "].iter().filter_map(|part| new.split_once(part));
+        let of = parts.map(|(new, of)| (new, without_article(of))).find(|(_, of)| self.resource(of).is_some());
+        let (new, old) = match of {
             Some((new, of)) => (new, format!("{old} of {of}")),
             None => (new, old.to_owned()),
         };
@@ -461,7 +468,7 @@ impl Project {
             }
         }
         for new in read.iter().filter(|new| before.iter().all(|old| old.identifier != new.identifier)) {
-            self.changes.push(format!("{} are kept, at /{}", new.plural, new.path));
+            self.changes.push(kept(new));
             self.fresh.push(new.identifier.clone());
         }
         let mut resources = read;
@@ -583,9 +590,18 @@ fn name_of(text: &str) -> Option<String> {
 }
 
 /// A block by its name alone.
-fn block(what: &str) -> Option<Block> {
+pub(super) fn block(what: &str) -> Option<Block> {
     let (left, blocks) = blocks::take(&format!("API for things with a name, with {}", what.trim()), crate::Kind::RestApi);
     (left == "API for things with a name" && blocks.len() == 1).then(|| blocks.first().copied()).flatten()
+}
+
+/// A thing that is new, as people are told of it.
+fn kept(new: &Resource) -> String {
+    let field = |field: &Field| match &field.references {
+        Some(path) => format!("{} (one of {path})", field.name),
+        None => format!("{} ({})", field.name, field.field_type),
+    };
+    format!("{} are kept, at /{}: {}", new.plural, new.path, new.fields.iter().map(field).collect::<Vec<_>>().join(", "))
 }
 
 fn is_many(what: &str, resource: &Resource) -> bool {

@@ -24,14 +24,14 @@ const NEUTRAL: &str = "\
     implement import imports in include included including individual info information ingest inside instead int integer integers \
     interface into introduce introduced invalid inventory ios iphone is it item items its itself job jobs journal json just keep keeping kept kg kind kindly \
     kinds km knock know known large larger last lastly later league least left lend length less let letters library like limit limited link \
-    linking links list listed lists little liveness living load loads located log long longer look looking lot lots love lovely lower made \
+    linking links list listed lists little liveness living load loads located log long longer look looking lose lot lots love lovely lower made \
     mainly maintain make makes manage managed management manager managing mandatory many mark mate mates max maximum may me mean meant \
     meanwhile member members meters metres metrics micro microservice min minimum minutes mistake mobile model money moderator moderators modern \
     modify month monthly more moreover morning most mostly much multiple museum must my name named names neat need needed needing needs \
     negative neighborhood neighbourhood never new nice night nightly no nobody none not notebook now nowadays null nullable number numbers \
     nursery of off offer office offline often ok okay on once one ones online only open optional optionally or order organise organize \
     organizer other others our out over own packing paper parish part participant participants people per percent percentage permit \
-    pipeline place plain planner platform please pls plus point points portal positive possible post posts pounds practice prepare present \
+    pipeline place plain planner platform please pls plz pls plus point points portal positive possible post posts pounds practice prepare present \
     previously probe probes process program project prometheus property provide provides publish purchase put quick quite range rather \
     read readiness reading real really record records register registered registering registry reject rejected related remainder remove \
     removed rename rent replace replaced replaces reported require required requires resource resources rest restaurant restful restrict \

@@ -44,15 +44,15 @@ impl Browser {
             "--disable-sync",
         ];
         let wanted = json!({ "capabilities": { "alwaysMatch": { "browserName": "chrome", "goog:chromeOptions": { "args": arguments } } } });
-        let (status, made) = ask(port, "POST", "/session", &wanted);
+        let (status, made) = ask(port, "POST", "/session", &wanted, None);
         assert_eq!(status, 200, "{made}");
         Self { driver, port, session: made["value"]["sessionId"].as_str().unwrap().to_owned() }
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let (status, answer) = ask(self.port, method, &format!("/session/{}{path}", self.session), body);
+        let (status, answer) = ask(self.port, method, &format!("/session/{}{path}", self.session), body, None);
         if status != 200 {
-            let (_, page) = ask(self.port, "GET", &format!("/session/{}/source", self.session), &Value::Null);
+            let (_, page) = ask(self.port, "GET", &format!("/session/{}/source", self.session), &Value::Null, None);
             panic!("{method} {path} {body}: {}\n{}", answer["value"]["message"], page["value"]);
         }
         answer["value"].clone()
@@ -100,7 +100,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = ask(self.port, "DELETE", &format!("/session/{}", self.session), &Value::Null);
+        let _ = ask(self.port, "DELETE", &format!("/session/{}", self.session), &Value::Null, None);
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

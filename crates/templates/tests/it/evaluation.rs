@@ -77,15 +77,21 @@ impl App {
 
     /// The body is null where it is no JSON.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        ask(self.port, method, path, body)
+        ask(self.port, method, path, body, None)
     }
 }
 
-pub(crate) fn ask(port: u16, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+/// Of a body that is a text, the text.
+pub(crate) fn ask(port: u16, method: &str, path: &str, body: &Value, token: Option<&str>) -> (u16, Value) {
+    let body = match body {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        json => json.to_string(),
+    };
+    let login = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{login}Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).unwrap();
     let (mut head, mut answer) = (String::new(), BufReader::new(stream));
     while !head.ends_with("\r\n\r\n") {
@@ -125,9 +131,13 @@ fn sentences_are_understood_as_they_are_meant_or_refused() {
                     wrong.push(format!("{}\n  got   {got:?}\n  meant {meant:?}", goal.say));
                     continue;
                 }
-                let app = (!goal.http.is_empty()).then(|| App::start(&goal.say));
+                assert!(!goal.http.is_empty(), "{}: nothing is asked of the app", goal.say);
+                let (app, mut token) = (App::start(&goal.say), None);
                 for (method, path, body, status) in &goal.http {
-                    let got = app.as_ref().unwrap().call(method, path, body);
+                    let (got, answer) = ask(app.port, method, path, body, token.as_deref());
+                    if let Some(session) = answer["token"].as_str() {
+                        token = Some(session.to_owned());
+                    }
                     if got != *status {
                         wrong.push(format!("{}\n  {method} {path} {body}: {got}, not {status}", goal.say));
                     }

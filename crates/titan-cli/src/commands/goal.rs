@@ -138,6 +138,15 @@ pub(super) async fn summary(client: &Client, goal: &Value) -> anyhow::Result<Vec
     lines.push(format!("Tasks       {count} done"));
     lines.push(format!("Tests       {} passed, {coverage}", text(verify, "tests")));
     lines.push(format!("Security    {findings} finding(s)"));
+    let performance = &verify["report"]["performance"];
+    if let (Some(p50), Some(p95)) = (performance["p50_ms"].as_f64(), performance["p95_ms"].as_f64()) {
+        lines.push(format!(
+            "Speed       p50 {p50:.1} ms, p95 {p95:.1} ms, started in {:.0} ms",
+            performance["started_ms"].as_f64().unwrap_or(0.0)
+        ));
+    }
+    let advice = verify["report"]["recommendations"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.extend(advice.map(|advice| format!("Advice      {advice}")));
     lines.push(format!("App         {}", text(&result["deploy"], "url")));
     lines.push(format!("Logs        titan logs {}", text(&result["deploy"], "deployment")));
     let repository = format!("{}/git/{}.git", client.url(), text(goal, "project"));

@@ -94,23 +94,6 @@ class HouseRule(unittest.TestCase):
 ";
 
 impl Project {
-    /// A commit on main that TitanForge did not make, as an agent of somebody else leaves it.
-    fn commit_of_others(&self, change: impl FnOnce(&std::path::Path)) {
-        let work = tempfile::tempdir().unwrap();
-        let project = self.stack.titan_json(&["projects"])["items"][0]["id"].as_str().unwrap().to_owned();
-        let repository = self.stack.home.path().join(format!("repositories/{project}.git"));
-        let git = |arguments: &[&str]| {
-            let dir = ["-C", work.path().to_str().unwrap(), "-c", "user.name=other", "-c", "user.email=other@example.org"];
-            let done = std::process::Command::new("git").args(dir).args(arguments).output().unwrap();
-            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-        };
-        git(&["clone", "--quiet", repository.to_str().unwrap(), "."]);
-        change(work.path());
-        git(&["add", "--all"]);
-        git(&["commit", "--quiet", "-m", "Others were here"]);
-        git(&["push", "--quiet", "origin", "HEAD:main"]);
-    }
-
     async fn everything(&self) -> (Vec<Value>, Vec<Value>, Value) {
         let deployment = self.stack.titan_json(&["deployments"])["items"][0].clone();
         (self.versions(), self.items().await, deployment["id"].clone())
@@ -121,7 +104,7 @@ impl Project {
 async fn what_others_did_stays_and_a_test_that_fails_leaves_everything_as_it_was() {
     let project = Project::built(SENTENCE);
     assert_eq!(project.post(json!({ "title": "Milk", "priority": 7 })).await.0, 201);
-    project.commit_of_others(|tree| {
+    project.stack.commit_of_others(|tree| {
         std::fs::write(tree.join("tests/test_house.py"), HOUSE_RULE).unwrap();
         let readme = std::fs::read_to_string(tree.join("README.md")).unwrap();
         std::fs::write(tree.join("README.md"), readme + "\nAsk Ada before you change anything.\n").unwrap();
@@ -140,7 +123,7 @@ async fn what_others_did_stays_and_a_test_that_fails_leaves_everything_as_it_was
     assert_eq!(project.everything().await, before);
 
     // And what is said otherwise in the same place is said to be so.
-    project.commit_of_others(|tree| {
+    project.stack.commit_of_others(|tree| {
         let path = tree.join("app/schema.py");
         let text = std::fs::read_to_string(&path).unwrap().replace("Field(\"note\", \"text\"", "Field(\"note\", \"text\", required=False");
         std::fs::write(path, text).unwrap();
@@ -154,6 +137,10 @@ async fn what_others_did_stays_and_a_test_that_fails_leaves_everything_as_it_was
     assert_eq!(code, Some(0), "{out}");
     let back = project.stack.titan(&["rollback", &project.slug]);
     assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stdout));
+    project.stack.commit_of_others(|tree| {
+        let path = tree.join("app/schema.py");
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace(", required=False", "")).unwrap();
+    });
     let (code, out) = project.modify("Add a due date");
     assert!(code == Some(0) && out.contains("tests/test_house.py"), "{out}");
     assert_eq!(project.items().await[0]["due_date"], Value::Null);

@@ -135,6 +135,23 @@ impl Stack {
         body
     }
 
+    /// A commit on main that TitanForge did not make, as an agent of somebody else leaves it; of the newest project.
+    pub(crate) fn commit_of_others(&self, change: impl FnOnce(&std::path::Path)) {
+        let work = tempfile::tempdir().unwrap();
+        let project = self.titan_json(&["projects"])["items"][0]["id"].as_str().unwrap().to_owned();
+        let repository = self.home.path().join(format!("repositories/{project}.git"));
+        let git = |arguments: &[&str]| {
+            let dir = ["-C", work.path().to_str().unwrap(), "-c", "user.name=other", "-c", "user.email=other@example.org"];
+            let done = std::process::Command::new("git").args(dir).args(arguments).output().unwrap();
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        };
+        git(&["clone", "--quiet", repository.to_str().unwrap(), "."]);
+        change(work.path());
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "-m", "Others were here"]);
+        git(&["push", "--quiet", "origin", "HEAD:main"]);
+    }
+
     /// The process of `titan up` called so.
     pub(crate) fn pid(&self, name: &str) -> u32 {
         std::fs::read_to_string(self.home.path().join(format!("run/{name}.pid"))).unwrap().parse().unwrap()

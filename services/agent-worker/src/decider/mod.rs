@@ -2,6 +2,7 @@
 //! steps always lead to the same answer, on any worker. The template engine is the one there is; a model
 //! emits the same actions.
 
+mod report;
 mod template;
 
 use serde_json::Value;

@@ -6,12 +6,12 @@ use titan_error::{Error, Result};
 use titan_templates::Understanding;
 
 use super::Next;
+use super::report::Report;
 use crate::runs::Attempt;
 use crate::tools::deploy::Deployed;
 use crate::tools::merge::Merged;
 use crate::tools::rehearse::Rehearsed;
 use crate::tools::run_tests::Tested;
-use crate::tools::scan::Scanned;
 use crate::tools::understand::Understood;
 use crate::tools::{Action, Done};
 
@@ -134,11 +134,12 @@ fn verify(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
             Merged::Done { .. } => Next::Act(Action::RunTests {}),
         }),
         Action::RunTests {} => Ok(Next::Act(Action::Scan {})),
-        Action::Scan {} => {
-            let (tested, scanned): (Tested, Scanned) = (outcome_of(steps, |a| matches!(a, Action::RunTests {}))?, last.outcome()?);
-            let problems = tested.problem().into_iter().chain(scanned.problem()).collect::<Vec<_>>();
+        Action::Scan {} => Ok(Next::Act(Action::Measure {})),
+        Action::Measure {} => {
+            let report = report(steps)?;
+            let problems = report.problems();
             if !problems.is_empty() {
-                return Ok(Next::Reject { message: problems.join("; "), findings: json!({ "tests": tested, "scan": scanned }) });
+                return Ok(Next::Reject { message: problems.join("; "), findings: json!({ "report": report.to_json() }) });
             }
             match outcome_of(steps, |a| matches!(a, Action::Merge { .. }))? {
                 Merged::Done { commit, .. } if !attempt.input["change"].is_null() => {
@@ -161,11 +162,11 @@ fn verify(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
         }
         Action::Integrate { commit, .. } => {
             if last.outcome["moved"] == json!(true) {
-                let (tested, scanned): (Tested, Scanned) =
-                    (outcome_of(steps, |a| matches!(a, Action::RunTests {}))?, outcome_of(steps, |a| matches!(a, Action::Scan {}))?);
+                let report = report(steps)?;
+                let Report { tested, scanned, measured, .. } = &report;
                 return Ok(Next::Complete(json!({
-                    "commit": commit, "verdict": "passed", "tests": tested.tests, "coverage": tested.coverage,
-                    "findings": scanned.findings, "evidence": [tested.evidence, scanned.evidence],
+                    "commit": commit, "verdict": "passed", "tests": tested.tests, "coverage": tested.coverage, "findings": scanned.findings,
+                    "report": report.to_json(), "evidence": [tested.evidence, scanned.evidence, measured.evidence],
                 })));
             }
             if merges >= MERGES_MOST { Ok(Next::Fail(format!("main moved {merges} times while this was merged"))) } else { merge() }
@@ -193,6 +194,16 @@ fn deploy(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
             let Deployed { deployment, state, url, .. } = running;
             Next::Complete(json!({ "deployment": deployment, "state": state, "url": url, "watched": last.outcome["watched"] }))
         }
+    })
+}
+
+fn report(steps: &[Done]) -> Result<Report> {
+    let rehearsed = steps.iter().rev().find(|step| matches!(step.action, Action::Rehearse { .. }));
+    Ok(Report {
+        tested: outcome_of(steps, |a| matches!(a, Action::RunTests {}))?,
+        scanned: outcome_of(steps, |a| matches!(a, Action::Scan {}))?,
+        measured: outcome_of(steps, |a| matches!(a, Action::Measure {}))?,
+        rehearsed: rehearsed.map(Done::outcome).transpose()?,
     })
 }
 
@@ -229,7 +240,7 @@ mod tests {
         Done { action, outcome, commit: None }
     }
 
-    fn judged(commit: &str, coverage: f64) -> Vec<Done> {
+    fn judged(commit: &str, coverage: f64, p95_ms: f64) -> Vec<Done> {
         let evidence = json!({ "name": "", "passed": true, "summary": "", "digest": "" });
         let merged = json!({ "done": { "commit": format!("merged-{commit}"), "base": null } });
         let tested =
@@ -238,18 +249,40 @@ mod tests {
             done(Action::Merge { commit: commit.to_owned() }, merged),
             done(Action::RunTests {}, tested),
             done(Action::Scan {}, json!({ "findings": [], "evidence": evidence })),
+            done(
+                Action::Measure {},
+                json!({ "healthy": true, "started_ms": 200.0, "requests": 100, "p50_ms": 1.0, "p95_ms": p95_ms, "slowest": "/things", "errors": [], "evidence": evidence }),
+            ),
         ]
     }
 
     #[test]
     fn what_was_sent_back_is_judged_anew() {
-        let rejected = judged("first", 50.0);
+        let rejected = judged("first", 50.0, 2.0);
         let first = attempt("verify", "qa", ("write-code", json!({ "commit": "first" })));
         assert!(matches!(verify(&first, &rejected).unwrap(), Next::Reject { message, .. } if message.contains("50.0 %")));
         let fixed = attempt("verify", "qa", ("write-code", json!({ "commit": "second" })));
         assert!(matches!(verify(&fixed, &rejected).unwrap(), Next::Act(Action::Merge { commit }) if commit == "second"));
-        let steps = [rejected, judged("second", 95.0)].concat();
+        let steps = [rejected, judged("second", 95.0, 2.0)].concat();
         assert!(matches!(verify(&fixed, &steps).unwrap(), Next::Act(Action::Integrate { commit, .. }) if commit == "merged-second"));
+    }
+
+    #[test]
+    fn the_report_says_what_is_wrong_and_what_to_do_next() {
+        let attempt = attempt("verify", "qa", ("write-code", json!({ "commit": "c" })));
+        let Next::Reject { message, findings } = verify(&attempt, &judged("c", 95.0, 1_500.0)).unwrap() else { panic!("too slow") };
+        let report = &findings["report"];
+        assert!(message.contains("longer than 1500 ms") && message.contains("/things"), "{message}");
+        assert_eq!(
+            (&report["verdict"], &report["performance"]["passed"], &report["functional"]["passed"]),
+            (&json!("rejected"), &json!(false), &json!(true))
+        );
+        let mut steps = judged("c", 90.5, 300.0);
+        steps.push(done(Action::Integrate { commit: "merged-c".to_owned(), base: None }, json!({ "moved": true })));
+        let Next::Complete(done) = verify(&attempt, &steps).unwrap() else { panic!("it passed") };
+        assert_eq!(done["report"]["verdict"], "passed");
+        let advice = done["report"]["recommendations"].to_string();
+        assert!(advice.contains("add tests: 90.5 %") && advice.contains("make /things faster"), "{advice}");
     }
 
     #[test]
@@ -257,7 +290,7 @@ mod tests {
         let attempt = attempt("verify", "qa", ("write-code", json!({ "commit": "c" })));
         let mut steps = Vec::new();
         for round in 1..=MERGES_MOST {
-            steps.extend(judged("c", 95.0));
+            steps.extend(judged("c", 95.0, 2.0));
             steps.push(done(Action::Integrate { commit: "merged-c".to_owned(), base: None }, json!({ "moved": false })));
             match verify(&attempt, &steps).unwrap() {
                 Next::Act(Action::Merge { .. }) => assert!(round < MERGES_MOST),

@@ -3,6 +3,7 @@
 pub(crate) mod change_project;
 pub(crate) mod deploy;
 pub(crate) mod integrate;
+pub(crate) mod measure;
 pub(crate) mod merge;
 pub(crate) mod plan_tasks;
 pub(crate) mod rehearse;
@@ -52,6 +53,7 @@ pub(crate) enum Action {
     },
     RunTests {},
     Scan {},
+    Measure {},
     /// Of `commit` with what is on `main` now.
     Merge {
         commit: String,
@@ -109,6 +111,7 @@ impl Action {
             Self::WriteTemplate { .. } => "write_template",
             Self::RunTests {} => "run_tests",
             Self::Scan {} => "scan",
+            Self::Measure {} => "measure",
             Self::Merge { .. } => "merge",
             Self::Integrate { .. } => "integrate",
             Self::Deploy { .. } => "deploy",
@@ -128,6 +131,7 @@ impl Action {
             Self::Rehearse { environment, .. } => format!("rehearsing on a copy of {environment}'s data"),
             Self::RunTests {} => "running the tests in the sandbox".to_owned(),
             Self::Scan {} => "scanning for secrets and dangerous calls".to_owned(),
+            Self::Measure {} => "measuring how the app answers".to_owned(),
             Self::Merge { .. } => "merging with main".to_owned(),
             Self::Integrate { .. } => "moving main to the merged commit".to_owned(),
             Self::Deploy { environment, .. } => format!("deploying to {environment}"),
@@ -160,6 +164,7 @@ impl Action {
             Self::WriteTemplate { understanding } => write_template::write(worker, attempt, workspace, understanding).await,
             Self::RunTests {} => pure(run_tests::run(worker, workspace).await),
             Self::Scan {} => pure(scan::run(worker, workspace).await),
+            Self::Measure {} => pure(measure::run(worker, workspace).await),
             Self::Merge { commit } => merge::run(attempt, workspace, commit).await,
             Self::Integrate { commit, base } => pure(integrate::run(workspace, commit, base.as_deref()).await),
             Self::Deploy { environment, commit } => pure(deploy::start(worker, attempt, seq, environment, commit).await),

@@ -218,7 +218,7 @@ async fn an_emergency_waits_for_nobody() {
     let clients = Clients::start(&format!("{}/boxes/", replica.proxy), None);
     let waits = fixture.roll_back(&replica, &fixture.who, fixture.way_back("calmly")).await.unwrap();
     assert_eq!(waits.state(), DeploymentState::AwaitingApproval);
-    assert_eq!(fixture.plan(&replica, "").await.unwrap().under_way, [waits.id.clone()]);
+    assert_eq!(fixture.plan(&replica, "").await.unwrap().under_way, std::slice::from_ref(&waits.id));
     let emergency = RollBackRequest { emergency: true, reason: "orders are lost".to_owned(), ..fixture.way_back("at once") };
     let back = fixture.roll_back(&replica, &fixture.who, emergency).await.unwrap();
     let back = fixture.until(&replica, &back.id, DeploymentState::Running).await;

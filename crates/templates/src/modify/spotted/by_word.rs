@@ -13,12 +13,12 @@ use crate::{FieldType, Understanding};
 const NEUTRAL: &str = "make let leave set keep the a an please so of it that this be is are was now should shall must can could may might will would for each every all i we you \
     want need like to possible sure ensure always just only too also as well from on in one and but , : . ( ) value field column with";
 /// What leads to fields that are new, and what follows them.
-const GIVEN: &str = r"^(?:(?:and|also|please|then|now|so|we|i|you|they|it|would|could|should|can|must|will|'d|to|like|want|need|needs|have|has|get|gets|give|add|include|store|record|track|save|keep|note|ask|there|be|is|a new|new|columns?|fields?|too|as well|for|that|the file|another|one more|additional)(?:, |: | ))*";
+const GIVEN: &str = r"^(?:(?:and|also|please|then|now|so|we|i|you|they|it|would|could|should|can|must|will|'d|to|like|want|need|needs|have|has|get|gets|know|give|add|include|store|record|track|save|keep|note|ask|there|be|is|a new|new|columns?|fields?|too|as well|for|that|the file|another|one more|additional)(?:, |: | ))*";
 
 static LEADS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("(?i){GIVEN}")).ok());
 
 /// Whether it asks for something itself.
-fn asks(text: &str) -> bool {
+pub(super) fn asks(text: &str) -> bool {
     text.split([' ', ',']).any(|word| BEGINS.contains(&word.to_lowercase().as_str()))
 }
 
@@ -67,7 +67,7 @@ fn clause_of(names: &Names<'_>, clause: &str, last: Option<usize>) -> Option<(Co
     // "give employees a phone", "a hire date of the employee", "holidays need a flag"
     let thing: String = things.iter().collect();
     let text = [" to ", " of ", " for ", " on ", " in "].iter().fold(clause.clone(), |text, of| text.replace(&format!("{of}{thing}"), ""));
-    let text = if things.is_empty() { clause.clone() } else { text.replace(&thing, " ") };
+    let text = if things.is_empty() { clause.clone() } else { text.replace(&format!("{thing}'s"), " ").replace(&thing, " ") };
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = LEADS.as_ref().map_or(text.clone(), |leads| leads.replace(&text, "").into_owned());
     let resource = &names.project.resources[one];

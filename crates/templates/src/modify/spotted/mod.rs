@@ -16,11 +16,13 @@ use crate::understand::grammar::{self, Said};
 use crate::understand::{asides, phrasing, words};
 use crate::{Block, Field, Resource, Understanding};
 
+/// Words of what is to be, not of why.
+const SAYS: &[&str] = &["should", "must", "need", "needs", "shall", "has", "have", "want", "wants", "can", "a", "an"];
 /// What is said in a change, without what only leads to it or ends it.
 const LEAD: &str = r"(?i)^(?:(?:and|but|also|please|now|then|so|well|ok|okay|hi|hey|hello|in future|from now on|additionally|furthermore|going forward|(?:i|we)(?:'d| would) (?:also )?like(?: you)?(?: to)?|(?:can|could|would) (?:you|we)(?: please)?|it would be (?:nice|great|good|helpful|handy|useful|lovely|cool|better|best) (?:if|to)(?: (?:we|i|you|people|users|they) could)?|(?:i|we) forgot(?: something| to say| one thing)?|one more thing|oh|let's|let us|make sure|ensure|see to it|there should be|that|it turns out)\b[,:]? *)+";
-const TRAIL: &str = r"(?i)(?:,? (?:please|from now on|now|instead|any ?more|any longer|at all|too|as well|again|in future|in the future|thanks|thank you|going forward|for us|for me|everywhere|altogether|of course))+$";
+const TRAIL: &str = r"(?i)(?:,? (?:please|from now on|now|instead|any ?more|any longer|at all|too|as well|again|in future|in the future|thanks|thank you|going forward|for us|for me|pls|plz|thx|everywhere|altogether|of course))+$";
 /// Why it is to be so is no part of it.
-const REASON: &str = r"(?i)(?:, otherwise|,? (?:because|since (?:we|they|it|the|people|our|some|many|most|nobody)\b|as (?:we|they|some|many|people|our)\b|so (?:that )?(?:we|they|people|everybody|everyone|users|nobody)\b|last (?:week|month|year|time)\b|(?:some|many|most) (?:people|of (?:them|us|our))\b|people (?:keep|kept|always|often)\b|before (?:they|people|anybody|anyone|users|somebody|you) (?:can|may|could)\b))[^.;,]*";
+const REASON: &str = r"(?i)(?:, otherwise|, (?:nobody|no one) (?:ever |really )?(?:fills|uses|needs|reads|wants|cares|looks|asks)\b|,? (?:because|since (?:we|they|it|the|people|our|some|many|most|nobody)\b|as (?:we|they|some|many|people|our)\b|so (?:that )?(?:we|they|people|everybody|everyone|users|nobody)\b|last (?:week|month|year|time)\b|(?:some|many|most) (?:people|of (?:them|us|our))\b|people (?:keep|kept|always|often)\b|before (?:they|people|anybody|anyone|users|somebody|you) (?:can|may|could)\b))[^.;,]*";
 
 static LEADING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(LEAD).ok());
 /// What begins so may be about things that are new.
@@ -33,6 +35,13 @@ static INTRODUCING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A question asks for no change.
 static ASKS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)^(?:why|what|how|when|who|where|which|does|do|is|are|was|were|should)\b").ok());
+/// Between quotes stand names.
+static QUOTED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?i)\b(?:change|turn) ["“'](?P<old>[\w -]+)["”'] (?:in)?to ["“'](?P<new>[\w -]+)["”']"#).ok());
+/// "off unless they tick it"
+static UNLESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i),? unless (?:they|somebody|someone|anybody|we|i|you|people|users?|otherwise|told|stated|the user)\b[^.;,]*").ok()
+});
 static TRAILING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TRAIL).ok());
 static REASONS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REASON).ok());
 
@@ -44,6 +53,8 @@ pub(super) struct Spotted {
     pub(super) blocks: Vec<Block>,
     /// The sentence, without contractions.
     pub(super) typed: String,
+    /// What relates things, as it was said.
+    pub(super) related: String,
 }
 
 #[derive(Debug, PartialEq)]
@@ -70,27 +81,33 @@ const NO_VALUES: &[&str] = &["to", "be", "it", "them", "the", "a", "an", "any", 
 pub(super) fn readings(project: &Understanding, sentence: &str) -> impl Iterator<Item = Spotted> {
     let typed = expanded(sentence);
     let asks = ASKS.as_ref().is_some_and(|asks| asks.is_match(&typed));
-    let ways: [fn(&Understanding, &str) -> Option<Spotted>; 3] = [
+    let ways: [fn(&Understanding, &str) -> Option<Spotted>; 4] = [
         |project, typed| by_word::read(project, typed).map(|commands| Spotted::of(commands, typed)),
         named,
-        |project, typed| fresh(project, typed).map(|commands| Spotted::of(commands, typed)),
+        |project, typed| fresh(project, typed).map(|(commands, related)| Spotted { related, ..Spotted::of(commands, typed) }),
+        // "We sell mugs now, so put mugs on the list": why it is to be so is no part of it.
+        |project, typed| {
+            let (why, asked) = typed.split_once(", so ")?;
+            let says = why.split(' ').any(|word| SAYS.contains(&word.to_lowercase().as_str()));
+            named(project, asked).filter(|_| !says && !by_word::asks(why) && !asked.starts_with("that "))
+        },
     ];
     ways.into_iter().filter(move |_| !asks).filter_map(move |way| way(project, &typed))
 }
 
 impl Spotted {
     fn of(commands: Vec<Command>, typed: &str) -> Self {
-        Self { commands, blocks: Vec::new(), typed: typed.to_owned() }
+        Self { commands, blocks: Vec::new(), typed: typed.to_owned(), related: String::new() }
     }
 }
 
-/// Things that are new, and what they belong to.
-fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
+/// Things that are new, and what they belong to; and how that was said.
+fn fresh(project: &Understanding, typed: &str) -> Option<(Vec<Command>, String)> {
     INTRODUCING.as_ref().filter(|begins| begins.is_match(typed))?;
     let known = project.resources.iter().map(|one| format!("{} have a name. ", one.plural));
     let typed = LEADING.as_ref().map_or(typed.into(), |lead| lead.replace(typed, ""));
     let typed = typed.trim_start_matches([':', ' ']);
-    let grammar::Reading { resources, blocks, left, .. } = grammar::read(&format!("{}{typed}", known.collect::<String>()))?;
+    let grammar::Reading { resources, blocks, left, related, .. } = grammar::read(&format!("{}{typed}", known.collect::<String>()))?;
     let there = |path: &str| project.resources.iter().any(|one| one.path == path);
     let (old, new): (Vec<Resource>, Vec<Resource>) = resources.into_iter().partition(|one| there(&one.path));
     let belong: Vec<(String, Field)> = old
@@ -104,7 +121,7 @@ fn fresh(project: &Understanding, typed: &str) -> Option<Vec<Command>> {
         .collect();
     // What is said of those that are there is read otherwise.
     let more = belong.iter().any(|(_, field)| field.references.as_deref().is_none_or(there));
-    (!new.is_empty() && !more && left.is_empty() && blocks.is_empty()).then(|| vec![Command::Keep(new, belong)])
+    (!new.is_empty() && !more && left.is_empty() && blocks.is_empty()).then(|| (vec![Command::Keep(new, belong)], related))
 }
 
 /// Of a clause, said in other words.
@@ -113,7 +130,7 @@ const PARTS_MOST: usize = 20;
 /// What is said of what is there.
 fn named(project: &Understanding, typed: &str) -> Option<Spotted> {
     let names = Names::of(project);
-    let mut spotted = Spotted { commands: Vec::new(), blocks: Vec::new(), typed: typed.to_owned() };
+    let mut spotted = Spotted::of(Vec::new(), typed);
     let mut last = None;
     for clause in clauses(&names.marked(typed)) {
         let (mut open, mut parts) = (vec![clause], 0);
@@ -166,12 +183,17 @@ fn expanded(sentence: &str) -> String {
         (" has to be ", " must be "),
         (" needs to be ", " must be "),
         (" need to be ", " must be "),
+        (" we need also ", " we also need "),
     ];
     pairs.iter().fold(text, |text, (from, to)| text.replace(from, to)).trim().to_owned()
 }
 
 pub(super) fn without_reasons(text: &str) -> String {
     let text = text.replace("make it so that ", "").replace("make it so ", "");
+    let text = [&QUOTED, &UNLESS]
+        .iter()
+        .zip(["rename $old to $new", " by default"])
+        .fold(text, |text, (pattern, read)| pattern.as_ref().map_or(text.clone(), |pattern| pattern.replace_all(&text, read).into_owned()));
     let text = text.as_str();
     // "because it is shorter and remove the price" goes on.
     let only = |found: &regex::Captures<'_>| {

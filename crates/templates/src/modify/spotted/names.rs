@@ -98,7 +98,7 @@ impl<'a> Names<'a> {
         }
         for (n, resource) in self.project.resources.iter().enumerate() {
             let pattern = format!(
-                r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each) )*(?:{}|{})(?P<e>[ ,:.)])",
+                r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each) )*(?:{}|{})(?P<e>[ ,:.)']|'s )",
                 forms(&resource.singular),
                 forms(&resource.plural)
             );
@@ -115,8 +115,14 @@ impl<'a> Names<'a> {
         let Some(n) = self.fields.iter().position(|known| *known == place) else { return text.to_owned() };
         // "Warehouses" are the things, and not what products belong to.
         let refers = self.project.resources[place.0].fields[place.1].references.is_some();
+        // "phone numbers" are what is called a phone.
+        let whole = match name.rsplit(' ').next() {
+            Some("phone" | "telephone" | "mobile") => "| numbers?",
+            Some("email") => "| address(?:es)?",
+            _ => "",
+        };
         let pattern = format!(
-            r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each|all|any|possible|allowed) )*(?:{})(?: field| column| option| flag| attribute| property)?(?P<e>{behind})",
+            r"(?i)(?P<b>[ ,(])(?:(?:the|an?|our|their|its|every|each|all|any|possible|allowed) )*(?:{})(?: field| column| option| flag| attribute| property{whole})?(?P<e>{behind})",
             if refers { regex::escape(name).replace(' ', "(?: of)?[ _-]") } else { forms(name) }
         );
         replaced(text, &pattern, mark(FIELD, u32::try_from(n).unwrap_or(MOST)))

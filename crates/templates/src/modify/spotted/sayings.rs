@@ -118,7 +118,7 @@ const SAID: &[(&str, &str)] = &[
     (r"^(?:rename|call|name) <R>(?: (?:to|into|as))? (?P<new>[\w -]+)$", "rename $r to $new"),
     // What goes.
     (
-        r"^(?:drop|delete|remove|get rid of|kill|scrap|ditch|throw (?:out|away)|take out|discard|cut|strip|erase|leave out) (?P<what><X>(?:(?:,| and|, and) <X>)*)(?: (?:from|of|in|on) <R>)?$",
+        r"^(?:drop|lose|delete|remove|get rid of|kill|scrap|ditch|throw (?:out|away)|take out|discard|cut|strip|erase|leave out) (?P<what><X>(?:(?:,| and|, and) <X>)*)(?: (?:from|of|in|on) <R>)?$",
         "remove $what",
     ),
     (
@@ -134,6 +134,7 @@ const SAID: &[(&str, &str)] = &[
         "remove $what",
     ),
     (r"^(?:no more|stop (?:storing|keeping|tracking|asking for|recording|collecting)) (?P<what><X>)$", "remove $what"),
+    (r"^take (?P<value><V>) (?:off|out of|from) (?:the )?(?:list of |possible )?<F>(?: list| options| values)?$", "without $value"),
     (r"^take (?P<what><X>)(?: (?:out|away|off))+(?: (?:of|from) <R>)?$", "remove $what"),
     // What may be there twice, or left out.
     (
@@ -227,6 +228,10 @@ const SAID: &[(&str, &str)] = &[
         r"^(?:if nobody says(?: otherwise| anything)?|unless [^,]*|if nothing is said|without a word),? <F> (?:is|are|should be|becomes) (?P<value><V>|<N>|\w+)$",
         "default $f to $value",
     ),
+    (
+        r"^(?:(?:if nobody says [^,]*|if nothing is said|unless [^,]*|by default|normally|usually|as a rule),? )(?:(?:each|every|an?|all|the) )*<R>(?: (?:should|must|will))? (?:has|have|gets?|starts? with) (?P<value><N>) <F>$",
+        "default $f to $value",
+    ),
     // Values.
     (r"^(?:call|rename|name) (?:<F> )?(?P<value><V>) (?:to |into |as )?(?P<new>[\w-]+(?: [\w-]+)?)$", "instead of $value: $new"),
     (r"^(?P<value><V>) (?:is|should be|must be|gets) (?:called|named|renamed to) (?P<new>[\w-]+(?: [\w-]+)?)$", "instead of $value: $new"),
@@ -245,6 +250,10 @@ const SAID: &[(&str, &str)] = &[
     ),
     (
         r"^(?:add|introduce|allow|offer|put|include) (?P<new>[\w-]+(?: [\w-]+)?) (?:as (?:an?|another|one more|a new|a further)(?: possible)?|to(?: the)?(?: list of| possible| allowed)*) <F>$",
+        "allow $new as a $f",
+    ),
+    (
+        r"^(?:put|include|list|offer) (?P<new>[\w-]+(?: [\w-]+)?) (?:in|into|on|under|among) <F>(?: list| options| values)?$",
         "allow $new as a $f",
     ),
     (r"^<F> (?:can|may|could|should) (?:also |now |from now on )+be (?P<new>[\w-]+(?: [\w-]+)?)$", "allow $new as a $f"),
@@ -284,6 +293,10 @@ const SAID: &[(&str, &str)] = &[
     (
         r"^(?:we|i)(?: also)? (?:need|want|have to (?:store|know|record|keep)|need to (?:store|know|record|keep|track|have)|want to (?:store|know|record|keep|track|have|see))(?: also)? (?:(?P<who>their|its|his|her|an?|the|some) )(?P<what>[^:]+)$",
         "plus a $what to it",
+    ),
+    (
+        r"^(?:we|i)(?: also)? (?:need|want|have)(?: to (?:store|know|record|keep|track|have|see))?(?: also)? (?:(?:each|every|all|the|our|any|an?) )*<R>'s (?P<what>[^:]+)$",
+        "plus a $what to $r",
     ),
     (
         r"^(?:store|record|keep|note|save|track|include|add|collect|capture)(?: also)? (?:(?P<who>their|its|an?|the) )?(?P<what>[^:]+)$",

@@ -269,7 +269,8 @@ impl Finder<'_> {
         let Subject { name, from, implied } = self.subject(at, list, clause, open, spoken_of)?;
         let begun = if self.tokens[at].lower == "with" { implied || self.may_have(at, list, &name, from, clause, open) } else { true };
         let sure = self.among(at, "has have stores contains having consists holds records") && self.lists_names(list..clause.end);
-        let whole = is_in(NO_THINGS, &name) || name.ends_with("app") || name.ends_with("api");
+        let several = at > clause.start && self.is(at - 1, &["services"]);
+        let whole = is_in(NO_THINGS, &name) && !several || name.ends_with("app") || name.ends_with("api");
         (begun && !whole && (sure || self.are_fields(list..clause.end))).then_some(Head {
             name,
             from,

@@ -9,7 +9,7 @@ const PARTS: &[&str] = &[",", ";", ":", ".", "!", "?", "(", ")", "-", "â€“", "â€
 pub(super) const NO_NAME: &str = "a an the each every all any one some our my their its his her your this that these those which who whom whose what i we you they he \
     she it me us them and or but nor so plus then also only just of for in on at by to from with without into onto over under per as than if when while where \
     whether because since until about between through via is are was were be been being am has have had having do does did can could may might must shall should \
-    down never cannot can't sometimes often rarely seldom usually always normally mostly doesn't don't isn't aren't will would want wants need needs like love please let lets build create make write develop design set give get manage managing administer administrate planning organising organizing monitoring scheduling track tracking store storing \
+    introduce introduces introducing down never cannot can't sometimes often rarely seldom usually always normally mostly doesn't don't isn't aren't will would want wants need needs like love please let lets build create make write develop design set give get manage managing administer administrate planning organising organizing monitoring scheduling track tracking store storing \
     keep keeping record recording register registering save saving log logging enter entering list listing hold holding handle handling serve serving collect \
     collecting read reading load loading ingest ingesting import importing maintain maintaining take takes use uses using contain contains containing include \
     includes including see show know note add help organise organize plan first second third finally not no new simple small little basic named called \
@@ -60,6 +60,8 @@ pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String)
         |last: &str| name.len() > 1 && ["line", "record", "type", "item", "model", "application"].contains(&words::singular(last).as_str());
     let last = name.last().filter(|last| {
         of_lines(last)
+            // "vehicles and services with a date": the project is one service.
+            || *last == "services"
             || (!is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && (!last.ends_with("ly") || is_in(LY, last)))
     })?;
     let many = words::is_many(last);

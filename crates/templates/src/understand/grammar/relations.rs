@@ -134,6 +134,14 @@ impl Things<'_> {
             return false;
         }
         let said = line(&self.tokens[range.clone()]);
+        // "assign each job to one of them"
+        let to_one = ["to one of them", "to one of these", "to one of those", "by one of them", "with one of them"];
+        if let ([one], Some(subject)) = (mentions.as_slice(), subject)
+            && one.thing != subject
+            && to_one.iter().any(|to_one| said.trim_end().ends_with(to_one))
+        {
+            return found.relate(one.thing, subject, false);
+        }
         let lead = self.tokens[range.clone()].iter().take_while(|token| token.among(LEAD)).count();
         // "for each bike the repairs"
         // "which instrument went to which student" of a loan

@@ -165,10 +165,10 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
     // "(email, sms or push)", "(single, double, suite)" are values, whatever they are called.
     let qualifier =
         |tokens: &[Token]| qualifier(tokens).filter(|(said, length)| !(alternatives && *length == 1 && matches!(said, Said::Typed(_))));
-    let mut at = 0;
+    let (mut at, mut leads) = (0, true);
     while at < inside.len() {
         if inside[at].is(&[",", ";", "and", "or", "/", "|", ":", "either", "-", "–", "."])
-            || (at == 0
+            || (leads
                 && inside[at].text != "A"
                 && inside[at]
                     .is(&["a", "an", "one", "of", "the", "e.g", "either", "only", "must", "be", "values", "options", "i.e", "like", "is"]))
@@ -183,6 +183,7 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
             at += length;
             continue;
         }
+        leads = false;
         if let Some((said, length)) = qualifier(&inside[at..]) {
             item.say(said, &inside[at..at + length]);
             at += length;
@@ -211,6 +212,12 @@ pub(super) fn bracketed(inside: &[Token], item: &mut Item) {
     match values.as_slice() {
         [] => {}
         [one] if unit(one) => item.measured = true,
+        // A text anyway.
+        [one] if ["phone", "telephone", "mobile", "phone number"].contains(&one.to_lowercase().as_str()) => {}
+        // "logo (file)" is a file by its name, then.
+        [one] if ["file", "photo", "image", "picture", "attachment"].contains(&one.to_lowercase().as_str()) => {
+            item.words.push(one.to_lowercase())
+        }
         [_] => item.notes.push(said(inside)),
         several if several.iter().all(|value| value.split(' ').count() < 5) => item.choose(values),
         several => item.notes.push(several.join(", ")),

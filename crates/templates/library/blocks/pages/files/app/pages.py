@@ -155,6 +155,8 @@ def routes(application):
     if LIVE:
         here.append(("GET", "/live.js", lambda request, match: Answer(200, LIVE, {"Cache-Control": "max-age=3600"}, "text/javascript; charset=utf-8")))
     if AUTH:
+        from app.doors import doors
+
         here += doors(application)
     return here + [route for resource in RESOURCES for route in of(application, resource)]
 
@@ -167,75 +169,6 @@ def home(application, request):
         return page.go(RESOURCES[0].path)
     cards = "".join(f'<li><a href="{esc(resource.path)}">{esc(resource.plural.capitalize())}</a></li>' for resource in RESOURCES)
     return page.html("Home", f"<h1>{esc(TITLE)}</h1><ul class=\"cards\">{cards}</ul>")
-
-
-def doors(application):
-    """Signing in, up and out."""
-
-    def door(request, way, email="", problem="", status=200):
-        page = Page(request)
-        title, other, words_of = ("Sign in", "sign-up", "Make an account") if way == "sign-in" else ("Sign up", "sign-in", "Sign in instead")
-        said = f'<p class="problem" role="alert">{esc(problem)}</p>' if problem else ""
-        body = (
-            f'<h1>{title}</h1><form method="post" action="{way}">{said}<div class="field"><label for="email">E-mail</label>'
-            f'<input type="email" id="email" name="email" required autocomplete="username" value="{esc(email)}"></div>'
-            f'<div class="field"><label for="password">Password</label><input type="password" id="password" name="password" required minlength="{AUTH.PASSWORD_LEAST}" '
-            f'autocomplete="{"current" if way == "sign-in" else "new"}-password"></div><button>{title}</button></form><p><a href="{other}">{words_of}</a></p>'
-        )
-        return page.html(title, body, status)
-
-    def enter(request, way):
-        given = form_of(request)
-        try:
-            email, password = AUTH.credentials({"email": given.get("email", ""), "password": given.get("password", "")})
-            if way == "sign-up":
-                AUTH.sign_up(application, email, password)
-            session = AUTH.sign_in(application, email, password)
-        except HttpError as error:
-            return door(request, way, given.get("email", ""), str(error), error.status)
-        answer = Page(request).go(RESOURCES[0].path if len(RESOURCES) == 1 else "")
-        secure = "; Secure" if request.headers.get("X-Forwarded-Proto") == "https" else ""
-        answer.headers["Set-Cookie"] = f"{AUTH.COOKIE}={session['token']}; HttpOnly; SameSite=Lax; Max-Age={AUTH.SESSION_S}{secure}"
-        return answer
-
-    def leave(request, match):
-        form_of(request)
-        if request.session:
-            AUTH.sign_out(application, request.session)
-        answer = Page(request).go("sign-in")
-        answer.headers["Set-Cookie"] = f"{AUTH.COOKIE}=; HttpOnly; SameSite=Lax; Max-Age=0"
-        return answer
-
-    def account(request, problems=None, said=""):
-        page, problems = Page(request), problems or {}
-        if request.owner is None:
-            return page.go("sign-in")
-
-        def secret(name, text, complete):
-            problem = f'<p class="problem" id="{name}-problem">{esc(problems[name])}</p>' if name in problems else ""
-            invalid = f' aria-invalid="true" aria-describedby="{name}-problem"' if problem else ""
-            return f'<div class="field"><label for="{name}">{text}</label><input type="password" id="{name}" name="{name}" required autocomplete="{complete}"{invalid}>{problem}</div>'
-
-        body = (
-            f"<h1>Account</h1><p>Signed in as {esc(AUTH.user(application, request.owner)['email'])}.</p>{said}"
-            f'<form method="post" action="account">{secret("password", "Password", "current-password")}{secret("new_password", "New password", "new-password")}<button>Change password</button></form>'
-        )
-        return page.html("Account", body, 422 if problems else 200)
-
-    def change(request, match):
-        given = form_of(request)
-        if request.owner is None:
-            return Page(request).go("sign-in")
-        try:
-            AUTH.change_password(application, request.owner, request.session, {name: given.get(name, "") for name in ("password", "new_password")})
-        except HttpError as error:
-            return account(request, error.fields or {"password": str(error)})
-        return account(request, said='<p role="status">The password is changed; everybody else who was signed in with it is signed out.</p>')
-
-    ways = [("GET", "/sign-in"), ("GET", "/sign-up")]
-    shown_doors = [(method, path, lambda request, match, way=path[1:]: door(request, way)) for method, path in ways]
-    entered = [("POST", path, lambda request, match, way=path[1:]: enter(request, way)) for _, path in ways]
-    return [*shown_doors, *entered, ("POST", "/sign-out", leave), ("GET", "/account", lambda request, match: account(request)), ("POST", "/account", change)]
 
 
 def of(application, resource):
