@@ -92,7 +92,8 @@ async fn main() -> anyhow::Result<()> {
         database.drop_it().await?;
         let measured = result?;
         println!("{}\n{}", measured.table(), measured.json());
-        return args.page.map_or(Ok(()), |page| write_into(&page, &measured.table()));
+        args.page.map_or(Ok(()), |page| write_into(&page, &measured.table()))?;
+        return measured.check();
     }
     if args.peers > 0 {
         peers::install()?;

@@ -25,7 +25,7 @@ pub(crate) struct MainJob {
     understood_rate: f64,
     refused_rate: f64,
     /// Deployments, modifications and ways back under load, and what became of the requests meanwhile.
-    changes: usize,
+    changed: Changed,
     requests: u64,
     failed_requests: u64,
     /// The longest a request took.
@@ -85,6 +85,25 @@ impl Gateway {
                 _ => bail!("{}: {}", goal["sentence"], goal["error"]),
             }
         }
+    }
+
+    /// An operation, of a goal or a deployment, to its good end.
+    async fn followed(&self, id: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let operation = self.get(&format!("/operations/{id}")).await?;
+            match operation["state"].as_str() {
+                Some("done") => return Ok(()),
+                Some("running") if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+                _ => bail!("{id} is {}: {}", operation["state"], operation["error"]),
+            }
+        }
+    }
+
+    /// Whether the newest deployment of a project serves.
+    async fn serves(&self, project: &str) -> anyhow::Result<bool> {
+        let deployments = self.get(&format!("/deployments?limit=1&project={project}")).await?;
+        Ok(deployments["items"][0]["state"] == "running")
     }
 
     /// From the sentence to the answer of the app, and where that is.
@@ -156,7 +175,7 @@ pub(crate) async fn measure(database: &Database, rounds: usize, evaluation: &Pat
     let goals = try_join_all((0..10).map(|_| gateway.submit(ONE))).await?;
     try_join_all(goals.iter().map(|goal| gateway.done(goal))).await?;
     let ten_goals_s = began.elapsed().as_secs_f64();
-    let (changes, load) = under_load(&gateway, &installation, &last, rounds).await?;
+    let (changed, load) = under_load(&gateway, &installation, &last, rounds).await?;
     installation.stop().await?;
     Ok(MainJob {
         one_resource_s: median(ones.iter().map(|(seconds, _)| *seconds).collect()),
@@ -165,7 +184,7 @@ pub(crate) async fn measure(database: &Database, rounds: usize, evaluation: &Pat
         ten_goals_s,
         understood_rate: evaluation["understood_rate"].as_f64().unwrap_or(0.0),
         refused_rate: evaluation["refused_rate"].as_f64().unwrap_or(0.0),
-        changes,
+        changed,
         requests: load.requests,
         failed_requests: load.failed,
         longest_s: load.longest_s,
@@ -179,18 +198,27 @@ struct Load {
     longest_s: f64,
 }
 
-/// A field comes, a way back takes it away, and the same is built again: each a deployment, two of three with another shape of the data,
-/// and the deployment service is killed in the middle of each.
-async fn under_load(gateway: &Gateway, installation: &Installation, goal: &Value, rounds: usize) -> anyhow::Result<(usize, Load)> {
+/// What became of the changes under load.
+#[derive(Debug, Default)]
+struct Changed {
+    rounds: usize,
+    /// Of them, those that did not serve yet when the deployment service was killed.
+    midway: usize,
+}
+
+/// A field comes, a way back takes it away, the same is built again, what served before is put back, and what is on main is tried out beside
+/// it: each a deployment, and the deployment service is killed while it is made.
+async fn under_load(gateway: &Gateway, installation: &Installation, goal: &Value, rounds: usize) -> anyhow::Result<(Changed, Load)> {
     let (project, url) =
         (goal["project"].as_str().context("project")?, goal["result"]["deploy"]["url"].as_str().context("url")?.to_owned());
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let clients = (0..CLIENTS).map(|n| ask(url.clone(), n, stop.clone(), answered.clone()));
     let changing = async {
+        let mut changed = Changed { rounds, midway: 0 };
         for round in 1..=rounds {
             eprintln!("change {round} of {rounds} under load, {} answers so far …", answered.load(Relaxed));
             let deployed = gateway.newest(project).await?;
-            let begun = match round % 3 {
+            let begun = match round % 5 {
                 1 => {
                     gateway
                         .call(
@@ -201,17 +229,25 @@ async fn under_load(gateway: &Gateway, installation: &Installation, goal: &Value
                         .await?
                 }
                 2 => gateway.call("POST", &format!("/projects/{project}/rollback"), Some(json!({}))).await?,
-                _ => gateway.call("POST", "/goals", Some(json!({ "sentence": ONE, "project": project }))).await?,
+                3 => gateway.call("POST", "/goals", Some(json!({ "sentence": ONE, "project": project }))).await?,
+                4 => gateway.call("POST", &format!("/projects/{project}/environments/production/rollback"), Some(json!({}))).await?,
+                _ => {
+                    let body = json!({ "environment": "production", "strategy": "blue-green", "observe_s": 2 });
+                    gateway.call("POST", &format!("/projects/{project}/deployments"), Some(body)).await?
+                }
             };
             let killed = async {
                 gateway.deploying(project, &deployed).await?;
                 // Now here, now there.
-                tokio::time::sleep(Duration::from_millis(round as u64 * 137 % 1_500)).await;
-                installation.kill("deployment")
+                tokio::time::sleep(Duration::from_millis(round as u64 * 137 % 900)).await;
+                let midway = !gateway.serves(project).await?;
+                installation.kill("deployment")?;
+                anyhow::Ok(midway)
             };
-            tokio::try_join!(gateway.done(begun["id"].as_str().context("id")?), killed)?;
+            let ((), midway) = tokio::try_join!(gateway.followed(begun["id"].as_str().context("id")?), killed)?;
+            changed.midway += usize::from(midway);
         }
-        anyhow::Ok(rounds)
+        anyhow::Ok(changed)
     };
     let stopping = async {
         let changed = changing.await;
@@ -279,12 +315,18 @@ impl MainJob {
             format!("| ten goals at once | {:.1} s | < 60 s |", self.ten_goals_s),
             format!("| sentences in scope understood, out of scope refused | {:.0} %, {:.0} % | |", self.understood_rate * 100.0, self.refused_rate * 100.0),
             format!(
-                "| {} deployments, modifications and ways back under the load of {CLIENTS} clients, with `kill -9` of the deployment service in the middle of each | {} of {} requests failed; the longest took {:.1} s | 0 |",
-                self.changes, self.failed_requests, self.requests, self.longest_s
+                "| {} deployments, modifications and ways back under the load of {CLIENTS} clients, with `kill -9` of the deployment service during each ({} before the new version served) | {} of {} requests failed; the longest took {:.1} s | 0 |",
+                self.changed.rounds, self.changed.midway, self.failed_requests, self.requests, self.longest_s
             ),
         ]
         .join("\n")
             + "\n"
+    }
+
+    /// No request may fail.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.failed_requests == 0, "{} requests failed", self.failed_requests);
+        Ok(())
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -279,6 +279,9 @@ pub(super) fn named(sentence: &str) -> &'static str {
         }
         () if says(&["microservice", "micro service", "micro-service"]) => "microservice",
         () if matches(&PHONES) && says(&["backend", "back end", "server"]) => "mobile backend",
+        () if says(&["backend", "back end"]) && says(&["sync", "syncs", "synchronise", "synchronize", "synchronisation", "offline"]) => {
+            "mobile backend"
+        }
         () if says(&["fastapi", "fast api"]) => "FastAPI REST API",
         () if says(&[
             "web app",

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-STARTS_S, ASKED_S, ANSWER_S = 20, 0.5, 10
+STARTS_S, ASKED_S, ANSWER_S = 20, 0.3, 10
 REQUESTS_MOST = 400
 
 

@@ -8,6 +8,7 @@ use super::items::{self, Part, is_in};
 use super::names::{NO_THINGS, name_before, name_from};
 use super::tokens::{DASHES, Token, outside};
 use super::values;
+use crate::understand::field_type::UNITS;
 use crate::understand::words;
 
 pub(super) struct Head {
@@ -33,7 +34,8 @@ const TIMES: &str = "night day hour week month morning evening minute year monda
 pub(super) const WHOLES: &str =
     "api app backend microservice service website site tool system pipeline web application software place way somewhere something";
 /// What is said of things before what they have.
-const STATING: &str = "is are belong belongs connect connects link links must can take takes refer refers concern go goes";
+const STATING: &str =
+    "is are belong belongs connect connects link links must can take takes refer refers reference references concern go goes";
 /// Where a thing is named.
 const BEFORE_THINGS: &str = "and for of each every the where manage store track keep record register list our my their his her its new all these to plus in by also many \
     several multiple down";
@@ -72,6 +74,10 @@ impl Finder<'_> {
             }
             let spoken_of = heads.last().map(|head| head.name.clone()).or_else(|| last.map(str::to_owned));
             if let Some(closes) = self.tokens[at].closes {
+                // "volume in litres (decimal)"
+                if at > clause.start && UNITS.contains(&self.tokens[at - 1].lower.as_str()) {
+                    continue;
+                }
                 // "a price list CSV (item code, unit price)"
                 if at > clause.start && self.among(at - 1, "enum choice choices") {
                     continue;
@@ -364,7 +370,8 @@ impl Finder<'_> {
             return self.named_before(end - 2, clause.start).map(said);
         }
         // "reservations are for a room and have a date"
-        if have && self.is(before, &["and"]) {
+        // and "shall reference one supplier and shall carry a number"
+        if have && self.is(before, &["and"]) || !with && end > clause.start && self.is(end - 1, &["and"]) {
             let mut verbs = (clause.start..at).rev().filter(|n| self.among(*n, STATING));
             return verbs.find_map(|n| self.named_before(n, clause.start)).map(said);
         }

@@ -31,7 +31,7 @@ pub(super) struct Item {
 }
 
 /// Words that no name has within, nor begins with.
-pub(super) const NO_NAME: &str = "is are was were be been being has have had having do does did can could may might must shall should will would belongs belong \
+pub(super) const NO_NAME: &str = "is are was were lives sits stands hangs be been being has have had having do does did can could may might must shall should will would belongs belong \
     who whom whose what when while whereas because since that which it they he she we i you them him us there here where if whether unless until \
     so but nor not no never than then either both every each any all many several multiple different one or write down by with without from into onto via \
     during after before between through over under above below about against along across around for to in at on only just also please \

@@ -553,6 +553,13 @@ impl Reader {
             let named = things.named(place.clone());
             let several = named.len() + usize::from(of.is_some_and(|of| !named.contains(&of))) > 1;
             let own = self.tokens[place.clone()].iter().any(|token| token.among("belongs belong"));
+            let text_only = text.trim().trim_end_matches('.').to_lowercase();
+            // "Books (title), authors (name). Many-to-many."
+            let all = ["many-to-many", "many to many", "n:m", "m:n", "many-to-many relation", "many-to-many relationship"];
+            if names.len() == 2 && all.contains(&text_only.as_str()) {
+                relations.many.extend([(0, 1), (1, 0)]);
+                continue;
+            }
             let related = (several || own) && things.read(place.clone(), *of, relations);
             if related && place.len() < 16 {
                 // What is said behind the last of them is listed for itself.

@@ -62,6 +62,8 @@ pub(super) fn name_before(said: &[String], end: usize) -> Option<(usize, String)
         of_lines(last)
             // "vehicles and services with a date": the project is one service.
             || *last == "services"
+            // "server (name, address)"
+            || (["server", "servers"].contains(&last.as_str()) && said.get(end).is_some_and(|next| next == "("))
             || (!is_in(NO_THINGS, last) && !is_in(NO_THINGS, &words::singular(last)) && (!last.ends_with("ly") || is_in(LY, last)))
     })?;
     let many = words::is_many(last);

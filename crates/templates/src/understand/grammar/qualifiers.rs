@@ -53,7 +53,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Required,
     ),
     (
-        r"<LEAD>(?:unique|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|(?:not|never|cannot|can't) (?:be )?repeat(?:ed|s)?|never repeats|(?:nobody|no one|no other \w+) else has|nobody else has|no one else has|no other \w+ has|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
+        r"<LEAD>(?:unique|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|(?:not|never|cannot|can't) (?:be )?repeat(?:ed|s)?|never repeats|(?:nobody|no one) (?:may|can|must|should) (?:have|use|share|take) the same(?: one)?|(?:nobody|no one|no other \w+) else has|nobody else has|no one else has|no other \w+ has|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
         Meaning::Unique,
     ),
     (
@@ -66,7 +66,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
     (r"<LEAD>(?:of )?(?P<a><N>) (?:or|and) (?:more|higher|above|greater|over|up|older|larger)<TAIL>", Meaning::Least),
     (r"<LEAD>(?:of )?(?P<a><N>) (?:or|and) (?:less|fewer|lower|below|under|smaller|shorter)<TAIL>", Meaning::Most),
     (
-        r"<LEAD>(?:of )?(?:at least|(?:greater|larger|more|bigger)(?: than)? or equal(?: to| than)?|min(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|minimal|>=|≥|(?:no|not|never) (?:be )?(?:less|fewer|lower|smaller|shorter) than|(?:not|never) (?:be |go |drop |fall )?(?:below|under)|starting (?:at|from)|from) (?P<a><N>)<TAIL>(?: up| upwards?| on)?",
+        r"<LEAD>(?:of )?(?:at least|(?:greater|larger|more|bigger)(?: than)? or equal(?: to| than)?|min(?:imum)?(?: \.)?(?: length)?(?: of| is| :)?|minimal|>=|≥|(?:no|not|never) (?:be )?(?:less|fewer|lower|smaller|shorter) than|(?:not|never) (?:be |go |drop |fall )?(?:below|under)|starting from|from) (?P<a><N>)<TAIL>(?: up| upwards?| on)?",
         Meaning::Least,
     ),
     (

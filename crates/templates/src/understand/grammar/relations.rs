@@ -107,7 +107,7 @@ impl Things<'_> {
         let one = mentions.last().filter(|last| mentions.iter().all(|one| one.thing == last.thing))?;
         let rest = (range.start..range.end).filter(|n| !mentions.iter().any(|one| (one.from..one.to).contains(n)));
         let bare = rest.into_iter().all(|n| {
-            self.tokens[n].among("a an the its their one which each exactly of reference to id link list many several optional optionally single assigned any number and or more , some related corresponding it belongs is for :")
+            self.tokens[n].among("a an the its their one which each exactly of reference to id link list many several optional optionally single assigned any number and or more , some related corresponding it belongs is for fk foreign key : ")
         });
         let many =
             one.plural && (range.start..one.from).any(|n| self.tokens[n].among("many several list multiple any more their its some"));
@@ -117,7 +117,7 @@ impl Things<'_> {
     /// "home team", "away team", where teams are kept.
     pub(super) fn role(&self, words: &[String]) -> Option<usize> {
         const ROLES: &str = "home away first second winning losing source target origin destination sending receiving previous next old new main \
-            assigned responsible departure arrival";
+            assigned responsible departure arrival white black red blue";
         let [role, name] = words else { return None };
         self.names.iter().position(|known| known == name).filter(|_| is_in(ROLES, role))
     }

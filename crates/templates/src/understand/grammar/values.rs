@@ -83,6 +83,12 @@ impl Reader<'_> {
         if at == self.at {
             return false;
         }
+        // "a date of birth, email or phone" names no dates.
+        let last = item.words.last().map(String::as_str);
+        if self.is(self.at, &["of"]) && last.is_some_and(|last| ["date", "time", "day", "year", "number", "place", "name"].contains(&last))
+        {
+            return false;
+        }
         // ", a size" is one more field, unless it is said which are its values.
         let only = |any: &[&str]| (self.at..at).all(|n| self.is(n, any));
         if only(&[",", "and", "the", "a", "with", "has", "have"])
@@ -106,7 +112,8 @@ impl Reader<'_> {
         let (mut values, mut at, mut ored) = (Vec::new(), from, false);
         loop {
             let (value, to) = self.value(at);
-            if value.is_empty() {
+            // "in service or not" is yes or no.
+            if value.is_empty() || self.is(to, &["or"]) && self.is(to + 1, &["not"]) {
                 return None;
             }
             values.push(value);

@@ -4,6 +4,7 @@ wrong is kept with the reason."""
 import csv
 import datetime
 import hashlib
+import hmac
 import io
 import json
 import os
@@ -213,6 +214,15 @@ def found(application, number):
     if row is None:
         raise Missing("run")
     return dict(row)
+
+
+def admit(application, request):
+    """Where a token is set, who gives files, runs it or reads what was wrong with them has it."""
+    token = os.environ.get("PIPELINE_TOKEN", "")
+    kept = request.method not in ("GET", "HEAD") or request.path == "/rejects"
+    kind, _, given = (request.headers.get("Authorization") or "").partition(" ")
+    if token and kept and not (kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())):
+        raise HttpError(401, "unauthenticated", "this needs the token of PIPELINE_TOKEN", headers={"WWW-Authenticate": "Bearer"})
 
 
 def routes(application):

@@ -2,8 +2,10 @@ import csv
 import datetime
 import io
 import json
+import os
 import time
 import unittest
+import unittest.mock
 
 from app import pipeline
 from app.migrations import quoted
@@ -116,6 +118,15 @@ class PipelineTest(AppTest):
         (self.application.store.directory / "working" / f"a.{KIND}").write_bytes(self.file([self.row()]))
         pipeline.started(self.application)
         self.assertEqual(self.run_now()["loaded"], 1)
+
+    def test_where_a_token_is_set_who_gives_files_has_it(self):
+        with unittest.mock.patch.dict(os.environ, {"PIPELINE_TOKEN": "a secret"}):
+            for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Basic a secret"}):
+                self.assertEqual(self.call("PUT", "/inbox/a.csv", b"x", headers)[0], 401)
+                self.assertEqual(self.call("POST", "/runs", {}, headers)[0], 401)
+                self.assertEqual(self.call("GET", "/rejects", headers=headers)[0], 401)
+            self.assertEqual(self.call("GET", self.place(RESOURCE))[0], 200)
+            self.assertEqual(self.call("PUT", "/inbox/a.csv", b"x", {"Authorization": "Bearer a secret"})[0], 202)
 
     def test_names_that_lead_elsewhere_are_refused(self):
         for name in ("..", "a%2Fb", "a.part", "%20a", "x" * 101):
