@@ -129,12 +129,16 @@ impl WorkTree {
         }
     }
 
-    /// The commit that gave a file the text it has in `commit`; none when there is no such file.
+    /// The last commit up to `commit` that changed a file and is no merge, and whose message has a line that begins with one of `saying`.
     ///
     /// # Errors
     /// `git` could not be run.
-    pub async fn last_change(&self, commit: &CommitId, path: &str) -> Result<Option<CommitId>, GitError> {
-        let id = self.git(&["log", "-1", "--format=%H", &commit.0, "--", path]).await?;
+    pub async fn last_change(&self, commit: &CommitId, path: &str, saying: &[&str]) -> Result<Option<CommitId>, GitError> {
+        let saying: Vec<String> = saying.iter().map(|line| format!("--grep=^{line}")).collect();
+        let said = saying.iter().map(String::as_str);
+        let arguments: Vec<&str> =
+            ["log", "-1", "--no-merges", "--format=%H"].into_iter().chain(said).chain([commit.0.as_str(), "--", path]).collect();
+        let id = self.git(&arguments).await?;
         if id.is_empty() { Ok(None) } else { id.parse().map(Some) }
     }
 

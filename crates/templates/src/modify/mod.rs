@@ -8,7 +8,7 @@ use anew::{anew, instead};
 use project::{Place, Project, without_article};
 use spotted::{Command, Spotted};
 
-use crate::understand::{Refusal, account, asides, fits, phrasing, refuse, scope, title};
+use crate::understand::{Refusal, account, asides, blocks, fits, phrasing, refuse, scope, title};
 use crate::{Block, Field, Resource, Understanding};
 
 /// What a project becomes, and what that changes.
@@ -112,7 +112,7 @@ fn parts(sentence: &str) -> (Vec<Block>, String) {
     let items = what.replace(" and ", ", ").replace(", ,", ",");
     let (mut blocks, mut rest) = (Vec::new(), Vec::new());
     for item in items.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        match project::block(item) {
+        match blocks::named(item) {
             Some(block) => blocks.push(block),
             None => rest.push(item),
         }
@@ -341,6 +341,8 @@ mod tests {
         ),
         (TODOS, "Add a note, rename title to name and remove the price", "todo gets note; todo: title is called name; todo loses price"),
         (TODOS, "Add lists with a name. Each todo belongs to a list", "list is kept; todo gets list"),
+        (TODOS, "Todos get tags, so rename title to name", "refused"),
+        (TODOS, "We sell more now, so rename title to name", "todo: title is called name"),
         (TODOS, "Add people with a name and an email, each todo belongs to a person", "todo gets person; person is kept"),
         (TODOS, "Add search and file upload", "no step"),
         (TODOS, "Add login, search and live updates", "todo: what is there is nobody's until it is claimed"),

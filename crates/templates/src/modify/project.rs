@@ -80,13 +80,13 @@ impl Project {
         let of = [" on the ", " to the ", " for the ", " in the ", " on all ", " to all ", " for all "]
             .iter()
             .find_map(|of| scope::find(what, of));
-        if let Some(added) = block(what).or_else(|| of.and_then(|at| block(&what[..at]))) {
+        if let Some(added) = blocks::named(what).or_else(|| of.and_then(|at| blocks::named(&what[..at]))) {
             return self.add_block(added);
         }
         let parts: Vec<String> =
             what.replace(" and ", ",").split(',').map(|part| part.trim().to_owned()).filter(|p| !p.is_empty()).collect();
-        if parts.len() > 1 && parts.iter().any(|part| block(part).is_some()) {
-            return if parts.iter().all(|part| block(part).is_some()) {
+        if parts.len() > 1 && parts.iter().any(|part| blocks::named(part).is_some()) {
+            return if parts.iter().all(|part| blocks::named(part).is_some()) {
                 parts.iter().try_for_each(|part| self.add(part))
             } else {
                 refuse(format!("\"add {what}\" names features and fields at once: say them one by one"))
@@ -289,7 +289,7 @@ impl Project {
     }
 
     fn remove(&mut self, what: &str) -> Result<(), Refusal> {
-        if let Some(gone) = block(what) {
+        if let Some(gone) = blocks::named(what) {
             if !self.after.blocks.contains(&gone) {
                 return refuse(format!("The project has no {gone}"));
             }
@@ -590,11 +590,6 @@ fn name_of(text: &str) -> Option<String> {
 }
 
 /// A block by its name alone.
-pub(super) fn block(what: &str) -> Option<Block> {
-    let (left, blocks) = blocks::take(&format!("API for things with a name, with {}", what.trim()), crate::Kind::RestApi);
-    (left == "API for things with a name" && blocks.len() == 1).then(|| blocks.first().copied()).flatten()
-}
-
 /// A thing that is new, as people are told of it.
 fn kept(new: &Resource) -> String {
     let field = |field: &Field| match &field.references {

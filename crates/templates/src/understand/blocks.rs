@@ -75,6 +75,12 @@ const PURPOSE: &[&str] = &[
     "ones",
 ];
 
+/// The block that is called so.
+pub(crate) fn named(what: &str) -> Option<Block> {
+    let (left, blocks) = take(&format!("API for things with a name, with {}", what.trim()), Kind::RestApi);
+    (left == "API for things with a name" && blocks.len() == 1).then(|| blocks.first().copied()).flatten()
+}
+
 /// Takes them out of the sentence. A field may be named like one: "a search term" is a field.
 pub(crate) fn take(sentence: &str, kind: Kind) -> (String, Vec<Block>) {
     let mut words: Vec<String> = sentence

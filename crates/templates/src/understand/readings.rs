@@ -1,14 +1,27 @@
 //! A goal is read word by word; where that finds no list of what something has, as a sentence of the shapes that are known.
 
-use super::{Refusal, fits, kinds, links, phrasing, read_as, read_by_word, refuse, scope};
+use super::{Refusal, blocks, fits, kinds, links, phrasing, read_as, read_by_word, refuse, scope};
 use crate::{Field, Understanding, migrations};
 
 pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
+    let sentence = &joined(sentence);
     let mut read = better(sentence)?;
     links::complete(&mut read, sentence);
     without_odd(&mut read)?;
     fits(&read)?;
     Ok(read)
+}
+
+/// "…. With search and payments." belongs to what is said before, where only parts are named.
+fn joined(sentence: &str) -> String {
+    let parts = |behind: &str| {
+        let behind = behind.trim_end_matches(['.', '!', ' ']).replace(" and ", ",");
+        behind.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| blocks::named(part).is_some())
+    };
+    match sentence.rsplit_once(". With ") {
+        Some((before, behind)) if parts(behind) => format!("{before}, with {behind}"),
+        _ => sentence.to_owned(),
+    }
 }
 
 /// Words that no name of a field has: what has one was no field.
@@ -136,6 +149,10 @@ mod tests {
             (
                 "API for books and authors with a name",
                 "It names several kinds of thing (\"books and authors\"), and does not say whose the fields are",
+            ),
+            (
+                "Web app for notes with a text and tags with a name. Each tag belongs to a note. With live updates and payments.",
+                "web app notes: text, tags: name note; [Websocket, Payment]",
             ),
             // Nobody asked for these.
             (

@@ -81,6 +81,34 @@ async fn a_template_whose_tests_fail_fails_the_goal_with_their_output() {
 }
 
 #[tokio::test]
+async fn what_would_be_built_is_said_and_asked_for_first() {
+    let stack = Stack::dev(&[]);
+    let planned = stack.titan(&["goal", SENTENCE, "--plan"]);
+    let out = String::from_utf8_lossy(&planned.stdout).into_owned();
+    assert!(planned.status.success() && out.contains("Understood  rest-api for boxes") && !out.contains("Tests"), "{out}");
+    let refused = stack.titan(&["goal", "make me a sandwich", "--plan"]);
+    assert!(refused.status.code() == Some(1) && String::from_utf8_lossy(&refused.stdout).contains("It cannot be"), "{refused:?}");
+    let answered = |answer: &str| {
+        let mut child = crate::stack::titan()
+            .arg("--home")
+            .arg(stack.home.path())
+            .args(["--url", &stack.url, "goal", SENTENCE, "--ask", "--watch"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    assert!(!answered("no\n").contains("App  "));
+    assert_eq!(stack.titan_json(&["projects"])["items"], serde_json::json!([]), "nothing is left of what was only planned");
+    let built = answered("yes\n");
+    assert!(built.contains("App         http") && built.contains("Speed       p50"), "{built}");
+    let json = stack.titan(&["--json", "goal", SENTENCE, "--ask"]);
+    assert!(String::from_utf8_lossy(&json.stderr).contains("use --plan with --json"), "{json:?}");
+}
+
+#[tokio::test]
 async fn a_template_of_ones_own_is_added_named_and_built_from() {
     let own = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(own.path().join("files/docs")).unwrap();

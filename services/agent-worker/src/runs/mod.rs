@@ -35,7 +35,7 @@ use crate::decider::{self, Next};
 use crate::role::{Role, roles};
 
 pub(crate) use attempt::Attempt;
-pub(crate) use workspace::{GENERATED, Workspace};
+pub(crate) use workspace::{GENERATED, TEMPLATE, Workspace};
 
 use ledger::Ledger;
 

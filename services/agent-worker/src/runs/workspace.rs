@@ -11,6 +11,8 @@ use titan_templates::{PROJECT, Understanding};
 
 use super::{Attempt, Worker};
 
+/// Of a commit whose files are a template's, and nobody else's.
+pub(crate) const TEMPLATE: &str = "Template";
 /// Of a commit that brings an older version back: the commit whose files are the template's.
 pub(crate) const GENERATED: &str = "Generated";
 
@@ -65,7 +67,8 @@ impl Workspace {
     /// The commit whose files are those of the template and nobody else's, as far as `version`, a commit of `main`, goes.
     pub(crate) async fn generated(&mut self, version: &CommitId) -> Result<Option<CommitId>> {
         let tree = self.tree().await?;
-        let Some(last) = tree.last_change(version, PROJECT).await? else { return Ok(None) };
+        // Neither a merge nor what somebody else wrote in there.
+        let Some(last) = tree.last_change(version, PROJECT, &[TEMPLATE, GENERATED, "Task: "]).await? else { return Ok(None) };
         let of = tree.trailer(&last, GENERATED).await?;
         Ok(Some(if of.is_empty() { last } else { CommitId::from_str(&of)? }))
     }

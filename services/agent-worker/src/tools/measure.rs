@@ -62,7 +62,8 @@ pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Va
     };
     let limits = Limits { time: Duration::from_secs(60), output_bytes: 1 << 20, ..Limits::default() };
     let app = serde_json::to_string(&manifest.app.command).map_err(Error::internal)?;
-    let command = ["/usr/bin/python3", "-c", MEASURE, &app, &manifest.app.health];
+    let environment = serde_json::to_string(&manifest.app.environment).map_err(Error::internal)?;
+    let command = ["/usr/bin/python3", "-c", MEASURE, &app, &manifest.app.health, &environment];
     let job = Job { dir: &dir, command: &command, limits, packages: packages.as_deref(), collect: &[] };
     let outcome = worker.sandbox.run(job).await.map_err(|e| Error::unavailable(format!("the sandbox failed: {e}")).with_source(e))?;
     let measured = match serde_json::from_str(&outcome.stdout) {
@@ -110,7 +111,7 @@ http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler).s
     fn measure(app: &str) -> Measured {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("app.py"), app).unwrap();
-        let command = ["-c", MEASURE, r#"["/usr/bin/python3", "app.py"]"#, "/health"];
+        let command = ["-c", MEASURE, r#"["/usr/bin/python3", "app.py"]"#, "/health", "{}"];
         let output = std::process::Command::new("/usr/bin/python3").args(command).current_dir(dir.path()).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
     }

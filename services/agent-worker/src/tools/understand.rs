@@ -46,23 +46,38 @@ pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Work
         };
     };
     let modification = match change_project::back(sentence) {
-        Some(to) => workspace
-            .version(to)
-            .await?
-            .map(|version| Modification { changes: vec![format!("the project goes back to {}", version.commit)], after: version.project }),
+        Some(to) => match workspace.version(to).await? {
+            Ok(version) => {
+                let mut changes = vec![format!("the project goes back to {}", version.commit)];
+                let others = foreign(workspace).await?;
+                if let Some(main) = workspace.main().await? {
+                    let differ = workspace.tree().await?.changed_files(&version.commit, &main).await?;
+                    let undone: Vec<_> = others.into_iter().filter(|file| differ.contains(file)).collect();
+                    let said = || format!("what others did since goes with it, in {}", undone.join(", "));
+                    changes.extend((!undone.is_empty()).then(said));
+                }
+                Ok(Modification { changes, after: version.project })
+            }
+            Err(reason) => Err(reason),
+        },
         None => titan_templates::modify(&before, sentence).map_err(|refusal| refusal.to_string()),
     };
     match modification {
         Ok(Modification { after, changes }) => {
             let mut impact =
                 worker.library(attempt.org).await?.impact(&before, &after).map_err(|e| Error::invalid("template", e.to_string()))?;
-            if let Some(main) = workspace.main().await?
-                && let Some(generated) = workspace.generated(&main).await?
-            {
-                impact.kept = workspace.tree().await?.changed_files(&generated, &main).await?;
+            if change_project::back(sentence).is_none() {
+                impact.kept = foreign(workspace).await?;
             }
             super::outcome(&Understood::Change { understanding: Box::new(after), changes, impact: Box::new(impact) })
         }
         Err(reason) => refused(reason),
     }
+}
+
+/// The files of `main` that are not as the template wrote them.
+async fn foreign(workspace: &mut Workspace) -> Result<Vec<String>> {
+    let Some(main) = workspace.main().await? else { return Ok(Vec::new()) };
+    let Some(generated) = workspace.generated(&main).await? else { return Ok(Vec::new()) };
+    Ok(workspace.tree().await?.changed_files(&generated, &main).await?)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use titan_error::{Error, Result};
 use titan_templates::{RenderedFile, Understanding};
 
-use crate::runs::{Attempt, Worker, Workspace};
+use crate::runs::{Attempt, TEMPLATE, Worker, Workspace};
 
 /// In the workspace: makes its tree be what the template says, and saves it.
 pub(crate) async fn write(
@@ -18,7 +18,8 @@ pub(crate) async fn write(
     let dir = workspace.tree().await?.path().to_owned();
     let written = tokio::task::spawn_blocking(move || write_tree(&dir, &rendered)).await.map_err(Error::internal)?;
     written.map_err(|e| Error::unavailable(format!("the workspace could not be written: {e}")).with_source(e))?;
-    let commit = workspace.save(&format!("{}\n\nTask: {}", attempt.title, attempt.task)).await?;
+    let message = format!("{}\n\nTask: {}\n{TEMPLATE}: {}", attempt.title, attempt.task, understanding.template);
+    let commit = workspace.save(&message).await?;
     let tree = workspace.tree().await?.tree_id(&commit).await?;
     Ok((json!({ "commit": commit, "tree": tree, "files": files }), Some(commit.to_string())))
 }

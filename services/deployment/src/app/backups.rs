@@ -45,17 +45,17 @@ impl App {
         let release = self.release(serving).await?;
         let Some(data) = &release.manifest.data else { return Ok(()) };
         let to = self.backup_dir(row);
-        if !tokio::fs::try_exists(&to).await.map_err(Error::internal)? {
+        if !there(&to).await? {
             self.copy(&release.command(&data.copy, uid(row)), &to).await?;
         }
-        self.note(row, &serving.commit).await
+        backups::insert(&self.db, row.id, &serving.commit).await
     }
 
-    async fn note(&self, row: &Row, commit: &str) -> Result<()> {
-        backups::insert(&self.db, row.id, commit).await?;
+    /// All but the newest are given up, once another version serves: what was kept before one that failed may be the last good one.
+    pub(super) async fn forget_backups(&self, row: &Row) -> Result<()> {
         // Their names rise with time.
         let mut kept: Vec<PathBuf> = Vec::new();
-        let mut entries = tokio::fs::read_dir(self.backups_dir(row)).await.map_err(Error::internal)?;
+        let Ok(mut entries) = tokio::fs::read_dir(self.backups_dir(row)).await else { return Ok(()) };
         while let Some(entry) = entries.next_entry().await.map_err(Error::internal)? {
             kept.push(entry.path());
         }
@@ -120,23 +120,30 @@ impl App {
         Ok(())
     }
 
-    /// The data of the backup that it brings takes the place of the environment's, which nobody uses; that becomes a backup. Cut off
-    /// anywhere and called again, it goes on.
-    pub(super) async fn bring_back(&self, row: &Row, release: &Release, served: Option<&Row>) -> Result<()> {
+    /// What the backup that it brings holds is copied beside the environment's data, while that is used.
+    pub(super) async fn prepare(&self, row: &Row, release: &Release) -> Result<()> {
         let Some(backup) = row.restores else { return Ok(()) };
-        let (kept, aside) = (self.backup_dir(row), aside_of(&release.data, row.id, "new"));
-        let there = async |path: &Path| tokio::fs::try_exists(path).await.map_err(Error::internal);
-        if !there(&kept).await? {
-            let from = self.backups_dir(row).join(backup.to_string());
-            if !there(&from).await? {
-                return Err(Error::invalid("backup", format!("{backup} is not kept any more")));
-            }
-            let half = aside_of(&release.data, row.id, "half");
-            remove(&half).await?;
-            remove(&aside).await?;
-            copy_tree(&from, &half).await?;
-            tokio::fs::rename(&half, &aside).await.map_err(Error::internal)?;
+        let new = aside(&release.data, row.id, "new");
+        if there(&self.backup_dir(row)).await? || there(&new).await? {
+            return Ok(());
         }
+        let from = self.backups_dir(row).join(backup.to_string());
+        if !there(&from).await? {
+            return Err(Error::invalid("backup", format!("{backup} is not kept any more")));
+        }
+        let half = aside(&release.data, row.id, "half");
+        remove(&half).await?;
+        copy_tree(&from, &half).await?;
+        tokio::fs::rename(&half, &new).await.map_err(Error::internal)
+    }
+
+    /// The data that was prepared takes the place of the environment's, which nobody uses; that becomes a backup. Cut off anywhere and called
+    /// again, it goes on.
+    pub(super) async fn bring_back(&self, row: &Row, release: &Release, served: Option<&Row>) -> Result<()> {
+        if row.restores.is_none() {
+            return Ok(());
+        }
+        let (kept, new) = (self.backup_dir(row), aside(&release.data, row.id, "new"));
         titan_lifecycle::fault("deployment.before_restore").await;
         // Whoever stops it waits until this is whole, and puts it back.
         let tx = self.db.begin().await?;
@@ -146,16 +153,19 @@ impl App {
             return Err(Error::unavailable("it is not to be started any more"));
         }
         if !there(&kept).await? {
+            if let Some(parent) = kept.parent() {
+                tokio::fs::create_dir_all(parent).await.map_err(Error::internal)?;
+            }
             tokio::fs::rename(&release.data, &kept).await.map_err(Error::internal)?;
         }
         titan_lifecycle::fault("deployment.restoring").await;
-        if there(&aside).await? {
+        if there(&new).await? {
             // In the way may be an empty directory.
-            tokio::fs::rename(&aside, &release.data).await.map_err(Error::internal)?;
+            tokio::fs::rename(&new, &release.data).await.map_err(Error::internal)?;
         }
         tx.commit().await?;
         let commit = served.map_or(row.commit.as_str(), |served| served.commit.as_str());
-        self.note(row, commit).await
+        backups::insert(&self.db, row.id, commit).await
     }
 
     /// Of one that never served: the data is again what it was. Cut off anywhere and called again, it goes on.
@@ -167,23 +177,35 @@ impl App {
         let tx = self.db.begin().await?;
         deployments::lock(&tx, row.id).await?;
         let (data, kept) = (self.data_dir(row), self.backup_dir(row));
-        let (new, given_up) = (aside_of(&data, row.id, "new"), aside_of(&data, row.id, "old"));
-        if tokio::fs::try_exists(&kept).await.map_err(Error::internal)? {
-            let gone = tokio::fs::try_exists(&given_up).await.map_err(Error::internal)?;
-            if !gone && tokio::fs::try_exists(&data).await.map_err(Error::internal)? {
+        let (new, given_up) = (aside(&data, row.id, "new"), aside(&data, row.id, "old"));
+        if there(&kept).await? {
+            // Whoever runs on it meanwhile has it.
+            let serving = deployments::serving(&tx, row.project_id, &row.environment).await?;
+            let beside = deployments::under_way(&tx, row.project_id, &row.environment).await?;
+            let taken = serving.is_some_and(|serving| serving.held_for != Some(row.id))
+                || beside.iter().any(|other| other.id != row.id && other.port.is_some());
+            if taken {
+                return Ok(());
+            }
+            if !there(&given_up).await? && there(&data).await? {
                 tokio::fs::rename(&data, &given_up).await.map_err(Error::internal)?;
             }
             tokio::fs::rename(&kept, &data).await.map_err(Error::internal)?;
             backups::forget(&tx, row.id).await?;
         }
-        remove(&given_up).await?;
-        remove(&new).await?;
+        for left in [given_up, new, aside(&data, row.id, "half")] {
+            remove(&left).await?;
+        }
         Ok(tx.commit().await?)
     }
 }
 
+async fn there(path: &Path) -> Result<bool> {
+    tokio::fs::try_exists(path).await.map_err(Error::internal)
+}
+
 /// Beside the data of an environment, on the same file system.
-fn aside_of(data: &Path, id: DeploymentId, what: &str) -> PathBuf {
+fn aside(data: &Path, id: DeploymentId, what: &str) -> PathBuf {
     data.with_extension(format!("{id}-{what}"))
 }
 
@@ -200,5 +222,5 @@ async fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Error::unavailable(format!("the backup cannot be copied: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    Err(Error::invalid("backup", format!("it cannot be copied: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }

@@ -54,6 +54,14 @@ impl App {
         if serving.as_ref().and_then(Row::holder).is_some_and(|holder| holder != row.id) {
             return Err(Error::unavailable("another one takes the data over"));
         }
+        // Of two, one of which brings other data, the earlier one goes first, also where nothing serves.
+        let beside = deployments::under_way(&self.db, row.project_id, &row.environment).await?;
+        let in_the_way = |other: &&Row| {
+            (other.id < row.id && other.restores.is_some()) || (row.restores.is_some() && other.id != row.id && other.port.is_some())
+        };
+        if let Some(other) = beside.iter().find(in_the_way) {
+            return Err(Error::unavailable(format!("{} has not ended yet, and one of them brings other data", other.id)));
+        }
         if row.restores.is_some() {
             return Ok(serving.filter(|serving| serving.id < row.id));
         }

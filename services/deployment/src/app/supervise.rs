@@ -37,6 +37,7 @@ const UIDS: u32 = 500_000;
 /// Of an app's data files.
 const FILE_BYTES: u64 = 16 << 30;
 const LOG_LINES: usize = 20;
+const NO_BACKUP: &str = "there is no backup from before it";
 /// What serves and does not answer for so long is started again.
 const SILENT_MOST: Duration = Duration::from_secs(30);
 /// What is on its way to a version that serves no longer may take so long.
@@ -133,7 +134,7 @@ impl App {
         let hung = alive && row.state == State::Running && held == Held::No && self.hung(row).await;
         let seen = Seen { state: row.state, alive, healthy, starts: row.starts, too_late, due: row.due, held, trial, unapproved, hung };
         let next = step(seen);
-        if matches!(next, Step::Start | Step::TryOut | Step::Serve) && row.state != State::Running && !self.still_wanted(row).await? {
+        if matches!(next, Step::Start | Step::TryOut | Step::Serve) && row.state != State::Running && !self.still_wanted(row, next).await? {
             return Ok(());
         }
         if matches!(next, Step::TryOut | Step::Serve) && row.observed_for_s.is_none() && !self.verified(row).await? {
@@ -206,17 +207,21 @@ impl App {
         if let Err(error) = self.rotate(&self.log_file(row)).await {
             tracing::warn!(?error, deployment.id = %row.id, "its log grows");
         }
-        self.misses.silent_for(row.id, self.health(row).await.is_some()) >= SILENT_MOST
+        // What may take so long to start may be silent as long; what cannot be asked says nothing.
+        let most = SILENT_MOST.max(Duration::from_secs(self.apps.healthy_within_s.into()));
+        self.misses.silent_for(row.id, self.answers(row).await != Some(false)) >= most
     }
 
     /// A task that was cancelled or has failed wants nothing any more; its deployment ends before requests come to it.
-    async fn still_wanted(&self, row: &Row) -> Result<bool> {
+    async fn still_wanted(&self, row: &Row, next: Step) -> Result<bool> {
         if row.causation.parse::<TaskId>().is_err() {
             return Ok(true);
         }
         let request = self.signer.service_request(row.org_id, GetTaskRequest { id: row.causation.clone() })?;
         let task = match TaskServiceClient::new(self.orchestrator.clone()).get_task(request).await.map_err(Error::from) {
             Err(error) if error.code() == Code::NotFound => return Ok(true),
+            // What has the data keeps nobody waiting.
+            Err(_) if next != Step::Start => return Ok(true),
             answer => answer?.into_inner(),
         };
         let (TaskState::Cancelled | TaskState::Failed) = task.state() else { return Ok(true) };
@@ -298,13 +303,25 @@ impl App {
         Ok(found)
     }
 
-    /// A backup before anything happens that shares the data with what serves. What goes back may be the remedy of a disk that is full.
+    /// A backup before anything else runs on the data, of what ran on it last. Where that cannot be copied, this may be the remedy: it is
+    /// said, and nothing more.
     async fn keep_data(&self, row: &Row) -> Result<()> {
-        let serving = deployments::serving(&self.db, row.project_id, &row.environment).await?;
-        let Some(serving) = serving.filter(|serving| serving.id < row.id && row.state == State::Pending) else { return Ok(()) };
-        match self.back_up(row, &serving).await {
-            Err(error) if !row.back_from.is_empty() => {
-                let said = format!("goes back without a backup: {}", error.message());
+        if row.state != State::Pending || row.restores.is_some() {
+            return Ok(());
+        }
+        let Some(last) = deployments::last(&self.db, row).await? else { return Ok(()) };
+        let said = deployments::history(&self.db, row.id).await?;
+        if said.iter().any(|change| change.reason.starts_with(NO_BACKUP)) {
+            return Ok(());
+        }
+        let made = self.back_up(row, &last).await;
+        if last.state != State::Running {
+            // It was fetched once more for its command alone.
+            let _ = tokio::fs::remove_dir_all(self.release_dir(&last)).await;
+        }
+        match made {
+            Err(error) if error.code() == Code::InvalidArgument => {
+                let said = format!("{NO_BACKUP}: {}", error.message());
                 deployments::record(&self.db, row.id, State::Pending, &said, now()).await
             }
             made => made,
@@ -344,6 +361,7 @@ impl App {
             if !row.back_from.is_empty() {
                 self.may_go_back(row, release.manifest.data.as_ref()).await?;
             }
+            self.prepare(row, &release).await?;
             match &serving {
                 Some(serving) => self.take_over(row, serving).await?,
                 None => self.keep_data(row).await?,
@@ -368,6 +386,9 @@ impl App {
         if row.state == State::Pending {
             deployments::record(&self.db, row.id, State::Starting, &format!("starting on port {port}"), now()).await?;
         }
+        // Of the process before it nothing more is to be thought.
+        self.misses.forget(row.id);
+        self.rotate(&release.log).await?;
         titan_lifecycle::fault("deployment.before_spawn").await;
         let ours = [("PORT", port.to_string()), ("HOST", "127.0.0.1".to_owned()), ("DATA_DIR", "/data".to_owned())];
         let environment = self.environment(row, &release, &ours).await?;
@@ -424,14 +445,19 @@ impl App {
     }
 
     pub(super) async fn healthy(&self, row: &Row) -> bool {
-        self.health(row).await.is_some_and(|status| status.is_success())
+        self.ask(row).await.flatten().is_some_and(|status| status.is_success())
     }
 
-    /// What it says of itself; nothing when it does not answer.
-    async fn health(&self, row: &Row) -> Option<StatusCode> {
+    /// Whether it answers at all; none where it could not be asked.
+    async fn answers(&self, row: &Row) -> Option<bool> {
+        Some(self.ask(row).await?.is_some())
+    }
+
+    /// What it says of itself. None where it could not be asked, and within where it does not answer.
+    async fn ask(&self, row: &Row) -> Option<Option<StatusCode>> {
         let (port, release) = (row.port?, self.release(row).await.ok()?);
         let answer = self.probe.get(format!("http://127.0.0.1:{port}{}", release.manifest.app.health)).send().await;
-        Some(answer.ok()?.status())
+        Some(answer.ok().map(|answer| answer.status()))
     }
 
     /// Traffic moves to it: the one before it is replaced in the same transaction.
@@ -471,7 +497,7 @@ impl App {
         titan_lifecycle::fault("deployment.serves").await;
         self.outbox.wake();
         self.reroute(row.org_id).await;
-        Ok(())
+        self.forget_backups(row).await
     }
 
     pub(super) async fn fail(&self, row: &Row, error: &str) -> Result<()> {

@@ -294,6 +294,16 @@ pub(crate) async fn ending(db: &impl ConnectionTrait, project: ProjectId, enviro
     Ok(Row::find_by_statement(sql(&select, [project.into(), environment.into()])).all(db).await?)
 }
 
+/// The one before it that served last, and has the data as it left it.
+pub(crate) async fn last(db: &impl ConnectionTrait, row: &Row) -> Result<Option<Row>> {
+    let select = format!(
+        "{SELECT} WHERE project_id = $1 AND environment = $2 AND id < $3
+            AND EXISTS (SELECT FROM deployment_change c WHERE c.deployment_id = deployment.id AND c.to_state = 'running') ORDER BY id DESC LIMIT 1"
+    );
+    let values = [row.project_id.into(), row.environment.as_str().into(), row.id.into()];
+    Ok(Row::find_by_statement(sql(&select, values)).one(db).await?)
+}
+
 /// The deployment that serves the environment now, locked.
 pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Option<Row>> {
     let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND state = 'running' FOR UPDATE");

@@ -132,6 +132,34 @@ async fn data_comes_back_from_a_backup_and_what_does_not_get_well_changes_nothin
     replica.service.stop().await;
 }
 
+/// Nothing serves: of two that begin at the same time the one that brings other data goes first, and what comes of it is nobody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_serves_a_restore_takes_no_data_from_under_another_version() {
+    let fixture = Fixture::new().await;
+    let replica = fixture.replica((24_390, 24_399), 6).await;
+    let first = fixture.serve_counter(&replica, 1).await;
+    serves(&replica, "version 1 count 0").await;
+    post(&replica, "").await;
+    // What nobody serves from is kept, too, before the next one has it.
+    fixture.stop(&replica, &first.id).await;
+    let second = fixture.serve_counter(&replica, 2).await;
+    serves(&replica, "version 2 count 1").await;
+    let [one] = &fixture.backups(&replica).await[..] else { panic!("one before the second") };
+    assert_eq!((&one.id, &one.commit), (&second.id, &first.commit));
+    let dir = fixture.home.path().join("apps/copies").join(format!("{}-production", fixture.project)).join(&one.id);
+    std::fs::write(dir.join("count"), "13").unwrap();
+    fixture.stop(&replica, &second.id).await;
+    let unlucky = fixture.restore(&replica, &one.id, "unlucky").await.unwrap();
+    let third = fixture.deploy(&replica, &fixture.counter(3)).await;
+    let failed = fixture.until(&replica, &unlucky.id, DeploymentState::Failed).await;
+    assert!(failed.error.contains("no luck in 13"), "{}", failed.error);
+    fixture.until(&replica, &third.id, DeploymentState::Running).await;
+    serves(&replica, "version 3 count 1").await;
+    post(&replica, "").await;
+    serves(&replica, "version 3 count 2").await;
+    replica.service.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_serves_and_hangs_is_started_again() {
     let fixture = Fixture::new().await;

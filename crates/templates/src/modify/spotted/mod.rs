@@ -17,7 +17,9 @@ use crate::understand::{asides, phrasing, words};
 use crate::{Block, Field, Resource, Understanding};
 
 /// Words of what is to be, not of why.
-const SAYS: &[&str] = &["should", "must", "need", "needs", "shall", "has", "have", "want", "wants", "can", "a", "an"];
+const SAYS: &[&str] = &[
+    "get", "gets", "got", "becomes", "become", "should", "must", "need", "needs", "shall", "has", "have", "want", "wants", "can", "a", "an",
+];
 /// What is said in a change, without what only leads to it or ends it.
 const LEAD: &str = r"(?i)^(?:(?:and|but|also|please|now|then|so|well|ok|okay|hi|hey|hello|in future|from now on|additionally|furthermore|going forward|(?:i|we)(?:'d| would) (?:also )?like(?: you)?(?: to)?|(?:can|could|would) (?:you|we)(?: please)?|it would be (?:nice|great|good|helpful|handy|useful|lovely|cool|better|best) (?:if|to)(?: (?:we|i|you|people|users|they) could)?|(?:i|we) forgot(?: something| to say| one thing)?|one more thing|oh|let's|let us|make sure|ensure|see to it|there should be|that|it turns out)\b[,:]? *)+";
 const TRAIL: &str = r"(?i)(?:,? (?:please|from now on|now|instead|any ?more|any longer|at all|too|as well|again|in future|in the future|thanks|thank you|going forward|for us|for me|pls|plz|thx|everywhere|altogether|of course))+$";
@@ -88,7 +90,9 @@ pub(super) fn readings(project: &Understanding, sentence: &str) -> impl Iterator
         // "We sell mugs now, so put mugs on the list": why it is to be so is no part of it.
         |project, typed| {
             let (why, asked) = typed.split_once(", so ")?;
-            let says = why.split(' ').any(|word| SAYS.contains(&word.to_lowercase().as_str()));
+            // What it says of what is there is no reason.
+            let says = why.split(' ').any(|word| SAYS.contains(&word.to_lowercase().as_str()))
+                || Names::of(project).marked(why).chars().any(|c| u32::from(c) >= FIELD);
             named(project, asked).filter(|_| !says && !by_word::asks(why) && !asked.starts_with("that "))
         },
     ];

@@ -10,6 +10,7 @@ from app.errors import HttpError, Invalid, Missing, Taken
 from app.migrations import migrate, quoted
 from app.schema import RESOURCES, referring
 from app.times import after, now
+from app.validation import INTEGER_MOST
 
 
 class Store:
@@ -95,6 +96,12 @@ class Store:
         if row is None:
             raise Missing(resource.singular)
         return item(resource, row)
+
+    def number(self, resource, owner, text):
+        """The id in a path, where that item is there and the caller's."""
+        if int(text) > INTEGER_MOST:
+            raise Missing(resource.singular)
+        return self.get(resource, owner, int(text))["id"]
 
     def create(self, resource, owner, values):
         names = [field.name for field in resource.fields]

@@ -122,8 +122,9 @@ def change_password(application, owner, session, body):
         credentials({"email": email, "password": given.get("new_password")})
     except Invalid as error:
         problems["new_password"] = error.fields["password"]
-    if not isinstance(given.get("password"), str):
-        problems["password"] = "is required"
+    old = given.get("password")
+    if not isinstance(old, str) or len(old) > PASSWORD_MOST or any("\ud800" <= c <= "\udfff" for c in old):
+        problems["password"] = "must be the password"
     if problems:
         raise Invalid(problems)
     WRONG.begin(email)

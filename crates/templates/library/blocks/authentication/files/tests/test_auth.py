@@ -13,6 +13,22 @@ class AuthTest(AppTest):
         auth.WRONG.times.clear()
         super().setUp()
 
+    def test_a_password_is_changed_by_who_knows_it_and_others_are_signed_out(self):
+        other = self.call("POST", "/sessions", {"email": "ada@example.org", "password": PASSWORD})[1]["token"]
+        for body, status in (
+            ({"password": "wrong horse", "new_password": "battery staple"}, 422),
+            ({"password": "\ud800", "new_password": "battery staple"}, 422),
+            ({"password": PASSWORD, "new_password": "short"}, 422),
+            ({"password": PASSWORD}, 422),
+            ([], 422),
+            ({"password": PASSWORD, "new_password": "battery staple"}, 204),
+        ):
+            self.assertEqual(self.call("PUT", "/users/me/password", body)[0], status, body)
+        self.assertEqual(self.call("GET", "/users/me")[0], 200)
+        self.assertEqual(self.call("GET", "/users/me", headers={"Authorization": f"Bearer {other}"})[0], 401)
+        self.assertEqual(self.call("POST", "/sessions", {"email": "ada@example.org", "password": PASSWORD})[0], 401)
+        self.assertEqual(self.call("POST", "/sessions", {"email": "ada@example.org", "password": "battery staple"})[0], 201)
+
     def test_everybody_sees_only_their_own(self):
         for resource in RESOURCES:
             self.call("DELETE", "/nothing")

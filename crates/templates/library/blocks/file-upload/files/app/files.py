@@ -12,7 +12,7 @@ from app.times import now
 from app.validation import INTEGER_MOST
 
 FILE_MOST = 10 << 20
-NAME = r"([A-Za-z0-9%._~ -]{1,300})"
+NAME = r"([A-Za-z0-9%._~ -]{1,1200})"
 TYPE = re.compile(r"[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,100}")
 
 
@@ -31,15 +31,6 @@ def changing(connection, what, resource, item):
 
 def routes(application):
     return [route for resource in RESOURCES for route in of(application, resource)]
-
-
-def number_of(application, resource, request, match):
-    """That the item is there, and the caller's."""
-    number = int(match[1])
-    if number > INTEGER_MOST:
-        raise Missing(resource.singular)
-    application.store.get(resource, request.owner, number)
-    return number
 
 
 def name_of(text):
@@ -85,7 +76,7 @@ def of(application, resource):
     base = re.escape(f"{PREFIX}/{resource.path}") + "/([0-9]{1,16})/files"
 
     def place(request, match):
-        return application, resource, number_of(application, resource, request, match)
+        return application, resource, application.store.number(resource, request.owner, match[1])
 
     def named(match):
         return name_of(urllib.parse.unquote(match[2], errors="replace"))

@@ -124,15 +124,6 @@ def sandbox(application, reference, outcome):
     return apply(application, verified(application.payment_secret, event, signature))
 
 
-def number_of(application, resource, request, match):
-    """That the item is there, and the caller's."""
-    number = int(match[1])
-    if number > INTEGER_MOST:
-        raise Missing(resource.singular)
-    application.store.get(resource, request.owner, number)
-    return number
-
-
 def listed(application, resource, number):
     with application.store.reading() as connection:
         rows = connection.execute("SELECT * FROM _payment WHERE resource = ? AND item = ? ORDER BY id", (resource.table, number)).fetchall()
@@ -166,7 +157,7 @@ def of(application, resource):
     base = re.escape(f"{PREFIX}/{resource.path}") + "/([0-9]{1,16})/payments"
 
     def make(request, match):
-        number, (amount, currency) = number_of(application, resource, request, match), wanted(request.json())
+        number, (amount, currency) = application.store.number(resource, request.owner, match[1]), wanted(request.json())
         key = request.headers.get("Idempotency-Key") or secrets.token_hex(16)
         if not KEY.fullmatch(key):
             raise HttpError(422, "invalid", "Idempotency-Key must be 1 to 200 characters of ASCII", {"Idempotency-Key": "is not a key"})
@@ -174,7 +165,7 @@ def of(application, resource):
         return Answer(201 if fresh else 200, payment)
 
     def all_of_it(request, match):
-        return Answer(200, {"items": listed(application, resource, number_of(application, resource, request, match))})
+        return Answer(200, {"items": listed(application, resource, application.store.number(resource, request.owner, match[1]))})
 
     return [("GET", base, all_of_it), ("POST", base, make)]
 
