@@ -1,3 +1,4 @@
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -37,10 +38,17 @@ impl Sandbox {
         isolation.bind("--ro-bind", app.release, "/app");
         isolation.bind("--bind", app.data, "/data");
         isolation.packages(app.packages);
-        for (name, value) in app.environment {
+        // What may be a secret stands on no command line, which everybody on the host can read; what is ours says whose process it is.
+        let (ours, own): (Vec<_>, Vec<_>) = app.environment.iter().partition(|(name, _)| name.starts_with("TITAN_"));
+        for (name, value) in ours {
             isolation.add(&["--setenv", name, value]);
         }
-        isolation.add(&["--chdir", "/app", "--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]);
+        let mut given = tempfile::tempfile()?;
+        for (name, value) in own {
+            write!(given, "--setenv\0{name}\0{value}\0")?;
+        }
+        given.rewind()?;
+        isolation.add(&["--args", "6", "--chdir", "/app", "--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]);
         if app.attached {
             isolation.add(&["--die-with-parent"]);
         }
@@ -58,7 +66,11 @@ impl Sandbox {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(app.log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let [refused, clone3] = seccomp::filters()?;
-        let mappings = vec![FdMapping { parent_fd: refused, child_fd: 4 }, FdMapping { parent_fd: clone3, child_fd: 5 }];
+        let mappings = vec![
+            FdMapping { parent_fd: refused, child_fd: 4 },
+            FdMapping { parent_fd: clone3, child_fd: 5 },
+            FdMapping { parent_fd: given.into(), child_fd: 6 },
+        ];
         command.fd_mappings(mappings).map_err(std::io::Error::other)?;
         Ok(command)
     }

@@ -31,6 +31,9 @@ pub struct PlaybookTask {
     pub timeout_s: u32,
 }
 
+/// The kind of task that is there once for each environment.
+const DEPLOYS: &str = "deploy";
+
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
 impl Playbook {
@@ -41,28 +44,44 @@ impl Playbook {
         toml::from_str(file.contents_utf8().context("is not UTF-8")?).with_context(|| format!("playbooks/{name}.toml"))
     }
 
-    /// The tasks with their titles filled in; each gets `input`.
+    /// The tasks with their titles filled in; each gets `input`. What deploys does so once for each of the environments, one after the other.
     ///
     /// # Errors
     /// A title names a variable that is not given.
-    pub fn tasks(&self, variables: &BTreeMap<&str, String>, input: &Value) -> anyhow::Result<Vec<NewTask>> {
-        let task = |task: &PlaybookTask| {
-            let title = titan_templates::render_line(&task.title, variables)
+    pub fn tasks(&self, variables: &BTreeMap<&str, String>, input: &Value, environments: &[String]) -> anyhow::Result<Vec<NewTask>> {
+        let task = |task: &PlaybookTask, environment: &str, before: Option<String>| {
+            let variables =
+                variables.iter().map(|(name, value)| (*name, value.clone())).chain([("environment", environment.to_owned())]).collect();
+            let mut input = input.clone();
+            input["environment"] = environment.into();
+            let title = titan_templates::render_line(&task.title, &variables)
                 .with_context(|| format!("playbook {}, task {}", self.name, task.key))?;
-            Ok(NewTask {
-                key: task.key.clone(),
+            anyhow::Ok(NewTask {
+                key: if task.kind == DEPLOYS { format!("{}-{environment}", task.key) } else { task.key.clone() },
                 kind: task.kind.clone(),
                 role: task.role.clone(),
                 title,
                 priority: 5,
                 input_json: input.to_string(),
-                depends_on: task.depends_on.clone(),
+                depends_on: task.depends_on.iter().cloned().chain(before).collect(),
                 max_attempts: 3,
                 timeout_s: task.timeout_s,
                 concurrency_key: task.exclusive.clone().unwrap_or_default(),
                 ..NewTask::default()
             })
         };
-        self.tasks.iter().map(task).collect()
+        let last = environments.last().context("it is deployed nowhere")?;
+        let mut tasks = Vec::new();
+        for each in &self.tasks {
+            if each.kind == DEPLOYS {
+                for (n, environment) in environments.iter().enumerate() {
+                    let before = n.checked_sub(1).map(|n| format!("{}-{}", each.key, environments[n]));
+                    tasks.push(task(each, environment, before)?);
+                }
+            } else {
+                tasks.push(task(each, last, None)?);
+            }
+        }
+        Ok(tasks)
     }
 }

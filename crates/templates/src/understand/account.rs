@@ -31,7 +31,7 @@ const NEUTRAL: &str = "\
     negative neighborhood neighbourhood never new nice night nightly no nobody none not notebook now nowadays null nullable number numbers \
     nursery of off offer office offline often ok okay on once one ones online only open optional optionally or order organise organize \
     organizer other others our out over own packing paper parish part participant participants people per percent percentage permit \
-    pipeline place plain planner platform please pls plz pls plus point points portal positive possible post posts pounds practice prepare present \
+    pipeline place plain planner platform please pls plz dec opt uniq pls plus point points portal positive possible post posts pounds practice prepare present \
     previously probe probes process program project prometheus property provide provides publish purchase put quick quite range rather \
     read readiness reading real really record records register registered registering registry reject rejected related remainder remove \
     removed rename rent replace replaced replaces reported require required requires resource resources rest restaurant restful restrict \

@@ -72,7 +72,7 @@ pub(crate) fn type_named(word: &str) -> Option<FieldType> {
     Some(match word {
         "text" | "string" | "str" => FieldType::Text,
         "integer" | "int" | "whole number" => FieldType::Integer,
-        "number" | "decimal" | "decimal number" | "float" | "money" => FieldType::Number,
+        "number" | "decimal" | "dec" | "decimal number" | "float" | "money" => FieldType::Number,
         "boolean" | "bool" | "flag" | "yes/no" | "y/n" | "yes or no" | "true/false" => FieldType::Boolean,
         "date" => FieldType::Date,
         "datetime" | "timestamp" | "date and time" => FieldType::Datetime,
@@ -321,7 +321,7 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
         return Some((given, true));
     }
     let last = *words.last()?;
-    if ["flag", "boolean", "checkbox", "toggle", "string", "integer", "float", "decimal"].contains(&last) {
+    if ["flag", "boolean", "checkbox", "toggle", "string", "integer", "float", "decimal", "dec"].contains(&last) {
         words.pop();
         let named = type_named(if ["checkbox", "toggle"].contains(&last) { "flag" } else { last })?;
         return (!words.is_empty()).then_some((named, true));
@@ -373,6 +373,10 @@ pub(super) fn type_of(words: &mut Vec<&str>, given: Option<FieldType>) -> Option
     const LASTING: &[&str] = &["cooking", "preparation", "prep", "baking", "waiting", "running", "travel", "response", "playing", "lead"];
     if words.len() > 1 && last == "time" && LASTING.contains(&words[words.len() - 2]) {
         return Some((FieldType::Integer, true));
+    }
+    // "due back"
+    if words.len() == 2 && words[0] == "due" {
+        return Some((FieldType::Date, true));
     }
     // "date out"
     if words.len() == 2 && words[0] == "date" {

@@ -4,7 +4,7 @@ use super::{Refusal, blocks, fits, kinds, links, phrasing, read_as, read_by_word
 use crate::{Field, Understanding, migrations};
 
 pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
-    let sentence = &joined(sentence);
+    let sentence = &one_by_one(sentence);
     let mut read = better(sentence)?;
     links::complete(&mut read, sentence);
     without_odd(&mut read)?;
@@ -12,16 +12,15 @@ pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
     Ok(read)
 }
 
-/// "…. With search and payments." belongs to what is said before, where only parts are named.
-fn joined(sentence: &str) -> String {
-    let parts = |behind: &str| {
-        let behind = behind.trim_end_matches(['.', '!', ' ']).replace(" and ", ",");
-        behind.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| blocks::named(part).is_some())
-    };
-    match sentence.rsplit_once(". With ") {
-        Some((before, behind)) if parts(behind) => format!("{before}, with {behind}"),
-        _ => sentence.to_owned(),
+/// "…. With search and payments.", where only parts are named, says each of them for itself.
+fn one_by_one(sentence: &str) -> String {
+    let Some((before, behind)) = sentence.rsplit_once(". With ") else { return sentence.to_owned() };
+    let behind = behind.trim_end_matches(['.', '!', ' ']).replace(" and ", ",");
+    let parts: Vec<&str> = behind.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if parts.iter().any(|part| blocks::named(part).is_none()) {
+        return sentence.to_owned();
     }
+    format!("{before}.{}", parts.iter().map(|part| format!(" With {part}.")).collect::<String>())
 }
 
 /// Words that no name of a field has: what has one was no field.

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn show(home: &Home, running: &Running, sentence: &str) -> anyhow::Result<ExitCode> {
     let client = Client::new(&running.url, home)?;
     println!("Goal: {sentence}\n");
-    let submitted = goal::submit(&client, sentence, "", false).await?;
+    let submitted = goal::submit(&client, sentence, "", false, &[]).await?;
     let done = watch::goal(&client, &text(&submitted, "id"), false).await?;
     for line in goal::summary(&client, &done).await? {
         println!("{line}");

@@ -23,6 +23,8 @@ pub(crate) struct Args {
     watch: bool,
     #[command(flatten)]
     plan: plan::Choice,
+    #[command(flatten)]
+    deployed: plan::Environments,
 }
 
 #[derive(clap::Subcommand)]
@@ -82,7 +84,7 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
     let sentence = args.sentence.as_deref().unwrap_or_default();
     let mut project = args.project;
     if args.plan.wanted(json)? {
-        let planned = submit(client, sentence, &project, true).await?;
+        let planned = submit(client, sentence, &project, true, &[]).await?;
         let then = args.plan.say(client, &text(&planned, "id"), json).await?;
         let made = text(&planned, "project");
         if let plan::Then::End(code) = then {
@@ -94,7 +96,7 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
         }
         project = made;
     }
-    let goal = submit(client, sentence, &project, false).await?;
+    let goal = submit(client, sentence, &project, false, &args.deployed.environments).await?;
     let id = text(&goal, "id");
     if !args.watch {
         if json {
@@ -116,8 +118,14 @@ pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Resu
 }
 
 /// The trace of everything done for the goal begins here.
-pub(super) async fn submit(client: &Client, sentence: &str, project: &str, plan_only: bool) -> anyhow::Result<Value> {
-    let body = json!({ "sentence": sentence, "project": project, "plan_only": plan_only });
+pub(super) async fn submit(
+    client: &Client,
+    sentence: &str,
+    project: &str,
+    plan_only: bool,
+    environments: &[String],
+) -> anyhow::Result<Value> {
+    let body = json!({ "sentence": sentence, "project": project, "plan_only": plan_only, "environments": environments });
     Ok(client.post("/goals", &body).instrument(tracing::info_span!("titan goal")).await?)
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Args {
     sentence: String,
     #[command(flatten)]
     plan: plan::Choice,
+    #[command(flatten)]
+    deployed: plan::Environments,
 }
 
 #[derive(clap::Args)]
@@ -50,9 +52,10 @@ pub(crate) struct RollbackArgs {
 }
 
 pub(crate) async fn run(client: &Client, args: Args, json: bool) -> anyhow::Result<ExitCode> {
-    let Args { project, sentence, plan } = args;
+    let Args { project, sentence, plan, deployed: plan::Environments { environments } } = args;
     let path = format!("/projects/{project}/modify");
-    follow(client, plan, json, async |only| Ok(client.post(&path, &json!({ "sentence": sentence, "plan_only": only })).await?)).await
+    let body = |only: bool| json!({ "sentence": sentence, "plan_only": only, "environments": environments });
+    follow(client, plan, json, async |only| Ok(client.post(&path, &body(only)).await?)).await
 }
 
 pub(crate) async fn rollback(client: &Client, args: RollbackArgs, json: bool) -> anyhow::Result<ExitCode> {

@@ -21,6 +21,14 @@ pub(crate) struct Choice {
     ask: bool,
 }
 
+/// Of a goal and of a change.
+#[derive(clap::Args)]
+pub(crate) struct Environments {
+    /// Where it is deployed, one after the other, such as staging,production; production if not given.
+    #[arg(long, value_delimiter = ',')]
+    pub(super) environments: Vec<String>,
+}
+
 /// What is to be done after a plan.
 pub(super) enum Then {
     /// It was said yes to.

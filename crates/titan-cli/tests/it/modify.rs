@@ -265,6 +265,21 @@ fn back_to_what_served(project: &Project, first: &str) {
     assert_eq!(deployment["state"], "done");
 }
 
+/// Each environment begins when the one before it serves; where it fails nothing after it begins.
+fn goes_through_staging(project: &Project) {
+    let slug = project.slug.as_str();
+    let done = project.stack.titan_json(&["modify", slug, "Add a label", "--environments", "staging,production"]);
+    assert_eq!(done["state"], "done", "{done}");
+    let deployments = project.stack.titan_json(&["deployments"])["items"].clone();
+    let place = |n: usize| (deployments[n]["environment"].clone(), deployments[n]["commit"].clone());
+    let ((last, commit), (first, same)) = (place(0), place(1));
+    assert_eq!((&last, &first, &commit), (&json!("production"), &json!("staging"), &same));
+    let bad = project.stack.titan(&["modify", slug, "Add a tone", "--environments", "staging,moon"]);
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("dev, staging, production"), "{bad:?}");
+    let back = project.stack.titan_json(&["rollback", slug, "--environment", "staging"]);
+    assert_eq!(back["state"], "done", "{back}");
+}
+
 async fn a_version_goes_from_environment_to_environment(project: &Project) {
     let slug = &project.slug;
     let path = format!("/api/v1/projects/{slug}/environments/staging/variables");
@@ -284,9 +299,12 @@ async fn a_version_goes_from_environment_to_environment(project: &Project) {
     let (_, page) = read(project.http.get(format!("{url}todos")).send().await.unwrap()).await;
     assert_eq!(page["items"], json!([]), "data of its own");
     let running = crate::stack::processes(deployed["id"].as_str().unwrap()).join("\n");
-    assert!(running.contains("GREETING") && running.contains("hello there") && !running.contains("OTHER"), "{running}");
+    assert!(!running.is_empty() && !running.contains("hello there"), "everybody on the host reads that: {running}");
+    let found = crate::stack::environments("GREETING=hello there");
+    assert!(!found.is_empty() && found.iter().all(|all| !all.contains("OTHER=")), "{found:?}");
 
     back_to_what_served(project, &first);
+    goes_through_staging(project);
     let promoted = project.stack.titan_json(&["promote", slug, "staging", "dev"]);
     assert_eq!((&promoted["state"], &promoted["result"]["commit"]), (&json!("done"), &json!(first)), "{promoted}");
     let nothing = project.stack.titan(&["promote", slug, "nowhere", "dev"]);

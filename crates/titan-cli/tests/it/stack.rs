@@ -262,6 +262,14 @@ pub(crate) fn processes(text: &str) -> Vec<String> {
     entries.filter_map(line).filter(|line| line.contains(text)).collect()
 }
 
+/// What processes find in their environments, of those that find this.
+pub(crate) fn environments(text: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let all =
+        entries.filter_map(|entry| Some(String::from_utf8_lossy(&std::fs::read(entry.path().join("environ")).ok()?).replace('\0', "\n")));
+    all.filter(|all| all.contains(text)).collect()
+}
+
 impl Drop for Stack {
     fn drop(&mut self) {
         // Apps outlive the services, so they go first.

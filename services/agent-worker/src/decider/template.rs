@@ -45,8 +45,8 @@ fn plan_goal(attempt: &Attempt, steps: &[Done]) -> Result<Next> {
         Action::Understand { .. } => Ok(match last.outcome()? {
             Understood::Refused { reason } => Next::Fail(reason),
             understood if attempt.input["plan_only"] == json!(true) => Next::Complete(planned(&understood)),
-            Understood::Yes { understanding } => plan(PLAYBOOK, understanding, None),
-            Understood::Change { understanding, .. } => plan(CHANGES, understanding, Some(sentence(attempt)?)),
+            Understood::Yes { understanding } => plan(attempt, PLAYBOOK, understanding, None),
+            Understood::Change { understanding, .. } => plan(attempt, CHANGES, understanding, Some(sentence(attempt)?)),
         }),
         _ => {
             let mut planned = planned(&steps[0].outcome()?);
@@ -72,9 +72,11 @@ fn sentence(attempt: &Attempt) -> Result<String> {
     Ok(sentence.to_owned())
 }
 
-fn plan(playbook: &str, understanding: Box<Understanding>, change: Option<String>) -> Next {
-    let (playbook, environment) = (playbook.to_owned(), ENVIRONMENT.to_owned());
-    Next::Act(Action::PlanTasks { playbook, environment, understanding, change })
+fn plan(attempt: &Attempt, playbook: &str, understanding: Box<Understanding>, change: Option<String>) -> Next {
+    let wanted = attempt.input["environments"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut before: Vec<String> = wanted.map(str::to_owned).collect();
+    let environment = before.pop().unwrap_or_else(|| ENVIRONMENT.to_owned());
+    Next::Act(Action::PlanTasks { playbook: playbook.to_owned(), environment, before, understanding, change })
 }
 
 /// The step that wrote the code.

@@ -33,7 +33,11 @@ pub(crate) enum Action {
     },
     PlanTasks {
         playbook: String,
+        /// Where it is deployed at last.
         environment: String,
+        /// And before that, in this order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<String>,
         understanding: Box<Understanding>,
         /// The sentence, where it changes what is there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,8 +159,8 @@ impl Action {
                 Ok((json!({}), None))
             }
             Self::Understand { sentence } => pure(understand::run(worker, attempt, workspace, sentence).await),
-            Self::PlanTasks { playbook, environment, understanding, change } => {
-                let plan = plan_tasks::Plan { playbook, environment, understanding, change: change.as_deref() };
+            Self::PlanTasks { playbook, environment, before, understanding, change } => {
+                let plan = plan_tasks::Plan { playbook, environment, before, understanding, change: change.as_deref() };
                 pure(plan_tasks::run(worker, attempt, seq, &plan).await)
             }
             Self::ChangeProject { sentence } => change_project::run(worker, attempt, workspace, sentence).await,

@@ -12,7 +12,9 @@ use crate::runs::{Attempt, Worker};
 /// What is planned, and by which playbook.
 pub(crate) struct Plan<'a> {
     pub(crate) playbook: &'a str,
+    /// Where it is deployed at last, and before that.
     pub(crate) environment: &'a str,
+    pub(crate) before: &'a [String],
     pub(crate) understanding: &'a Understanding,
     /// The sentence, where it changes what is there.
     pub(crate) change: Option<&'a str>,
@@ -22,16 +24,17 @@ const SENTENCE_SHOWN: usize = 120;
 
 /// Keyed: submits the playbook's graph under the step's key.
 pub(crate) async fn run(worker: &Worker, attempt: &Attempt, seq: usize, plan: &Plan<'_>) -> Result<Value> {
-    let Plan { playbook, environment, understanding, change } = *plan;
+    let Plan { playbook, environment, before, understanding, change } = *plan;
     let playbook = Playbook::load(playbook).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
     let variables = BTreeMap::from([
         ("resource", understanding.things()),
         ("kind", understanding.kind.to_string()),
-        ("environment", environment.to_owned()),
         ("sentence", change.unwrap_or_default().chars().take(SENTENCE_SHOWN).collect()),
     ]);
     let input = json!({ "understanding": understanding, "environment": environment, "change": change });
-    let tasks = playbook.tasks(&variables, &input).map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
+    let tasks = playbook
+        .tasks(&variables, &input, &[before, &[environment.to_owned()]].concat())
+        .map_err(|e| Error::invalid("playbook", format!("{e:#}")))?;
     let request = SubmitTasksRequest {
         project: attempt.project.to_string(),
         tasks,

@@ -51,20 +51,15 @@ impl App {
         backups::insert(&self.db, row.id, &serving.commit).await
     }
 
-    /// All but the newest are given up, once another version serves: what was kept before one that failed may be the last good one.
+    /// All but the newest are given up: of those from before versions that served, and of the others, so that many that fail do not take
+    /// the last good one along.
     pub(super) async fn forget_backups(&self, row: &Row) -> Result<()> {
-        // Their names rise with time.
-        let mut kept: Vec<PathBuf> = Vec::new();
-        let Ok(mut entries) = tokio::fs::read_dir(self.backups_dir(row)).await else { return Ok(()) };
-        while let Some(entry) = entries.next_entry().await.map_err(Error::internal)? {
-            kept.push(entry.path());
-        }
-        kept.sort();
-        for old in kept.iter().rev().skip(KEPT) {
-            tokio::fs::remove_dir_all(old).await.map_err(Error::internal)?;
-            if let Some(id) = old.file_name().and_then(|name| name.to_str()?.parse().ok()) {
-                backups::forget(&self.db, id).await?;
-            }
+        let of = Of { org: row.org_id, project: row.project_id, environment: &row.environment };
+        let (served, failed): (Vec<_>, Vec<_>) =
+            backups::list(&self.db, of, &self.apps.host).await?.into_iter().partition(|backup| backup.served);
+        for old in served.iter().skip(KEPT).chain(failed.iter().skip(KEPT)) {
+            remove(&self.backups_dir(row).join(old.deployment_id.to_string())).await?;
+            backups::forget(&self.db, old.deployment_id).await?;
         }
         Ok(())
     }

@@ -515,6 +515,7 @@ impl App {
         self.outbox.wake();
         // Requests no longer come to it.
         self.reroute(row.org_id).await;
+        self.forget_backups(row).await?;
         // With a port it is seen to when its process is gone.
         if row.port.is_none() { self.clean_up(row).await } else { Ok(()) }
     }

@@ -98,7 +98,7 @@ impl DeploymentService for Api {
         let who = Principal::of(&request)?;
         let ListBackupsRequest { project_id, environment } = request.into_inner();
         let backups = self.app.backups(&who, project(&project_id)?, &environment).await?;
-        let backup = |(Backup { deployment_id, commit, made_at }, bytes)| proto::Backup {
+        let backup = |(Backup { deployment_id, commit, made_at, .. }, bytes)| proto::Backup {
             id: deployment_id.to_string(),
             commit,
             made_at: Some(to_proto(made_at)),

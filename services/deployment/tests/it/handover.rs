@@ -87,7 +87,7 @@ async fn no_request_fails_while_versions_and_the_data_change() {
     }
     assert!(clients.end().await.answered > 200);
     let copies = std::fs::read_dir(fixture.home.path().join("apps/copies")).unwrap().flatten().next().unwrap().path();
-    assert!(std::fs::read_dir(copies).unwrap().count() <= 5, "only the newest copies are kept");
+    assert!(std::fs::read_dir(copies).unwrap().count() <= 10, "only the newest copies are kept, of versions that served and of others");
     replica.service.stop().await;
 }
 

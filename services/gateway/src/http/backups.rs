@@ -24,7 +24,7 @@ use crate::app::App;
 
 #[derive(Debug, Serialize, ToSchema)]
 struct BackupsOut {
-    /// Newest first; five at the most.
+    /// Newest first: five from before versions that served, and five from before others.
     items: Vec<BackupOut>,
 }
 

@@ -29,6 +29,10 @@ struct GoalIn {
     /// It ends with its plan: what was understood, and what would change.
     #[serde(default)]
     plan_only: bool,
+    /// Where it is deployed, one after the other: `dev`, `staging`, `production`; production if none are given. Each begins when the one before it
+    /// serves.
+    #[serde(default)]
+    environments: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,8 +67,8 @@ impl From<proto::Goal> for GoalOut {
 #[utoipa::path(post, path = "/api/v1/goals", request_body = GoalIn, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = GoalOut), (status = 404), (status = 413), (status = 422)))]
 async fn submit(State(app): State<Arc<App>>, Caller(who): Caller, headers: HeaderMap, Body(goal): Body<GoalIn>) -> Result<Response> {
-    let GoalIn { sentence, project, plan_only } = goal;
-    let request = SubmitGoalRequest { sentence, project, idempotency_key: downstream_key(&headers), plan_only };
+    let GoalIn { sentence, project, plan_only, environments } = goal;
+    let request = SubmitGoalRequest { sentence, project, idempotency_key: downstream_key(&headers), plan_only, environments };
     let submit = async || app.goal_service().submit_goal(app.signer.request(&who, request.clone())?).await;
     let goal = retrying(submit).await?;
     Ok(super::created(format!("/api/v1/goals/{}", goal.id), GoalOut::from(goal)))

@@ -33,6 +33,9 @@ struct ModifyIn {
     /// Only say what would change.
     #[serde(default)]
     plan_only: bool,
+    /// Where it is deployed, one after the other: as of a goal.
+    #[serde(default)]
+    environments: Vec<String>,
 }
 
 /// Change a project by a sentence. Follow it at its location; nothing changes when it fails.
@@ -43,9 +46,9 @@ async fn modify(
     Caller(who): Caller,
     Path(project): Path<String>,
     headers: HeaderMap,
-    Body(ModifyIn { sentence, plan_only }): Body<ModifyIn>,
+    Body(ModifyIn { sentence, plan_only, environments }): Body<ModifyIn>,
 ) -> Result<Response> {
-    begin(&app, &who, &headers, project, sentence, plan_only).await
+    begin(&app, &who, &headers, SubmitGoalRequest { sentence, project, plan_only, environments, ..Default::default() }).await
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -68,16 +71,17 @@ async fn rollback(
     Body(RollbackIn { to, plan_only }): Body<RollbackIn>,
 ) -> Result<Response> {
     let sentence = if to.is_empty() { "Roll back".to_owned() } else { format!("Roll back to {}", commit("to", &to)?) };
-    begin(&app, &who, &headers, project, sentence, plan_only).await
+    begin(&app, &who, &headers, SubmitGoalRequest { sentence, project, plan_only, ..Default::default() }).await
 }
 
 /// A goal about a project that has something to be changed.
-async fn begin(app: &App, who: &Principal, headers: &HeaderMap, project: String, sentence: String, plan_only: bool) -> Result<Response> {
-    let id = project_id(app, who, &project).await?;
+async fn begin(app: &App, who: &Principal, headers: &HeaderMap, goal: SubmitGoalRequest) -> Result<Response> {
+    let project = &goal.project;
+    let id = project_id(app, who, project).await?;
     if app.repos.open(id).await?.versions(1).await?.is_empty() {
         return Err(Error::precondition(format!("the project {project:?} has no version yet; give it a goal first")));
     }
-    let request = SubmitGoalRequest { sentence, project, idempotency_key: downstream_key(headers), plan_only };
+    let request = SubmitGoalRequest { idempotency_key: downstream_key(headers), ..goal };
     let submit = async || app.goal_service().submit_goal(app.signer.request(who, request.clone())?).await;
     let goal = retrying(submit).await?;
     operations::accepted(&goal.id, OperationOut::of_goal(goal.clone(), &[]))

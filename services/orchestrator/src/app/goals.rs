@@ -29,6 +29,18 @@ pub(crate) struct GoalIn {
     pub(crate) idempotency_key: String,
     /// It ends with its plan.
     pub(crate) plan_only: bool,
+    /// Where it is deployed, one after the other; none: in production.
+    pub(crate) environments: Vec<String>,
+}
+
+const ENVIRONMENTS: &[&str] = &["dev", "staging", "production"];
+
+fn check_environments(environments: &[String]) -> Result<()> {
+    let twice = (1..environments.len()).any(|n| environments[..n].contains(&environments[n]));
+    if twice || environments.iter().any(|name| !ENVIRONMENTS.contains(&name.as_str())) {
+        return Err(Error::invalid("environments", format!("must be some of {}, each once", ENVIRONMENTS.join(", "))));
+    }
+    Ok(())
 }
 
 impl App {
@@ -36,6 +48,7 @@ impl App {
     /// that works on that task.
     pub(crate) async fn submit_goal(&self, who: &Principal, goal: GoalIn, now: DateTime<Utc>) -> Result<GoalOf> {
         let sentence = text("sentence", &goal.sentence, SENTENCE_MOST)?;
+        check_environments(&goal.environments)?;
         let key = Some(goal.idempotency_key).filter(|key| !key.is_empty());
         if let Some(key) = &key
             && let Some(existing) = goals::by_key(&self.db, who.org, key).await?
@@ -44,7 +57,7 @@ impl App {
         }
         // With no transaction open: ten of these at once would else wait for each other's connections.
         let known = if goal.project.is_empty() { None } else { Some(self.active_project(who, &goal.project).await?) };
-        let mut plan = plan_task(&sentence, goal.plan_only);
+        let mut plan = plan_task(&sentence, goal.plan_only, &goal.environments);
         self.lanes.resolve(&self.db, std::iter::once(&mut plan)).await?;
         let tx = self.db.begin().await?;
         let mut events = Vec::new();
@@ -127,8 +140,8 @@ fn same_goal(existing: GoalOf, sentence: &str) -> Result<GoalOf> {
     Err(Error::precondition("this idempotency key was used for another goal; use a new one"))
 }
 
-fn plan_task(sentence: &str, plan_only: bool) -> NewTask {
-    let input = json!({ "sentence": sentence, "plan_only": plan_only });
+fn plan_task(sentence: &str, plan_only: bool, environments: &[String]) -> NewTask {
+    let input = json!({ "sentence": sentence, "plan_only": plan_only, "environments": environments });
     NewTask { priority: 5, timeout_s: 120, ..NewTask::plain("plan-goal", "pm", "Understand the goal and plan it".to_owned(), input) }
 }
 

@@ -142,7 +142,13 @@ impl App {
         let work = ScheduledWork::decode(row.work.as_slice()).map_err(Error::internal)?;
         match work.work.ok_or_else(|| Error::internal("a schedule without work"))? {
             Work::Goal(sentence) => {
-                let goal = GoalIn { sentence, project: row.project_id.to_string(), idempotency_key: key.to_owned(), plan_only: false };
+                let goal = GoalIn {
+                    sentence,
+                    project: row.project_id.to_string(),
+                    idempotency_key: key.to_owned(),
+                    plan_only: false,
+                    environments: Vec::new(),
+                };
                 Ok(self.submit_goal(who, goal, now).await?.0.id.to_string())
             }
             Work::Task(task) => {

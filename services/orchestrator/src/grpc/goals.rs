@@ -12,8 +12,8 @@ use crate::app::GoalIn;
 impl GoalService for Api {
     async fn submit_goal(&self, request: Request<SubmitGoalRequest>) -> Result<Response<Goal>, Status> {
         let who = Principal::of(&request)?;
-        let SubmitGoalRequest { sentence, project, idempotency_key, plan_only } = request.into_inner();
-        let goal = self.app.submit_goal(&who, GoalIn { sentence, project, idempotency_key, plan_only }, now()).await?;
+        let SubmitGoalRequest { sentence, project, idempotency_key, plan_only, environments } = request.into_inner();
+        let goal = self.app.submit_goal(&who, GoalIn { sentence, project, idempotency_key, plan_only, environments }, now()).await?;
         Ok(Response::new(convert::goal(goal)))
     }
 

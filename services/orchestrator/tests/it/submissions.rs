@@ -133,8 +133,7 @@ async fn a_change_against_an_old_version_is_refused() {
 async fn goals_are_checked_and_keyed() {
     let fixture = Fixture::new().await;
     let submit = async |sentence: &str, key: &str| -> Result<_, Status> {
-        let request =
-            SubmitGoalRequest { sentence: sentence.to_owned(), project: String::new(), idempotency_key: key.to_owned(), plan_only: false };
+        let request = SubmitGoalRequest { sentence: sentence.to_owned(), idempotency_key: key.to_owned(), ..Default::default() };
         Ok(GoalServiceClient::new(fixture.channel.clone()).submit_goal(fixture.request(request)).await?.into_inner())
     };
     for bad in ["", "  \n ", "a\u{0}b", &"x".repeat(2_001)] {

@@ -53,7 +53,7 @@ const PATTERNS: &[(&str, Meaning)] = &[
         Meaning::Required,
     ),
     (
-        r"<LEAD>(?:unique|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|(?:not|never|cannot|can't) (?:be )?repeat(?:ed|s)?|never repeats|(?:nobody|no one) (?:may|can|must|should) (?:have|use|share|take) the same(?: one)?|(?:nobody|no one|no other \w+) else has|nobody else has|no one else has|no other \w+ has|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
+        r"<LEAD>(?:unique|uniq|no (?:duplicates?|two (?:[\w-]+ )*?(?:the )?same)|no duplicates allowed|(?:not|never|cannot|can't) (?:be )?repeat(?:ed|s)?|never repeats|(?:nobody|no one) (?:may|can|must|should) (?:have|use|share|take) the same(?: one)?|(?:nobody|no one|no other \w+) else has|nobody else has|no one else has|no other \w+ has|different (?:for|in) (?:each|every) \w+|not (?:be )?(?:used|given|taken) twice|only once|one of a kind|exist only once|occur only once|distinct)(?: (?:per|for each|in the whole) \w+)?",
         Meaning::Unique,
     ),
     (
