@@ -1,10 +1,14 @@
 //! A goal is read word by word; where that finds no list of what something has, as a sentence of the shapes that are known.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{Refusal, blocks, fits, kinds, links, phrasing, read_as, read_by_word, refuse, scope};
 use crate::{Field, Understanding, migrations};
 
 pub(super) fn best(sentence: &str) -> Result<Understanding, Refusal> {
-    let sentence = &one_by_one(sentence);
+    let sentence = &listed(&one_by_one(sentence));
     let mut read = better(sentence)?;
     links::complete(&mut read, sentence);
     without_odd(&mut read)?;
@@ -22,6 +26,19 @@ fn one_by_one(sentence: &str) -> String {
     }
     format!("{before}.{}", parts.iter().map(|part| format!(" With {part}.")).collect::<String>())
 }
+
+/// "(number; kind: strings, brass; price)", where semicolons part the fields: what stands behind a colon is what one of them may be.
+fn listed(sentence: &str) -> String {
+    let Some(brackets) = BRACKETS.as_ref().filter(|brackets| brackets.is_match(sentence)) else { return sentence.to_owned() };
+    let values = |part: &str| match part.split_once(':') {
+        Some((name, values)) if values.contains(',') && !name.contains(',') => format!("{name} ({})", values.trim()),
+        _ => part.to_owned(),
+    };
+    let parted = |found: &regex::Captures<'_>| format!("({})", found[1].split(';').map(values).collect::<Vec<_>>().join(";"));
+    brackets.replace_all(sentence, parted).into_owned()
+}
+
+static BRACKETS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\(([^()]*;[^()]*:[^()]*|[^()]*:[^()]*;[^()]*)\)").ok());
 
 /// Words that no name of a field has: what has one was no field.
 const ODD: &[&str] = &[

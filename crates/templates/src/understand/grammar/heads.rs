@@ -156,8 +156,10 @@ impl Finder<'_> {
         // "walks, each for one dog"
         let preposition = preposition
             .map(|at| (least + 1..=at).rev().find(|at| !self.among(*at - 1, "each , all which that are every is")).unwrap_or(at));
-        let before =
-            preposition.filter(|at| *at > 0 && words::is_many(&self.tokens[*at - 1].lower)).and_then(|at| self.named_before(at, least));
+        let each = |at: usize| at > least + 1 && self.is(at - 2, &["each", "every"]);
+        let before = preposition
+            .filter(|at| *at > 0 && (words::is_many(&self.tokens[*at - 1].lower) || each(*at)))
+            .and_then(|at| self.named_before(at, least));
         before.unwrap_or((from, name))
     }
 
@@ -355,7 +357,10 @@ impl Finder<'_> {
             }
             // "ingredients of a recipe with a name"
             let of_one = from > clause.start
-                && (self.is(from, &["a", "an", "each"]) && self.is(from - 1, &["of"]) || self.is(from - 1, &["that", "this"]));
+                && (self.is(from, &["a", "an", "each"]) && self.is(from - 1, &["of"])
+                    || self.is(from - 1, &["that", "this"])
+                    // "each workout in a plan has a day"
+                    || have && self.is(from, &["a", "an", "the"]) && self.is(from - 1, &["in", "on", "at", "within"]));
             let about = (with && end < at) || (of_one && self.is(at, &["with", "have"]));
             // "lessons are given by an instructor to a learner, with a start"
             let parted = (clause.start..from).rev().find(|n| self.among(*n, ", : ) ;")).unwrap_or(clause.start);
