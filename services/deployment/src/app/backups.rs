@@ -163,6 +163,20 @@ impl App {
         backups::insert(&self.db, row.id, commit).await
     }
 
+    /// Of those that ended before they served. An error while one of them still runs.
+    pub(super) async fn put_all_back(&self, row: &Row) -> Result<()> {
+        for ended in deployments::restores_in_vain(&self.db, row).await? {
+            if !there(&self.backup_dir(&ended)).await? {
+                continue;
+            }
+            if ended.port.is_some() {
+                return Err(Error::unavailable(format!("{} has not given the data back yet", ended.id)));
+            }
+            self.put_back(&ended).await?;
+        }
+        Ok(())
+    }
+
     /// Of one that never served: the data is again what it was. Cut off anywhere and called again, it goes on.
     pub(super) async fn put_back(&self, row: &Row) -> Result<()> {
         if row.restores.is_none() || deployments::history(&self.db, row.id).await?.iter().any(|change| change.to_state == State::Running) {

@@ -62,6 +62,7 @@ impl App {
         if let Some(other) = beside.iter().find(in_the_way) {
             return Err(Error::unavailable(format!("{} has not ended yet, and one of them brings other data", other.id)));
         }
+        self.put_all_back(row).await?;
         if row.restores.is_some() {
             return Ok(serving.filter(|serving| serving.id < row.id));
         }

@@ -304,6 +304,16 @@ pub(crate) async fn last(db: &impl ConnectionTrait, row: &Row) -> Result<Option<
     Ok(Row::find_by_statement(sql(&select, values)).one(db).await?)
 }
 
+/// Those before it that were to bring data back, and ended before they served.
+pub(crate) async fn restores_in_vain(db: &impl ConnectionTrait, row: &Row) -> Result<Vec<Row>> {
+    let select = format!(
+        "{SELECT} WHERE project_id = $1 AND environment = $2 AND id < $3 AND restores IS NOT NULL AND state NOT IN ('pending', 'starting', 'running')
+            AND NOT EXISTS (SELECT FROM deployment_change c WHERE c.deployment_id = deployment.id AND c.to_state = 'running') ORDER BY id DESC"
+    );
+    let values = [row.project_id.into(), row.environment.as_str().into(), row.id.into()];
+    Ok(Row::find_by_statement(sql(&select, values)).all(db).await?)
+}
+
 /// The deployment that serves the environment now, locked.
 pub(crate) async fn serving(db: &impl ConnectionTrait, project: ProjectId, environment: &str) -> Result<Option<Row>> {
     let select = format!("{SELECT} WHERE project_id = $1 AND environment = $2 AND state = 'running' FOR UPDATE");
