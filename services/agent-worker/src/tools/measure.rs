@@ -3,10 +3,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use titan_error::{Error, Result};
-use titan_manifest::Manifest;
 use titan_sandbox::{Job, Limits};
 
-use super::Evidence;
+use super::{Evidence, Project};
 use crate::runs::{Worker, Workspace};
 
 /// Of all answers but one in twenty. It is alone, with nothing in its data: what is slower is so for everybody.
@@ -53,13 +52,7 @@ impl Measured {
 
 /// Pure: starts the app of the workspace in the sandbox and asks it for a moment.
 pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Value> {
-    let dir = workspace.tree().await?.path().to_owned();
-    let manifest = Manifest::read(&dir).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))?;
-    let pinned = manifest.requirements(&dir).map_err(|e| Error::invalid("packages.requirements", e.to_string()))?;
-    let packages = match &pinned {
-        Some(pinned) => Some(worker.packages.get(pinned).await?),
-        None => None,
-    };
+    let Project { dir, manifest, packages } = Project::of(worker, workspace).await?;
     let limits = Limits { time: Duration::from_secs(60), output_bytes: 1 << 20, ..Limits::default() };
     let app = serde_json::to_string(&manifest.app.command).map_err(Error::internal)?;
     let environment = serde_json::to_string(&manifest.app.environment).map_err(Error::internal)?;

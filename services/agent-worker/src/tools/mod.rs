@@ -12,12 +12,14 @@ pub(crate) mod scan;
 pub(crate) mod understand;
 pub(crate) mod write_template;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use titan_error::{Error, Result};
+use titan_manifest::Manifest;
 use titan_templates::Understanding;
 
 use crate::runs::{Attempt, Worker, Workspace};
@@ -175,6 +177,26 @@ impl Action {
             Self::AwaitHealthy { deployment } => pure(deploy::await_healthy(worker, attempt, deployment).await),
             Self::AwaitWatched { deployment } => pure(deploy::await_watched(worker, attempt, deployment).await),
         }
+    }
+}
+
+/// The project in a workspace, with the packages that it pins: fetched before its code runs, for there it has no network.
+struct Project {
+    dir: PathBuf,
+    manifest: Manifest,
+    packages: Option<PathBuf>,
+}
+
+impl Project {
+    async fn of(worker: &Worker, workspace: &mut Workspace) -> Result<Self> {
+        let dir = workspace.tree().await?.path().to_owned();
+        let manifest = Manifest::read(&dir).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))?;
+        let pinned = manifest.requirements(&dir).map_err(|e| Error::invalid("packages.requirements", e.to_string()))?;
+        let packages = match &pinned {
+            Some(pinned) => Some(worker.packages.get(pinned).await?),
+            None => None,
+        };
+        Ok(Self { dir, manifest, packages })
     }
 }
 

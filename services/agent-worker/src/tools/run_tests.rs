@@ -6,7 +6,7 @@ use titan_error::{Error, Result};
 use titan_manifest::Manifest;
 use titan_sandbox::{Ended, Job, Limits, Outcome};
 
-use super::Evidence;
+use super::{Evidence, Project};
 use crate::runs::{Worker, Workspace};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,14 +38,7 @@ impl Tested {
 
 /// Pure: runs the project's tests in the sandbox, on a copy of the workspace.
 pub(crate) async fn run(worker: &Worker, workspace: &mut Workspace) -> Result<Value> {
-    let dir = workspace.tree().await?.path().to_owned();
-    let manifest = Manifest::read(&dir).map_err(|e| Error::invalid(titan_manifest::FILE, e.to_string()))?;
-    let pinned = manifest.requirements(&dir).map_err(|e| Error::invalid("packages.requirements", e.to_string()))?;
-    // Before its code runs, for there it has no network.
-    let packages = match &pinned {
-        Some(pinned) => Some(worker.packages.get(pinned).await?),
-        None => None,
-    };
+    let Project { dir, manifest, packages } = Project::of(worker, workspace).await?;
     let script = script(&manifest);
     let report = manifest.test.coverage_report.as_deref();
     let limits = Limits { time: Duration::from_secs(manifest.test.timeout_s), ..Limits::default() };
