@@ -103,6 +103,8 @@ mod tests {
     #[test]
     fn harmless_text_raises_no_alarm() {
         let text = "# eval(x) and os.system are dangerous\ndoc = 'call eval(x)'\nc.execute('SELECT 1 WHERE a = ?', (x,))\npassword = get()\nc.execute(f'SELECT {quoted(x)} FROM t')\n";
+        assert_eq!(scan(&[("a.py", "import hashlib\nhashlib.sha1(x, usedforsecurity=False)")]), []);
+        assert_eq!(scan(&[("a.py", "import hashlib\nhashlib.sha1(x, usedforsecurity=True)")]).len(), 1);
         assert_eq!(rules(&[("a.py", text), ("README.md", "postgres://user:{password}@host, password: ask")]), []);
     }
 
