@@ -317,4 +317,36 @@ mod tests {
         assert_eq!(tree.merge(&ours, &theirs, "qa", "merge").await.unwrap(), Merge::Conflict(vec!["a".to_owned()]));
         assert_eq!(std::fs::read_to_string(tree.path().join("a")).unwrap(), "ours");
     }
+
+    /// Two changes that merge without a conflict leave a file that neither of them wrote, beside what others did.
+    #[tokio::test]
+    async fn the_last_change_is_no_merge_and_says_what_it_must() {
+        let dir = tempfile::tempdir().unwrap();
+        let remote = remote(dir.path()).await;
+        let tree = WorkTree::clone(&remote, &dir.path().join("tree")).await.unwrap();
+        let lines = |change: &dyn Fn(&mut Vec<String>)| {
+            let mut lines: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+            change(&mut lines);
+            lines.join("\n")
+        };
+        let write = async |from: Option<&CommitId>, text: String, message: &str| {
+            if let Some(from) = from {
+                tree.reset_to(from).await.unwrap();
+            }
+            std::fs::write(tree.path().join("project.json"), text).unwrap();
+            tree.commit_all("dev", message).await.unwrap()
+        };
+        std::fs::write(tree.path().join("other"), "0").unwrap();
+        let first = commit(&tree, "other", "0").await;
+        let base = write(Some(&first), lines(&|_| ()), "Build it\n\nTemplate: rest-api").await;
+        let top = write(Some(&base), lines(&|lines| lines[1] = "top".to_owned()), "Change it\n\nTemplate: rest-api").await;
+        let end = write(Some(&base), lines(&|lines| lines[18] = "end".to_owned()), "Change it\n\nTemplate: rest-api").await;
+        let strange = write(Some(&top), lines(&|lines| lines[9] = "by hand".to_owned()), "Others were here").await;
+        let Merge::Done(merged) = tree.merge(&strange, &end, "qa", "Merge it\n\nTask: a").await.unwrap() else { panic!("a conflict") };
+        let found = tree.last_change(&merged, "project.json", &["Template: "]).await.unwrap().unwrap();
+        assert!([&top, &end].contains(&&found), "{found} is neither the merge nor the stranger's");
+        assert_eq!(tree.trailer(&found, "Template").await.unwrap(), "rest-api");
+        assert_eq!(tree.last_change(&merged, "nothing", &["Template: "]).await.unwrap(), None);
+        assert_eq!(tree.changed_files(&base, &first).await.unwrap(), ["project.json"]);
+    }
 }

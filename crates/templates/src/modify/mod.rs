@@ -80,10 +80,17 @@ fn as_said(before: &Understanding, sentence: &str) -> Result<Modification, Refus
     if let Some(left) = left.first() {
         return refuse(format!("\"{left}\" is not understood"));
     }
-    let (parts, sentence) = parts(&sentence);
-    for block in parts {
-        project.add_block(block)?;
-    }
+    let listed = sentence
+        .split_once(' ')
+        .filter(|(lead, what)| ["add", "include"].contains(&lead.to_lowercase().as_str()) && !what.contains(['.', ';', ':']))
+        .and_then(|(lead, what)| Some((lead, parts(what)?)));
+    let sentence = match listed {
+        None => sentence,
+        Some((lead, (parts, rest))) => {
+            parts.into_iter().try_for_each(|part| project.add_block(part))?;
+            if rest.is_empty() { rest } else { format!("{lead} {rest}") }
+        }
+    };
     let lower = sentence.to_lowercase();
     let removes = ["remove", "delete", "drop"].iter().any(|verb| lower.starts_with(verb)) && !lower.contains(" add ");
     // "Let users upload a photo and make it searchable" names blocks by what they do.
@@ -103,25 +110,13 @@ fn as_said(before: &Understanding, sentence: &str) -> Result<Modification, Refus
     changed(before, project, typed, "")
 }
 
-/// "Add login, search and a due date": the blocks, and what is left of the sentence.
-fn parts(sentence: &str) -> (Vec<Block>, String) {
-    let (lead, what) = sentence.split_once(' ').unwrap_or((sentence, ""));
-    if !["add", "include"].contains(&lead.to_lowercase().as_str()) || what.contains(['.', ';', ':']) {
-        return (Vec::new(), sentence.to_owned());
-    }
-    let items = what.replace(" and ", ", ").replace(", ,", ",");
-    let (mut blocks, mut rest) = (Vec::new(), Vec::new());
-    for item in items.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        match blocks::named(item) {
-            Some(block) => blocks.push(block),
-            None => rest.push(item),
-        }
-    }
-    match rest.as_slice() {
-        _ if blocks.is_empty() => (blocks, sentence.to_owned()),
-        [] => (blocks, String::new()),
-        rest => (blocks, format!("{lead} {}", rest.join(" and "))),
-    }
+/// Of "login, search and a due date" the blocks, and what is left; none where there are no blocks.
+fn parts(what: &str) -> Option<(Vec<Block>, String)> {
+    let items = what.replace(" and ", ",");
+    let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let (blocks, rest): (Vec<_>, Vec<_>) = items.map(|item| (blocks::named(item), item)).partition(|(block, _)| block.is_some());
+    let rest: Vec<&str> = rest.into_iter().map(|(_, item)| item).collect();
+    (!blocks.is_empty()).then(|| (blocks.into_iter().filter_map(|(block, _)| block).collect(), rest.join(" and ")))
 }
 
 /// Where a field is by now.

@@ -83,14 +83,9 @@ impl Project {
         if let Some(added) = blocks::named(what).or_else(|| of.and_then(|at| blocks::named(&what[..at]))) {
             return self.add_block(added);
         }
-        let parts: Vec<String> =
-            what.replace(" and ", ",").split(',').map(|part| part.trim().to_owned()).filter(|p| !p.is_empty()).collect();
-        if parts.len() > 1 && parts.iter().any(|part| blocks::named(part).is_some()) {
-            return if parts.iter().all(|part| blocks::named(part).is_some()) {
-                parts.iter().try_for_each(|part| self.add(part))
-            } else {
-                refuse(format!("\"add {what}\" names features and fields at once: say them one by one"))
-            };
+        if let Some((parts, rest)) = super::parts(what) {
+            parts.into_iter().try_for_each(|part| self.add_block(part))?;
+            return if rest.is_empty() { Ok(()) } else { self.add(&rest) };
         }
         scope::check(what, self.after.kind)?;
         // "a note to todos"

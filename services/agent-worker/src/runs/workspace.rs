@@ -68,7 +68,9 @@ impl Workspace {
     pub(crate) async fn generated(&mut self, version: &CommitId) -> Result<Option<CommitId>> {
         let tree = self.tree().await?;
         // Neither a merge nor what somebody else wrote in there.
-        let Some(last) = tree.last_change(version, PROJECT, &[TEMPLATE, GENERATED, "Task: "]).await? else { return Ok(None) };
+        let Some(last) = tree.last_change(version, PROJECT, &[&format!("{TEMPLATE}: "), &format!("{GENERATED}: "), "Task: "]).await? else {
+            return Ok(None);
+        };
         let of = tree.trailer(&last, GENERATED).await?;
         Ok(Some(if of.is_empty() { last } else { CommitId::from_str(&of)? }))
     }
@@ -105,10 +107,6 @@ impl Workspace {
         let Some(tree) = &self.tree else { return Ok(None) };
         tree.fetch(&self.remote).await?;
         Ok(tree.remote_branch("main").await?)
-    }
-
-    pub(crate) async fn has_main(&mut self) -> Result<bool> {
-        Ok(self.main().await?.is_some())
     }
 
     /// Commits everything and pushes it to the task's branch.

@@ -29,7 +29,7 @@ pub(crate) enum Understood {
 pub(crate) async fn run(worker: &Worker, attempt: &Attempt, workspace: &mut Workspace, sentence: &str) -> Result<Value> {
     let refused = |reason: String| super::outcome(&Understood::Refused { reason });
     let Some(before) = workspace.project().await? else {
-        if workspace.has_main().await? {
+        if workspace.main().await?.is_some() {
             let remedy = "give it a project of its own: leave the project out";
             return refused(format!("The project has work on main that no goal of TitanForge made, which it would replace; {remedy}"));
         }

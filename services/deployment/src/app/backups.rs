@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use sea_orm::TransactionTrait as _;
-use titan_error::{Code, Error, Result};
-use titan_identity::{Principal, PrincipalId};
+use titan_error::{Error, Result};
+use titan_identity::Principal;
 use titan_ids::{DeploymentId, ProjectId};
 
 use super::App;
-use super::deployments::{DeployIn, Why, check_environment, check_reason};
+use super::deployments::{DeployIn, Why, check_environment, urgency};
 use super::release::Release;
 use super::supervise::uid;
 use super::usage::disk;
@@ -31,13 +31,13 @@ pub(crate) struct RestoreIn {
 }
 
 impl App {
-    fn backups_dir(&self, row: &Row) -> PathBuf {
-        self.apps.dir.join("copies").join(format!("{}-{}", row.project_id, row.environment))
+    fn backups_dir(&self, project: ProjectId, environment: &str) -> PathBuf {
+        self.apps.dir.join("copies").join(format!("{project}-{environment}"))
     }
 
     /// Where the data is from the moment that it is replaced, and where that of a deployment that keeps it is copied to.
     fn backup_dir(&self, row: &Row) -> PathBuf {
-        self.backups_dir(row).join(row.id.to_string())
+        self.backups_dir(row.project_id, &row.environment).join(row.id.to_string())
     }
 
     /// Made of what serves, before `row` comes near the data. Once, whoever was cut off.
@@ -58,7 +58,7 @@ impl App {
         let (served, failed): (Vec<_>, Vec<_>) =
             backups::list(&self.db, of, &self.apps.host).await?.into_iter().partition(|backup| backup.served);
         for old in served.iter().skip(KEPT).chain(failed.iter().skip(KEPT)) {
-            remove(&self.backups_dir(row).join(old.deployment_id.to_string())).await?;
+            remove(&self.backups_dir(row.project_id, &row.environment).join(old.deployment_id.to_string())).await?;
             backups::forget(&self.db, old.deployment_id).await?;
         }
         Ok(())
@@ -69,7 +69,7 @@ impl App {
         who.may_touch(project)?;
         check_environment(environment)?;
         let of = Of { org: who.org, project, environment };
-        let dir = self.apps.dir.join("copies").join(format!("{project}-{environment}"));
+        let dir = self.backups_dir(project, environment);
         let known = backups::list(&self.db, of, &self.apps.host).await?;
         let sizes = move || {
             let there =
@@ -84,8 +84,7 @@ impl App {
         let RestoreIn { deploy, backup, emergency, reason } = restore;
         let (project, environment) = (deploy.project, deploy.environment.clone());
         who.may_touch(project)?;
-        check_reason(&reason)?;
-        self.check_emergency(who, emergency, &reason)?;
+        let urgency = urgency(who, emergency, &reason)?;
         let causation = self.verify(who, project, Some(&deploy.project_slug), "").await?;
         if let Some(known) = deployments::by_key(&self.db, who.org, &deploy.idempotency_key).await? {
             if known.restores == Some(backup) && known.project_id == project && known.environment == environment {
@@ -97,22 +96,10 @@ impl App {
         let (found, _) = found.ok_or_else(|| Error::not_found(format!("backup {backup} of {environment}")))?;
         let serving = deployments::serving(&self.db, project, &environment).await?;
         let commit = serving.map_or(found.commit, |serving| serving.commit);
-        let mut said = format!(" by {}, with the data of {} from before {backup}", who.id, found.made_at.format("%F %T"));
-        said += if emergency { ", in an emergency" } else { "" };
-        said += &if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let said = format!(" by {}, with the data of {} from before {backup}{urgency}", who.id, found.made_at.format("%F %T"));
         let awaits_approval = self.apps.approval.contains(&environment) && !emergency;
         let why = Why { causation, awaits_approval, said, restores: Some(backup), ..Why::default() };
         self.begin(who, DeployIn { commit, ..deploy }, why, now).await
-    }
-
-    pub(super) fn check_emergency(&self, who: &Principal, emergency: bool, reason: &str) -> Result<()> {
-        if emergency && !matches!(who.id, PrincipalId::User(_)) {
-            return Err(Error::new(Code::PermissionDenied, "people declare an emergency, not services and agents"));
-        }
-        if emergency && reason.trim().is_empty() {
-            return Err(Error::invalid("reason", "is required in an emergency: the history says why nobody approved it"));
-        }
-        Ok(())
     }
 
     /// What the backup that it brings holds is copied beside the environment's data, while that is used.
@@ -122,7 +109,7 @@ impl App {
         if there(&self.backup_dir(row)).await? || there(&new).await? {
             return Ok(());
         }
-        let from = self.backups_dir(row).join(backup.to_string());
+        let from = self.backups_dir(row.project_id, &row.environment).join(backup.to_string());
         if !there(&from).await? {
             return Err(Error::invalid("backup", format!("{backup} is not kept any more")));
         }

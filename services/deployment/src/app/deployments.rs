@@ -232,7 +232,20 @@ impl App {
     }
 }
 
-pub(super) fn check_reason(reason: &str) -> Result<()> {
+/// How urgent it is and why, for the history. In an emergency nobody approves it.
+pub(super) fn urgency(who: &Principal, emergency: bool, reason: &str) -> Result<String> {
+    check_reason(reason)?;
+    if emergency && !matches!(who.id, PrincipalId::User(_)) {
+        return Err(Error::new(Code::PermissionDenied, "people declare an emergency, not services and agents"));
+    }
+    if emergency && reason.trim().is_empty() {
+        return Err(Error::invalid("reason", "is required in an emergency: the history says why nobody approved it"));
+    }
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    Ok(format!("{}{why}", if emergency { ", in an emergency" } else { "" }))
+}
+
+fn check_reason(reason: &str) -> Result<()> {
     if reason.chars().count() > REASON_MOST {
         return Err(Error::invalid("reason", format!("must be at most {REASON_MOST} characters")));
     }

@@ -11,14 +11,15 @@ mod rollback;
 mod supervise;
 mod usage;
 mod variables;
+mod watch;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
 use titan_identity::Signer;
-use titan_ids::{DeploymentId, ProjectId};
+use titan_ids::ProjectId;
 use titan_lifecycle::Tasks;
 use titan_packages::Packages;
 use titan_sandbox::Sandbox;
@@ -54,68 +55,14 @@ pub(crate) struct App {
     owner: String,
     /// There may be something to do.
     pub(crate) wake: Notify,
-    misses: Misses,
+    misses: watch::Misses,
     hooks: hooks::Running,
     /// Environments in which a way back is rehearsed for somebody.
     rehearsing: Mutex<HashSet<(ProjectId, String)>>,
 }
 
-/// What went wrong with deployments.
-#[derive(Default)]
-struct Misses {
-    /// How often in a row it was not well.
-    in_a_row: Mutex<HashMap<DeploymentId, u32>>,
-    /// When it could not be started first.
-    tries: Mutex<HashMap<DeploymentId, Instant>>,
-    /// Of what serves: when it was looked at last, and since when it has not answered.
-    looks: Mutex<HashMap<DeploymentId, (Instant, Option<Instant>)>>,
-}
-
-impl Misses {
-    /// Since it was asked first.
-    fn tried_for(&self, deployment: DeploymentId) -> Duration {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner).entry(deployment).or_insert_with(Instant::now).elapsed()
-    }
-
-    /// Whether what serves is to be looked at again.
-    fn look_due(&self, deployment: DeploymentId) -> bool {
-        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.get(&deployment).is_none_or(|(at, _)| at.elapsed() >= LOOK)
-    }
-
-    /// For how long it has not answered, with this look.
-    fn silent_for(&self, deployment: DeploymentId, answers: bool) -> Duration {
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = looks.get(&deployment).and_then(|(_, silent)| *silent);
-        let silent = (!answers).then(|| before.unwrap_or_else(Instant::now));
-        looks.insert(deployment, (Instant::now(), silent));
-        silent.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    /// It ended.
-    fn forget(&self, deployment: DeploymentId) {
-        self.in_a_row.lock().unwrap_or_else(PoisonError::into_inner).remove(&deployment);
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&deployment);
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).remove(&deployment);
-    }
-
-    /// With this look.
-    fn count(&self, deployment: DeploymentId, healthy: bool) -> u32 {
-        let mut misses = self.in_a_row.lock().unwrap_or_else(PoisonError::into_inner);
-        if healthy {
-            misses.remove(&deployment);
-            return 0;
-        }
-        let count = misses.entry(deployment).or_default();
-        *count += 1;
-        *count
-    }
-}
-
 /// An app must say within this that it is well.
 const PROBE: Duration = Duration::from_secs(2);
-/// How often it is asked while it serves.
-const LOOK: Duration = Duration::from_secs(5);
 
 impl App {
     pub(crate) fn new(frame: &Frame, config: &Config, sandbox: Sandbox) -> anyhow::Result<Self> {
@@ -135,7 +82,7 @@ impl App {
             probe: reqwest::Client::builder().timeout(PROBE).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
             owner: format!("{}/{}/{}", Process::own()?, process::place()?, uuid::Uuid::new_v4()),
             wake: Notify::new(),
-            misses: Misses::default(),
+            misses: watch::Misses::default(),
             hooks: hooks::Running::default(),
             rehearsing: Mutex::default(),
         })

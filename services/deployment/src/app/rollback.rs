@@ -9,7 +9,7 @@ use titan_identity::Principal;
 use titan_ids::ProjectId;
 
 use super::App;
-use super::deployments::{DeployIn, Why, check_environment, check_reason, rollout};
+use super::deployments::{DeployIn, Why, check_environment, rollout, urgency};
 use crate::store::deployments::{self, Row};
 
 #[derive(Debug)]
@@ -61,8 +61,7 @@ impl App {
         let RollBackIn { deploy, emergency, reason } = back;
         let (project, environment) = (deploy.project, deploy.environment.clone());
         who.may_touch(project)?;
-        check_reason(&reason)?;
-        self.check_emergency(who, emergency, &reason)?;
+        let urgency = urgency(who, emergency, &reason)?;
         let causation = self.verify(who, project, Some(&deploy.project_slug), "").await?;
         let (commit, rollout) = (deploy.commit.to_lowercase(), rollout(deploy.strategy, deploy.share, deploy.observe_s)?);
         // What serves is another one by now.
@@ -74,9 +73,7 @@ impl App {
             return Err(Error::invalid("idempotency_key", "was used for another deployment"));
         }
         let (serving, to) = self.way_back(who, project, &environment, &commit).await?;
-        let mut said = format!(" by {}, back from {} to {}", who.id, serving.commit, to.commit);
-        said += if emergency { ", in an emergency" } else { "" };
-        said += &if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let said = format!(" by {}, back from {} to {}{urgency}", who.id, serving.commit, to.commit);
         let awaits_approval = self.apps.approval.contains(&environment) && !emergency;
         let deploy = DeployIn { commit: to.commit, ..deploy };
         self.begin(who, deploy, Why { causation, awaits_approval, back_from: serving.commit, said, ..Why::default() }, now).await

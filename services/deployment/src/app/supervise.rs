@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use reqwest::StatusCode;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use titan_error::{Code, Error, Result};
 use titan_ids::{DeploymentId, TaskId};
@@ -38,8 +37,6 @@ const UIDS: u32 = 500_000;
 const FILE_BYTES: u64 = 16 << 30;
 const LOG_LINES: usize = 20;
 const NO_BACKUP: &str = "there is no backup from before it";
-/// What serves and does not answer for so long is started again.
-const SILENT_MOST: Duration = Duration::from_secs(30);
 /// What is on its way to a version that serves no longer may take so long.
 const DRAIN_MOST: TimeDelta = TimeDelta::seconds(60);
 /// Of one whose files or packages cannot be had.
@@ -188,7 +185,7 @@ impl App {
                 Ok(())
             }
             Step::Restart => {
-                let why = format!("it did not answer for {} s: it is ended, and started again", SILENT_MOST.as_secs());
+                let why = format!("it did not answer for {} s: it is ended, and started again", self.silent_most().as_secs());
                 deployments::record(&self.db, row.id, State::Running, &why, now()).await?;
                 self.misses.forget(row.id);
                 if let Some(process) = process {
@@ -197,19 +194,6 @@ impl App {
                 Ok(())
             }
         }
-    }
-
-    /// What serves has not answered at all for too long; what says that it is unwell knows why.
-    async fn hung(&self, row: &Row) -> bool {
-        if !self.misses.look_due(row.id) {
-            return false;
-        }
-        if let Err(error) = self.rotate(&self.log_file(row)).await {
-            tracing::warn!(?error, deployment.id = %row.id, "its log grows");
-        }
-        // What may take so long to start may be silent as long; what cannot be asked says nothing.
-        let most = SILENT_MOST.max(Duration::from_secs(self.apps.healthy_within_s.into()));
-        self.misses.silent_for(row.id, self.answers(row).await != Some(false)) >= most
     }
 
     /// A task that was cancelled or has failed wants nothing any more; its deployment ends before requests come to it.
@@ -442,22 +426,6 @@ impl App {
             .chain(others)
             .find(free)
             .ok_or_else(|| Error::new(Code::ResourceExhausted, "every port of apps.first_port to apps.last_port is taken"))
-    }
-
-    pub(super) async fn healthy(&self, row: &Row) -> bool {
-        self.ask(row).await.flatten().is_some_and(|status| status.is_success())
-    }
-
-    /// Whether it answers at all; none where it could not be asked.
-    async fn answers(&self, row: &Row) -> Option<bool> {
-        Some(self.ask(row).await?.is_some())
-    }
-
-    /// What it says of itself. None where it could not be asked, and within where it does not answer.
-    async fn ask(&self, row: &Row) -> Option<Option<StatusCode>> {
-        let (port, release) = (row.port?, self.release(row).await.ok()?);
-        let answer = self.probe.get(format!("http://127.0.0.1:{port}{}", release.manifest.app.health)).send().await;
-        Some(answer.ok().map(|answer| answer.status()))
     }
 
     /// Traffic moves to it: the one before it is replaced in the same transaction.
